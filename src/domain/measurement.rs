@@ -1,0 +1,389 @@
+//! What a hold measured: counts, latencies, the generator's health, and the systems behind the app on the same clock.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+use super::ids::{RunId, StepId};
+use super::ramp::{GeneratorSample, RampEnd, RampPlan, ServerSample};
+use super::verdict::{RampOutcome, Verdict};
+
+/// Latencies in microseconds: HDR, 3 significant digits, 1 µs to 2 minutes (longer ones count as 2 minutes).
+///
+/// It grows with its largest value and counts in 32 bits: a hold keeps one for each of its seconds, and at full width
+/// ten minutes of them would take 90 MB.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram(hdrhistogram::Histogram<u32>);
+
+impl Histogram {
+    const HIGHEST: u64 = 120_000_000;
+
+    /// An empty one.
+    #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        clippy::expect_used,
+        reason = "three digits is a constant that the crate accepts"
+    )]
+    pub fn new() -> Self {
+        Self(hdrhistogram::Histogram::new(3).expect("three digits are valid"))
+    }
+
+    /// Adds one latency, in µs.
+    pub fn record(&mut self, micros: u64) {
+        // It grows to take any value, so recording cannot fail.
+        let _ = self.0.record(micros.clamp(1, Self::HIGHEST));
+    }
+
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Histogram) {
+        // Both have the same digits, and this one grows to the other's largest value, so adding cannot fail.
+        let _ = self.0.add(&other.0);
+    }
+
+    /// How many were recorded.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The value at a quantile (0 to 1), in ms; none when empty.
+    #[must_use]
+    pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
+        (!self.0.is_empty()).then(|| to_ms(self.0.value_at_quantile(quantile)))
+    }
+
+    /// The `rank`-th smallest value (from 1), in ms; none when there are fewer.
+    #[must_use]
+    pub fn rank_ms(&self, rank: u64) -> Option<f64> {
+        if rank == 0 || rank > self.count() {
+            return None;
+        }
+        let mut seen = 0;
+        for bucket in self.0.iter_recorded() {
+            seen += bucket.count_since_last_iteration();
+            if seen >= rank {
+                return Some(to_ms(bucket.value_iterated_to()));
+            }
+        }
+        None
+    }
+
+    /// Every distinct value in µs with its count, ascending.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter_recorded().map(|b| (b.value_iterated_to(), u64::from(b.count_at_value())))
+    }
+
+    /// Largest value, ms; none when empty.
+    #[must_use]
+    pub fn max_ms(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| to_ms(self.0.max()))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^52 µs")]
+fn to_ms(micros: u64) -> f64 {
+    micros as f64 / 1000.0
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.buckets())
+    }
+}
+
+impl<'de> Deserialize<'de> for Histogram {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut histogram = Self::new();
+        for (value, count) in Vec::<(u64, u64)>::deserialize(from)? {
+            if value > Self::HIGHEST * 2 {
+                return Err(D::Error::custom(format!("a latency of {value} µs is out of range")));
+            }
+            let count = u32::try_from(count).map_err(|_| D::Error::custom(format!("{count} requests are too many")))?;
+            histogram.0.record_n(value.clamp(1, Self::HIGHEST), count).map_err(D::Error::custom)?;
+        }
+        Ok(histogram)
+    }
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// No connection.
+    Connect,
+    /// No TLS.
+    Tls,
+    /// No whole answer in time, or none at all when the hold was drained.
+    Timeout,
+    /// The body ended early.
+    Truncated,
+    /// 500 to 599.
+    ServerError,
+    /// A status that the flow does not expect.
+    UnexpectedStatus,
+    /// The body lacks what the flow expects, or something to extract was not there.
+    Assertion,
+}
+
+/// Failed requests by kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ErrorKinds(pub BTreeMap<ErrorKind, u64>);
+
+impl ErrorKinds {
+    /// Counts one.
+    pub fn add(&mut self, kind: ErrorKind) {
+        *self.0.entry(kind).or_default() += 1;
+    }
+
+    /// All kinds together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// One second of the hold, by the instant a request should have left.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Window {
+    /// Requests that belong to it.
+    pub requests: u64,
+    /// Of these, failed.
+    pub errors: u64,
+    /// Of these, answered by the edge instead of the app.
+    pub blocked: u64,
+    /// Latency of the successful ones.
+    pub latency: Histogram,
+    /// The generator in this second.
+    pub generator: GeneratorSample,
+}
+
+/// One endpoint's share of the hold.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Requests.
+    pub requests: u64,
+    /// Failed ones.
+    pub errors: ErrorKinds,
+    /// Latency of the successful ones.
+    pub latency: Histogram,
+}
+
+/// One hold. Requests = successes (`latency.count()`) + errors + blocked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Concurrent users held.
+    pub users: u32,
+    /// Length of the hold in seconds.
+    pub hold_seconds: f64,
+    /// How long the ramp settled before it, seconds.
+    pub settle_seconds: f64,
+    /// True when settling ended by its time limit instead of by a steady state.
+    pub settle_limit_reached: bool,
+    /// Requests a user started inside the hold.
+    pub requests: u64,
+    /// Failed ones, by kind.
+    pub errors: ErrorKinds,
+    /// Answers made by the edge or the platform instead of the app; neither success nor error.
+    pub blocked: u64,
+    /// Latency of the successful ones, start to last byte.
+    pub latency: Histogram,
+    /// Time to first byte of the same requests.
+    pub first_byte: Histogram,
+    /// The same by endpoint name.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// The hold second by second.
+    pub windows: Vec<Window>,
+    /// How it ended.
+    pub end: RampEnd,
+}
+
+/// The systems behind the app during settle and hold.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct FarSide {
+    /// One sample a second, ascending.
+    pub samples: Vec<ServerSample>,
+    /// What could not be read, and what to provide.
+    pub missing: Vec<super::check::Missing>,
+    /// The database's statements over the hold: difference of two snapshots, largest total time first.
+    pub statements: Vec<Statement>,
+    /// First second of the hold and the first one after it, on the ramp's clock; none when no hold began. What was
+    /// covered can only be said against this: a source that died leaves no samples to count.
+    #[serde(default)]
+    pub hold: Option<(u32, u32)>,
+}
+
+impl FarSide {
+    /// The values of one series inside the hold, with their seconds; empty when no hold began.
+    pub fn held<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u32, f64)> + 'a {
+        let (from, to) = self.hold.unwrap_or((0, 0));
+        self.series(name).filter(move |(second, _)| (from..to).contains(second))
+    }
+
+    /// The values of one series, with their seconds.
+    pub fn series<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u32, f64)> + 'a {
+        self.samples.iter().filter_map(move |s| s.values.get(name).map(|v| (s.second, *v)))
+    }
+}
+
+/// A normalised statement of `pg_stat_statements` over a hold; no literals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// PostgreSQL's own id of it.
+    pub queryid: i64,
+    /// Its normalised text, cut and tamed.
+    pub text: String,
+    /// Calls in the hold.
+    pub calls: u64,
+    /// Time spent executing it in the hold, ms.
+    pub total_ms: f64,
+}
+
+/// A ramp that has just been judged: what checks of the phase "after" look at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RampFacts {
+    /// The step it was driven for.
+    pub step: StepId,
+    /// What was driven.
+    pub plan: RampPlan,
+    /// Digest of the flows, as in the step's contract.
+    pub flows: String,
+    /// What was measured.
+    pub measurement: Measurement,
+    /// What the other systems did meanwhile.
+    pub far_side: FarSide,
+    /// What it means.
+    pub verdict: Verdict,
+}
+
+impl RampFacts {
+    /// What later ramps are compared with. An objective without a value or bounds leaves none.
+    #[must_use]
+    pub fn record(&self, run: RunId, at: jiff::Timestamp) -> RampRecord {
+        let bounds = |name: &str| {
+            let objective = self.verdict.objectives.iter().find(|o| o.name == name)?;
+            Some([objective.value?, objective.low?, objective.high?])
+        };
+        RampRecord {
+            run,
+            step: self.step,
+            users: self.plan.users,
+            flows: self.flows.clone(),
+            at,
+            quick: self.plan.quick,
+            outcome: self.verdict.outcome,
+            p95_ms: bounds("p95"),
+            error_percent: bounds("errors"),
+            requests: self.measurement.requests,
+            statements: self.far_side.statements.clone(),
+        }
+    }
+}
+
+/// An earlier ramp, as far as later ones are compared with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RampRecord {
+    /// The run whose log holds it.
+    pub run: RunId,
+    /// The step it was driven for.
+    pub step: StepId,
+    /// Users held.
+    pub users: u32,
+    /// Digest of the flows.
+    pub flows: String,
+    /// When it ended.
+    pub at: jiff::Timestamp,
+    /// A practice measurement.
+    pub quick: bool,
+    /// Its verdict.
+    pub outcome: RampOutcome,
+    /// p95 (value, low, high), ms; none when it could not be said.
+    pub p95_ms: Option<[f64; 3]>,
+    /// Failed requests (value, low, high), percent; none when it could not be said.
+    pub error_percent: Option<[f64; 3]>,
+    /// Requests of the hold.
+    pub requests: u64,
+    /// The database's statements over the hold.
+    pub statements: Vec<Statement>,
+}
+
+/// Names of the series a sampler may write.
+pub mod series {
+    /// PostgreSQL client backends that run a statement.
+    pub const PG_ACTIVE: &str = "pg.active";
+    /// PostgreSQL client backends in all.
+    pub const PG_BACKENDS: &str = "pg.backends";
+    /// PostgreSQL client backends that wait for a lock or I/O.
+    pub const PG_WAITING: &str = "pg.waiting";
+    /// PostgreSQL sessions opened in the app's database since its statistics began (PostgreSQL 14 and newer).
+    pub const PG_SESSIONS: &str = "pg.sessions";
+    /// PgBouncer clients linked to a server or waiting (all pools of the app).
+    pub const POOL_CLIENTS: &str = "pool.clients";
+    /// PgBouncer clients that wait for a server.
+    pub const POOL_WAITING: &str = "pool.waiting";
+    /// PgBouncer server connections.
+    pub const POOL_SERVERS: &str = "pool.servers";
+    /// How long the oldest of the waiting clients has waited, seconds.
+    pub const POOL_MAXWAIT: &str = "pool.maxwait";
+    /// Queries PgBouncer has passed on since it started (the app's databases).
+    pub const POOL_QUERIES: &str = "pool.queries";
+    /// Redis cache hits in this second.
+    pub const CACHE_HITS: &str = "cache.hits";
+    /// Redis cache misses in this second.
+    pub const CACHE_MISSES: &str = "cache.misses";
+    /// Redis cache evictions in this second.
+    pub const CACHE_EVICTED: &str = "cache.evicted";
+    /// Tasks waiting: lists of the queue and its priorities, plus unacknowledged.
+    pub const QUEUE_DEPTH: &str = "queue.depth";
+    /// Tasks the workers have processed since the sampler first heard of each, summed.
+    pub const QUEUE_PROCESSED: &str = "queue.processed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::new();
+        values.iter().for_each(|micros| histogram.record(*micros));
+        histogram
+    }
+
+    #[test]
+    fn a_histogram_survives_the_run_log() {
+        for values in [&[][..], &[0, 1, 999], &[150_000, 150_001, 7, 119_999_999, u64::MAX]] {
+            let histogram = of(values);
+            let text = serde_json::to_string(&histogram).unwrap();
+            let back: Histogram = serde_json::from_str(&text).unwrap();
+            assert_eq!(back, histogram, "{text}");
+            assert_eq!(back.count(), values.len() as u64);
+            assert_eq!(serde_json::to_string(&back).unwrap(), text);
+        }
+        assert!(serde_json::from_str::<Histogram>("[[999999999999, 1]]").is_err());
+    }
+
+    #[test]
+    fn histograms_add_whatever_their_sizes() {
+        let (small, large) = (of(&[10, 20]), of(&[50_000_000]));
+        for (mut one, other) in [(small.clone(), &large), (large.clone(), &small)] {
+            one.merge(other);
+            assert_eq!(one, of(&[10, 20, 50_000_000]));
+            assert_eq!(one.rank_ms(2), Some(0.02));
+            assert_eq!(one.rank_ms(4), None);
+        }
+        assert_eq!(Histogram::new().quantile_ms(0.95), None);
+    }
+
+    #[test]
+    fn three_digits_are_kept() {
+        let p95 = of(&(1..=100_000).collect::<Vec<_>>()).quantile_ms(0.95).unwrap();
+        assert!((p95 / 95.0 - 1.0).abs() < 0.001, "{p95}");
+    }
+}

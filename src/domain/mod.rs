@@ -1,0 +1,23 @@
+//! Nouns and rules: what a step, a check, a ramp, a measurement, a verdict and progress *are*.
+//!
+//! No IO, no async, no clock: everything here is a value that can be written to a run log and read back.
+//! Instants and random numbers are handed in by whoever owns a clock.
+
+pub mod check;
+pub mod command;
+pub mod event;
+pub mod fingerprint;
+pub mod flow;
+pub mod ids;
+pub mod measurement;
+pub mod place;
+pub mod plan;
+pub mod progress;
+pub mod ramp;
+pub mod secret;
+pub mod site;
+pub mod slo;
+pub mod step;
+pub mod text;
+pub mod units;
+pub mod verdict;

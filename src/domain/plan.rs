@@ -1,0 +1,197 @@
+//! From a gate to a ramp: how long to hold so that the hold can prove what the promise says, and what it then can claim.
+
+use std::time::Duration;
+
+use super::flow::{Mix, Think};
+use super::ramp::{Claim, RampPlan};
+use super::slo::Slo;
+use super::step::Gate;
+use crate::stats::{order, proportion};
+
+/// How thoroughly to measure, and the times that belong to the site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// A practice measurement: the same machinery and the same floors, with fewer users at shortened think times.
+    pub quick: bool,
+    /// Time to bring all users in; chosen by their number when absent.
+    pub climb: Option<Duration>,
+    /// Longest wait for a steady state.
+    pub settle_limit: Duration,
+    /// A request that takes longer counts as a timeout error.
+    pub timeout: Duration,
+}
+
+/// Most users of a practice measurement, unless an endpoint of its own needs more requests than they make. A full one
+/// always holds the users its gate asks for.
+const PRACTICE_USERS: u32 = 100;
+
+/// Pauses of a practice measurement, as a share of the usual ones: users in a hurry, but no busy loop that a site at
+/// an early step could never stand.
+const PRACTICE_HURRY: f64 = 0.5;
+
+/// Longest settling of a practice measurement.
+const PRACTICE_SETTLE: Duration = Duration::from_secs(10);
+
+/// Requests collected over the floor, as a factor: pauses are random, and a single failure must not spoil every hold.
+const RESERVE: f64 = 1.25;
+
+/// Time of a request when nothing is known yet, seconds: a third of the usual limit.
+const GUESSED_LATENCY: f64 = 0.1;
+
+/// Shortest practice hold: four bootstrap blocks, and two halves that can be compared.
+const LEAST_HOLD: f64 = 20.0;
+
+/// The ramp for a gate and what a clean hold of it could show.
+///
+/// The pause is the gate's, else the mix's, else [`Mix::THINK`]. The hold lasts as long as the gate says or longer: until
+/// the floors of p95 and error rate are passed with a reserve, at `users / (mean pause + 0.1 s)` requests a second.
+/// Endpoints that must meet the limit on their own need 59 requests themselves: the rarest decides.
+#[must_use]
+pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampPlan, Claim) {
+    let natural = gate.think.or(mix.think).unwrap_or(Mix::THINK);
+    let needed = needed(gate, slo, mix);
+    let few = pace.quick && gate.endpoints.is_empty();
+    let users = if few { gate.users.min(PRACTICE_USERS) } else { gate.users }.max(1);
+    let think = if pace.quick { hurried(natural) } else { natural };
+    let rate = rate(users, think);
+    let least = if pace.quick { LEAST_HOLD } else { gate.hold.as_secs_f64().max(LEAST_HOLD) };
+    // Whole fives: the bootstrap draws blocks of five seconds.
+    let hold = Duration::from_secs_f64((least.max(needed / rate) / 5.0).ceil() * 5.0);
+    let climb = if pace.quick { 3.0 } else { (f64::from(users) / 50.0).clamp(5.0, 30.0) };
+    let plan = RampPlan {
+        users,
+        climb: pace.climb.filter(|_| !pace.quick).unwrap_or(Duration::from_secs_f64(climb)),
+        settle_limit: if pace.quick { pace.settle_limit.min(PRACTICE_SETTLE) } else { pace.settle_limit },
+        hold,
+        think,
+        timeout: pace.timeout,
+        seed,
+        quick: pace.quick,
+    };
+    let claim = claim(&plan, slo, rate);
+    (plan, claim)
+}
+
+/// Requests a hold needs: the largest floor and a reserve. A limit that no sample can prove adds nothing.
+fn needed(gate: &Gate, slo: &Slo, mix: &Mix) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "floors are far below 2^52")]
+    let float = |floor: Option<u64>| floor.unwrap_or(0) as f64;
+    let p95 = float(order::floor(0.95, slo.confidence));
+    let errors = float(proportion::floor(slo.error_percent / 100.0, slo.confidence));
+    let rarest = gate.endpoints.iter().map(|name| mix.share_of(name)).filter(|share| *share > 0.0).fold(1.0, f64::min);
+    (p95 / rarest).max(errors) * RESERVE
+}
+
+/// Requests a second of users that pause, ask, and pause again.
+fn rate(users: u32, think: Think) -> f64 {
+    f64::from(users) / (think.mean_seconds() + GUESSED_LATENCY)
+}
+
+/// The same pauses, shorter.
+fn hurried(think: Think) -> Think {
+    Think { least: think.least.mul_f64(PRACTICE_HURRY), most: think.most.mul_f64(PRACTICE_HURRY) }
+}
+
+fn claim(plan: &RampPlan, slo: &Slo, rate: f64) -> Claim {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count")]
+    let requests = (rate * plan.hold.as_secs_f64()).round() as u64;
+    let percentile = |rank: u64| {
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let share = rank as f64 / requests.max(1) as f64;
+        share * 100.0
+    };
+    let ranks = order::ranks(requests, 0.95, slo.confidence);
+    Claim {
+        requests,
+        error_percent: proportion::bounds(0, requests, slo.confidence)
+            .map(|(_, high)| high * 100.0)
+            .filter(|_| slo.error_percent > 0.0),
+        p95_ranks: ranks.low.zip(ranks.high).map(|(low, high)| (percentile(low), percentile(high))),
+        takes: plan.climb + plan.settle_limit + plan.hold,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::flow::{Flow, FlowStep};
+    use proptest::{prop_assert, proptest};
+
+    const FULL: Pace =
+        Pace { quick: false, climb: None, settle_limit: Duration::from_secs(60), timeout: Duration::from_secs(10) };
+    const QUICK: Pace = Pace { quick: true, ..FULL };
+
+    fn think(text: &str) -> Option<Think> {
+        (!text.is_empty()).then(|| Think::try_from(text.to_owned()).unwrap())
+    }
+
+    fn gate(users: u32, pause: &str) -> Gate {
+        Gate { users, hold: Duration::from_secs(60), think: think(pause), slo: None, endpoints: Vec::new() }
+    }
+
+    fn planned(gate: &Gate, pace: &Pace) -> (RampPlan, Claim) {
+        plan(gate, &Slo::default(), &Mix::default(), pace, 1)
+    }
+
+    #[test]
+    fn ten_users_are_held_until_the_floor_is_passed() {
+        let (plan, claim) = planned(&gate(10, "1s-3s"), &FULL);
+        assert_eq!(plan.hold, Duration::from_secs(160));
+        assert!((748..800).contains(&claim.requests), "{}", claim.requests);
+        assert!(claim.error_percent.unwrap() < 0.41);
+        let (low, high) = claim.p95_ranks.unwrap();
+        assert!((93.0..94.0).contains(&low) && (96.0..97.0).contains(&high), "{low} {high}");
+        assert_eq!(claim.takes, Duration::from_secs(5 + 60 + 160));
+    }
+
+    #[test]
+    fn a_thousand_users_need_no_longer_than_the_gate_says() {
+        let (plan, claim) = planned(&gate(1000, ""), &FULL);
+        assert_eq!((plan.hold, plan.climb), (Duration::from_secs(60), Duration::from_secs(20)));
+        assert_eq!(plan.think, Mix::THINK);
+        assert!((7500..8500).contains(&claim.requests));
+    }
+
+    #[test]
+    fn an_endpoint_of_its_own_makes_the_hold_as_long_as_its_floor_needs() {
+        let step =
+            |name: &str, share| FlowStep { name: name.into(), get: Some("/".into()), share, ..FlowStep::default() };
+        let steps = vec![step("page", None), step("checkout", Some(0.02))];
+        let mix = Mix { flows: vec![Flow { name: "f".into(), weight: 1, login: None, steps }], ..Mix::default() };
+        let gate = Gate { endpoints: vec!["checkout".into()], ..gate(300, "") };
+        for pace in [FULL, QUICK] {
+            let (_, claim) = plan(&gate, &Slo::default(), &mix, &pace, 1);
+            let checkouts = mix.share_of("checkout") * f64::from(u32::try_from(claim.requests).unwrap());
+            assert!(checkouts > 59.0 * 1.2, "{checkouts}");
+        }
+    }
+
+    #[test]
+    fn practice_is_short_and_still_passes_the_floor() {
+        for (users, pause) in [(10, "1s-3s"), (50, "3s-6s"), (1000, "5s-10s")] {
+            let (plan, claim) = planned(&gate(users, pause), &QUICK);
+            assert!(plan.quick && plan.users == users.min(100));
+            assert!(claim.requests >= 740, "{users}: {}", claim.requests);
+            assert!(claim.takes <= Duration::from_secs(3 + 10 + 90), "{users}: {:?}", claim.takes);
+        }
+    }
+
+    #[test]
+    fn the_mix_pauses_when_the_gate_does_not_say() {
+        let mix = Mix { think: think("2s"), ..Mix::default() };
+        assert_eq!(Some(plan(&gate(10, ""), &Slo::default(), &mix, &FULL, 1).0.think), mix.think);
+        assert_eq!(Some(plan(&gate(10, "1s"), &Slo::default(), &mix, &FULL, 1).0.think), think("1s"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_plan_can_prove_its_promise(users in 0_u32..2000, think in 0_u64..20_000, error in 0.05_f64..5.0, quick: bool) {
+            let slo = Slo { error_percent: error, ..Slo::default() };
+            let pace = if quick { QUICK } else { FULL };
+            let (plan, claim) = plan(&gate(users, &format!("{think}ms")), &slo, &Mix::default(), &pace, 1);
+            prop_assert!(claim.error_percent.unwrap() < error);
+            prop_assert!(claim.p95_ranks.is_some());
+            prop_assert!(plan.users >= 1 && plan.hold >= Duration::from_secs(20));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A ramp: climb to a number of users, settle until nothing drifts, hold, drain. Only the hold is judged.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::flow::Think;
+use super::units::seconds;
+
+/// What will be driven, decided before the first request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RampPlan {
+    /// Concurrent users.
+    pub users: u32,
+    /// Time to bring them in, evenly.
+    #[serde(with = "seconds")]
+    pub climb: Duration,
+    /// Longest time to wait for a steady state before holding anyway (the verdict then says so).
+    #[serde(with = "seconds")]
+    pub settle_limit: Duration,
+    /// Time that is judged.
+    #[serde(with = "seconds")]
+    pub hold: Duration,
+    /// Pause between actions.
+    pub think: Think,
+    /// A request that takes longer counts as a timeout error.
+    #[serde(with = "seconds")]
+    pub timeout: Duration,
+    /// Seed of every random choice, so that a ramp can be repeated.
+    pub seed: u64,
+    /// A practice measurement: short holds, fewer users. Marked wherever it is shown.
+    pub quick: bool,
+}
+
+/// What a clean hold of the plan could show, said before it starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Requests the hold will make, roughly.
+    pub requests: u64,
+    /// The error rate, in percent, that a hold without errors rules out; none when it cannot reach any limit.
+    pub error_percent: Option<f64>,
+    /// Ranks of the order statistics that bound p95, as percentiles (for example 93.7 to 96.3); none under the floor.
+    pub p95_ranks: Option<(f64, f64)>,
+    /// Whole time of the ramp.
+    #[serde(with = "seconds")]
+    pub takes: Duration,
+}
+
+/// Where a ramp is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RampPhase {
+    /// Users come in.
+    Climb,
+    /// All are in; waiting for a steady state.
+    Settle,
+    /// The sample is taken.
+    Hold,
+    /// No new requests; those in flight end.
+    Drain,
+}
+
+/// One second of a ramp as seen from the generator. Droppable: the measurement keeps its own record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadPulse {
+    /// Seconds since the ramp began.
+    pub second: u32,
+    /// Where the ramp is.
+    pub phase: RampPhase,
+    /// Seconds spent in this phase.
+    pub phase_seconds: u32,
+    /// Users let in.
+    pub users: u32,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Age of the oldest of them, ms.
+    pub oldest_ms: f64,
+    /// Requests finished in this second.
+    pub rps: f64,
+    /// Percentiles of this second's successful requests, ms; none without any.
+    pub p50_ms: Option<f64>,
+    /// See `p50_ms`.
+    pub p95_ms: Option<f64>,
+    /// See `p50_ms`.
+    pub p99_ms: Option<f64>,
+    /// Percentile of the hold so far, ms; none before the hold.
+    pub hold_p95_ms: Option<f64>,
+    /// Errors in this second.
+    pub errors: u64,
+    /// Requests finished since the ramp began.
+    pub total: u64,
+    /// Errors since the ramp began.
+    pub total_errors: u64,
+    /// Answers of the edge instead of the app since the ramp began.
+    pub total_blocked: u64,
+    /// Answers by status class since the ramp began: `2xx`, `3xx`, `4xx`, `5xx`.
+    pub statuses: BTreeMap<String, u64>,
+    /// The generator's own health.
+    pub generator: GeneratorSample,
+}
+
+/// The load generator in one second.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct GeneratorSample {
+    /// Timer lag of the load runtime, p99 of the second, ms.
+    pub lag_ms: f64,
+    /// CPU of this process, cores.
+    pub cpu: f64,
+    /// Open file descriptors.
+    pub sockets: u32,
+    /// Local socket errors (EMFILE, EADDRNOTAVAIL) in this second.
+    pub socket_errors: u32,
+}
+
+impl GeneratorSample {
+    /// Timer lag above which a second is tainted, ms.
+    ///
+    /// Lag only ever adds to a measured latency, so it cannot make a slow site look fast; what it can do is thin out
+    /// the load, and 25 ms are under a tenth of the shortest usual pause. A lower limit would refuse healthy stacks:
+    /// where app and generator share two cores, a second's p99 passes 10 ms in one second of ten.
+    pub const LAG_LIMIT_MS: f64 = 25.0;
+
+    /// True when the generator, not the app, may have shaped this second.
+    #[must_use]
+    pub fn tainted(&self) -> bool {
+        self.lag_ms > Self::LAG_LIMIT_MS || self.socket_errors > 0
+    }
+}
+
+/// How the driving ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "end", content = "why")]
+pub enum RampEnd {
+    /// The hold ran its whole time.
+    Completed,
+    /// A breaker or a person stopped it; the text names the value that tripped it.
+    Aborted(String),
+    /// The measurement cannot be trusted (the generator, an edge block); the text says what to do.
+    Invalid(String),
+}
+
+/// One second of the systems behind the app: value by series name, on the ramp's own seconds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ServerSample {
+    /// Seconds since the ramp began.
+    pub second: u32,
+    /// See [`super::measurement::series`] for the names.
+    pub values: BTreeMap<String, f64>,
+}

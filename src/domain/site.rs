@@ -1,0 +1,98 @@
+//! The site under test as its owner described it, and the keys to its systems.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::secret::Secret;
+
+/// What the owner told us. No secrets: it may be shown and stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Site {
+    /// A short name for screens.
+    pub name: String,
+    /// Where users arrive (through the edge, if there is one).
+    pub url: Url,
+    /// The app's own address behind the edge, if it can be reached.
+    pub origin: Option<Url>,
+    /// Path of the health endpoint.
+    pub health: String,
+    /// Path of the Prometheus metrics, if any.
+    pub metrics: Option<String>,
+    /// Pages anyone may see; assets are found on them.
+    pub public_pages: Vec<String>,
+    /// Pages and API paths that must never come out of a shared cache.
+    pub private_pages: Vec<String>,
+    /// A harmless path under the edge's rate limit.
+    pub rate_limited: Option<String>,
+    /// A test user.
+    pub account: Option<Account>,
+    /// The endpoint that hands out upload tickets.
+    pub presign: Option<Presign>,
+    /// Endpoints (flow step names) whose slow work belongs to the workers.
+    pub slow_endpoints: Vec<String>,
+    /// Where the app's Sentry project is read.
+    pub sentry: Option<Sentry>,
+    /// The default Celery queue's name.
+    pub queue: String,
+    /// Headers our own probes send (a practice edge's client address, for example).
+    pub probe_headers: std::collections::BTreeMap<String, String>,
+}
+
+/// A test user that signs in by Django's login form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Path of the form.
+    pub login: String,
+    /// User name.
+    pub username: String,
+}
+
+/// A presigned-POST endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presign {
+    /// Path that answers with `url` and `fields`.
+    pub path: String,
+    /// The largest upload the app means to allow, bytes.
+    pub max_bytes: u64,
+    /// The content type it means to allow.
+    pub content_type: String,
+}
+
+/// A Sentry project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentry {
+    /// Base of the API: `https://sentry.io` or a region's host.
+    pub api: Url,
+    /// Organisation slug.
+    pub organization: String,
+    /// Project slug.
+    pub project: String,
+}
+
+/// Keys to the user's systems, taken from the environment. Each carries the variable's name for messages.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// The DSN the app itself uses.
+    pub database: Option<Key>,
+    /// A DSN straight to PostgreSQL, for the sampler and statistics.
+    pub database_direct: Option<Key>,
+    /// PgBouncer's admin console (database `pgbouncer`).
+    pub pooler_console: Option<Key>,
+    /// The cache's Redis.
+    pub cache: Option<Key>,
+    /// The broker's Redis.
+    pub broker: Option<Key>,
+    /// Password of the test users.
+    pub account_password: Option<Key>,
+    /// Sentry API token.
+    pub sentry_token: Option<Key>,
+}
+
+/// A secret and the name of the variable it came from.
+#[derive(Debug)]
+pub struct Key {
+    /// Environment variable.
+    pub variable: String,
+    /// Its value.
+    pub secret: Secret,
+}

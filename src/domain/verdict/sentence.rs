@@ -1,0 +1,130 @@
+//! Verdicts in plain words with numbers: what a person reads first.
+
+use super::hold::share;
+use super::{Objective, ObjectiveOutcome};
+use crate::domain::measurement::Measurement;
+use crate::domain::slo::Slo;
+
+/// "Held 200 users for 60 s: p95 143 ms (137–150) against 300 ms, errors 0.00 % (at most 0.08 %) against 0.5 %."
+pub fn held(m: &Measurement, objectives: &[Objective]) -> String {
+    format!("Held {} for {:.0} s: {}.", users(m), m.hold_seconds, list(objectives.iter()))
+}
+
+/// "Broke at 500 users: p95 341 ms (333–350) against 300 ms."
+pub fn broke(m: &Measurement, objectives: &[Objective]) -> String {
+    let failed = objectives.iter().filter(|o| o.outcome == ObjectiveOutcome::Fail);
+    format!("Broke at {}: {}.", users(m), list(failed))
+}
+
+/// "Undecided at 100 users after 60 s: errors 0.30 % (0.10–0.61 %) against 0.5 %; about 40 s more would probably
+/// decide it."
+pub fn undecided(m: &Measurement, objectives: &[Objective]) -> String {
+    if m.requests == 0 {
+        return format!(
+            "Nothing was measured at {}: the hold saw no request. Look whether the target answers and the flows run.",
+            users(m)
+        );
+    }
+    let open: Vec<&Objective> = objectives.iter().filter(|o| o.outcome == ObjectiveOutcome::Inconclusive).collect();
+    let more = open.iter().map(|o| o.more_seconds).try_fold(0.0_f64, |most, more| more.map(|more| most.max(more)));
+    let advice = match more {
+        Some(more) => format!("about {more:.0} s more of hold would probably decide it"),
+        None if open.iter().any(|o| o.n == 0) => "without a successful request there is nothing to judge".to_owned(),
+        None => {
+            "too close to its limit for any bearable hold to decide; make it faster or the promise looser".to_owned()
+        }
+    };
+    format!("Undecided at {} after {:.0} s: {}; {advice}.", users(m), m.hold_seconds, list(open.into_iter()))
+}
+
+/// "Not steady at 300 users: p95 rose from …"
+pub fn unsteady(m: &Measurement, why: &str) -> String {
+    format!("Not steady at {}: {why}. Find out what changed, then run it again.", users(m))
+}
+
+/// "Stopped at 300 users: …"
+pub fn aborted(m: &Measurement, why: &str) -> String {
+    format!("Stopped at {}: {}.", users(m), why.trim_end_matches('.'))
+}
+
+/// "Not a fair measurement at 300 users: …"
+pub fn invalid(m: &Measurement, why: &str) -> String {
+    format!("Not a fair measurement at {}: {}.", users(m), why.trim_end_matches('.'))
+}
+
+/// What is worth knowing and does not decide.
+pub fn notes(m: &Measurement, slo: &Slo, worst: Option<(f64, u32)>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if m.settle_limit_reached {
+        notes.push(format!(
+            "it had not settled after {:.0} s, the limit; the hold began all the same",
+            m.settle_seconds
+        ));
+    }
+    if let Some((p95, from)) = worst
+        && p95 >= slo.p95_ms
+    {
+        notes.push(format!("its worst 10 s, from second {from}, had a p95 of {}", milliseconds(p95, slo.p95_ms)));
+    }
+    if m.blocked > 0 {
+        notes.push(format!(
+            "{} of {} answers ({:.2} %) came from the edge or the platform, not from the app, and are counted apart",
+            m.blocked,
+            m.requests,
+            share(m.blocked, m.requests) * 100.0
+        ));
+    }
+    let tainted = m.windows.iter().filter(|w| w.generator.tainted()).count();
+    if tainted > 0 {
+        notes.push(format!("the load generator itself was unwell in {tainted} of {} seconds", m.windows.len()));
+    }
+    notes
+}
+
+fn users(m: &Measurement) -> String {
+    if m.users == 1 { "1 user".to_owned() } else { format!("{} users", m.users) }
+}
+
+fn list<'a>(objectives: impl Iterator<Item = &'a Objective>) -> String {
+    objectives.map(phrase).collect::<Vec<_>>().join(", ")
+}
+
+/// "p95 143 ms (137–150) against 300 ms"
+fn phrase(o: &Objective) -> String {
+    let show = |value: f64| figure(value, &o.unit, o.limit);
+    let against = if o.unit == "%" { format!("{} %", o.limit) } else { format!("{} {}", o.limit, o.unit) };
+    let Some(value) = o.value else {
+        return format!("{} not measured (no successful request) against {against}", o.name);
+    };
+    let interval = match (o.low, o.high) {
+        (Some(low), Some(high)) if low > 0.0 || o.unit != "%" => format!("{}–{}", show(low), show(high)),
+        (_, Some(high)) => format!("at most {} {}", show(high), o.unit),
+        (Some(low), None) => format!("at least {} {}, too few requests to say how much", show(low), o.unit),
+        (None, None) => "too few requests for bounds".to_owned(),
+    };
+    format!("{} {} {} ({interval}) against {against}", o.name, show(value), o.unit)
+}
+
+/// "143 ms"
+pub fn milliseconds(value: f64, limit: f64) -> String {
+    format!("{} ms", figure(value, "ms", limit))
+}
+
+/// "0.31 %"
+pub fn percent(value: f64, limit: f64) -> String {
+    format!("{} %", figure(value, "%", limit))
+}
+
+/// A number with as few digits as it needs, and more when rounding would hide on which side of the limit it lies.
+fn figure(value: f64, unit: &str, limit: f64) -> String {
+    let digits = match unit {
+        "%" => 2,
+        _ if value < 10.0 => 1,
+        _ => 0,
+    };
+    let side = |v: f64| v.partial_cmp(&limit);
+    (digits..digits + 3)
+        .map(|digits| format!("{value:.digits$}"))
+        .find(|text| text.parse().is_ok_and(|shown: f64| side(shown) == side(value)))
+        .unwrap_or_else(|| value.to_string())
+}

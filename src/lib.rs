@@ -1,0 +1,8 @@
+//! rampup takes a Django app from 10 to 1000 concurrent users in ten steps, and lets nobody take a step on hope.
+//!
+//! One truth, the run, seen from several sides: an [`domain::event::Event`] goes up, a [`domain::command::Command`]
+//! comes down. A face cannot reach a system; a probe cannot reach the screen; what decides never waits, and what
+//! waits never decides. `ARCHITECTURE.md` has the picture and who may use whom.
+
+pub mod domain;
+pub mod stats;
