@@ -1,0 +1,241 @@
+//! Run logs, `.rampup/runs/RUN.jsonl`: one line a kept event, appended and never changed. The evidence behind progress.
+//!
+//! A line is the event's JSON and a newline. A crash can only tear the last line: whatever has its newline is whole.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::domain::event::{Event, EventKind, SCHEMA};
+use crate::domain::ids::RunId;
+use crate::domain::place::Place;
+
+use super::StoreError;
+use super::atomic::sync_folder;
+
+/// Ending of a log's file name.
+const ENDING: &str = "jsonl";
+
+/// A log being written. The file appears with the first event.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    run: RunId,
+    file: Option<File>,
+    /// Bytes of whole lines.
+    length: u64,
+    next: u64,
+}
+
+impl Log {
+    /// The log of a new run in this folder.
+    #[must_use]
+    pub fn new(folder: &Path, run: RunId) -> Self {
+        Self { path: folder.join(format!("{run}.{ENDING}")), run, file: None, length: 0, next: 0 }
+    }
+
+    /// Appends a kept event; when it decides something, waits until it is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Sequence`] for an event of another run or out of turn, [`StoreError::Exists`] when the run's log is
+    /// there already, [`StoreError::Write`] when the disk refuses. After an error the log is as it was before.
+    pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
+        if event.seq != self.next || event.run != self.run || event.v != SCHEMA {
+            let found = format!("{} of run {} (schema {})", event.seq, event.run, event.v);
+            return Err(StoreError::Sequence { run: self.run.clone(), found, wanted: self.next });
+        }
+        let line = line_of(event)?;
+        let failed = |source| StoreError::Write { path: self.path.clone(), source };
+        let file = match &mut self.file {
+            Some(file) => file,
+            empty => empty.insert(create(&self.path)?),
+        };
+        let written =
+            file.write_all(&line).and_then(|()| if must_last(&event.kind) { file.sync_data() } else { Ok(()) });
+        if let Err(error) = written {
+            // Half a line in the middle of a log could never be told from damage.
+            file.set_len(self.length).map_err(failed)?;
+            return Err(failed(error));
+        }
+        self.length += line.len() as u64;
+        self.next += 1;
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> Result<File, StoreError> {
+    let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => StoreError::Exists { path: path.to_owned() },
+        _ => StoreError::Write { path: path.to_owned(), source },
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    sync_folder(folder).map_err(|source| StoreError::Write { path: path.to_owned(), source })?;
+    Ok(file)
+}
+
+/// Events that people act on must survive a power cut; the rest may wait for the system's own pace.
+fn must_last(kind: &EventKind) -> bool {
+    use EventKind::{RampFinished, RunFinished, StepJudged, Waived};
+    matches!(kind, StepJudged { .. } | Waived { .. } | RampFinished { .. } | RunFinished { .. })
+}
+
+/// The event's line. It is read back at once: a number that JSON cannot hold would only show when it is too late.
+fn line_of(event: &Event) -> Result<Vec<u8>, StoreError> {
+    let unreadable = |error: serde_json::Error| StoreError::Unreadable { what: error.to_string() };
+    let mut line = serde_json::to_vec(event).map_err(unreadable)?;
+    serde_json::from_slice::<Event>(&line).map_err(unreadable)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// The whole events of a log from number `from` on. A torn last line is left out.
+///
+/// # Errors
+/// [`StoreError::Malformed`] with file and line for anything else that is not the next event of this run.
+pub fn read(path: &Path, from: u64) -> Result<Vec<Event>, StoreError> {
+    let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    let run = run_of(path);
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n');
+    let mut events = Vec::new();
+    for ((seq, number), line) in (0_u64..).zip(1..).zip(lines).skip_while(|((seq, _), _)| *seq < from) {
+        let at = |column, what| {
+            let place = Place { line: number, column };
+            StoreError::Malformed { path: path.to_owned(), place, what }
+        };
+        let damaged = |column, what: String| at(column, format!("{what}; the log is damaged: move the file elsewhere"));
+        let version: Version = serde_json::from_slice(line).map_err(|e| damaged(e.column(), e.to_string()))?;
+        if version.v > SCHEMA {
+            let what = format!("schema {} is newer than {SCHEMA}; use the rampup that wrote it", version.v);
+            return Err(at(1, what));
+        }
+        let event: Event = serde_json::from_slice(line).map_err(|e| damaged(e.column(), e.to_string()))?;
+        if event.seq != seq || Some(&event.run) != run.as_ref() {
+            return Err(damaged(1, format!("event {} of run {} is out of place", event.seq, event.run)));
+        }
+        events.push(event);
+    }
+    Ok(events)
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// The run a log file belongs to, by its name.
+#[must_use]
+pub fn run_of(path: &Path) -> Option<RunId> {
+    if path.extension()? != ENDING {
+        return None;
+    }
+    path.file_stem()?.to_str().map(RunId::from)
+}
+
+/// All logs in a folder, oldest first; none when the folder is not there.
+///
+/// # Errors
+/// [`StoreError::Read`].
+pub fn list(folder: &Path) -> Result<Vec<(RunId, PathBuf)>, StoreError> {
+    let failed = |source| StoreError::Read { path: folder.to_owned(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut logs = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        logs.extend(run_of(&path).map(|run| (run, path)));
+    }
+    logs.sort();
+    Ok(logs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(seq: u64, text: &str) -> Event {
+        let at = "2026-11-23T04:01:02Z".parse().unwrap();
+        Event { v: SCHEMA, seq, at, run: RunId::from("r1"), kind: EventKind::Note { text: text.into() } }
+    }
+
+    fn written(folder: &Path) -> PathBuf {
+        let mut log = Log::new(folder, RunId::from("r1"));
+        for seq in 0..3 {
+            log.append(&note(seq, &format!("ä{seq}"))).unwrap();
+        }
+        folder.join("r1.jsonl")
+    }
+
+    fn reads(path: &Path, bytes: &[u8]) -> Result<usize, String> {
+        super::super::atomic::write(path, bytes).unwrap();
+        read(path, 0).map(|events| events.len()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        assert_eq!(read(&path, 0).unwrap(), [note(0, "ä0"), note(1, "ä1"), note(2, "ä2")]);
+        assert_eq!(read(&path, 2).unwrap(), [note(2, "ä2")]);
+        assert_eq!(list(folder.path()).unwrap(), [(RunId::from("r1"), path)]);
+        assert_eq!(list(&folder.path().join("nowhere")).unwrap(), []);
+    }
+
+    #[test]
+    fn a_gap_a_repetition_and_a_foreign_event_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::new(folder.path(), RunId::from("r1"));
+        log.append(&note(0, "")).unwrap();
+        for event in [note(0, ""), note(2, ""), Event { run: RunId::from("r2"), ..note(1, "") }] {
+            assert!(matches!(log.append(&event), Err(StoreError::Sequence { wanted: 1, .. })), "{event:?}");
+        }
+        log.append(&note(1, "")).unwrap();
+        let mut again = Log::new(folder.path(), RunId::from("r1"));
+        assert!(matches!(again.append(&note(0, "")), Err(StoreError::Exists { .. })), "a run's log is written once");
+    }
+
+    #[test]
+    fn a_cut_at_any_byte_costs_the_torn_line_at_most() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in 0..=bytes.len() {
+            let whole = bytes[..cut].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(reads(&path, &bytes[..cut]), Ok(whole), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn any_other_damage_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (damaged, what) in [
+            (text.replacen("\"seq\":1", "\"seq\":7", 1), ":2:1: event 7"),
+            (text.replacen("\"run\":\"r1\"", "\"run\":\"r2\"", 1), ":1:1: event 0 of run r2"),
+            (text.replacen("\"event\"", "\"evnt\"", 1), ":1:"),
+            (text.replacen("\"v\":1", "\"v\":2", 1), "newer"),
+            (text.replacen('\n', "\n\n", 1), ":2:"),
+        ] {
+            let error = reads(&path, damaged.as_bytes()).unwrap_err();
+            assert!(error.contains(what), "{what}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_json_cannot_hold_never_reaches_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::new(folder.path(), RunId::from("r1"));
+        let kind = EventKind::Sample {
+            sample: crate::domain::ramp::ServerSample { second: 0, values: [("x".to_owned(), f64::NAN)].into() },
+        };
+        let error = log.append(&Event { kind, ..note(0, "") }).unwrap_err();
+        assert!(matches!(error, StoreError::Unreadable { .. }), "{error}");
+        log.append(&note(0, "")).unwrap();
+    }
+}

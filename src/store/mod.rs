@@ -1,0 +1,252 @@
+//! What is kept in the user's repository under `.rampup/`: the only writer of files there.
+//!
+//! An event goes to the run log first, then into `progress.toml`, then its place is noted in `folded`. So progress is
+//! never ahead of the evidence, and what a crash cut off between two of these is made up for at the next start.
+//! Knows bytes, files and locks; knows nothing of checks, load or screens.
+
+pub mod atomic;
+mod error;
+mod history;
+mod lock;
+mod log;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+
+use std::path::{Path, PathBuf};
+
+use crate::domain::event::{Event, EventKind};
+use crate::domain::ids::RunId;
+use crate::domain::measurement::RampRecord;
+use crate::domain::place::Place;
+use crate::domain::progress::Progress;
+
+use history::Ramps;
+use lock::Lock;
+use log::Log;
+
+/// The folder in a project that belongs to this program.
+pub const FOLDER: &str = ".rampup";
+
+/// Only progress and own playbooks are for git; logs are large and each person's own.
+const GITIGNORE: &[u8] = b"*\n!.gitignore\n!progress.toml\n!playbooks/\n!playbooks/*.md\n";
+
+/// A project's records, opened for writing. Nobody else writes while it lives.
+#[derive(Debug)]
+pub struct Store {
+    places: Places,
+    progress: Progress,
+    /// Progress comes from a newer version and is left alone.
+    newer: bool,
+    /// Something was folded that is not in the file yet.
+    unsaved: Option<Position>,
+    log: Log,
+    this_run: Ramps,
+    ramps: Vec<RampRecord>,
+    notes: Vec<String>,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens a project's records for a new run. Events that a crash kept out of `progress.toml` are folded in.
+    ///
+    /// # Errors
+    /// When another process holds the lock, or a file cannot be read, written or understood.
+    pub fn open(project_dir: &Path, run: &RunId) -> Result<Self, StoreError> {
+        let places = Places::of(project_dir);
+        places.make()?;
+        let lock = Lock::take(&places.folder.join("lock"))?;
+        match atomic::create(&places.folder.join(".gitignore"), GITIGNORE) {
+            Ok(()) | Err(StoreError::Exists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let (loaded, position) = places.load()?;
+        let (ramps, strange) = history::gather(&places.runs)?;
+        let mut store = Self {
+            progress: loaded.progress,
+            newer: loaded.newer.is_some(),
+            unsaved: position,
+            log: Log::new(&places.runs, run.clone()),
+            this_run: Ramps::default(),
+            ramps,
+            notes: [loaded.notes, strange].concat(),
+            places,
+            _lock: lock,
+        };
+        store.save()?;
+        Ok(store)
+    }
+
+    /// Progress and remarks without the lock: for looking only, also while another process runs.
+    ///
+    /// # Errors
+    /// When a file cannot be read or understood.
+    pub fn read(project_dir: &Path) -> Result<(Progress, Vec<String>), StoreError> {
+        let (loaded, _) = Places::of(project_dir).load()?;
+        Ok((loaded.progress, loaded.notes))
+    }
+
+    /// Keeps an event; when this returns, it may be shown. Pulses and samples are not kept and cost nothing.
+    ///
+    /// # Errors
+    /// When the event does not belong here or the disk refuses. An event whose line is in the log but whose progress
+    /// could not be written is made up for by the next call or the next start.
+    pub fn record(&mut self, event: &Event) -> Result<(), StoreError> {
+        if event.kind.is_droppable() {
+            return Ok(());
+        }
+        self.log.append(event)?;
+        self.ramps.extend(self.this_run.see(event));
+        if decides(&event.kind) {
+            self.progress.apply(event);
+            self.unsaved = Some(Position { run: event.run.clone(), seq: event.seq });
+        }
+        self.save()
+    }
+
+    /// How far the climb is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Measured ramps of all runs whose logs are here, this one's included, the newest last.
+    #[must_use]
+    pub fn ramps(&self) -> Vec<RampRecord> {
+        self.ramps.clone()
+    }
+
+    /// What was seen when each step was last judged: the events of those runs whose logs are here, oldest run first.
+    ///
+    /// # Errors
+    /// When a log cannot be read or is damaged.
+    pub fn past(&self) -> Result<Vec<Event>, StoreError> {
+        let judged: std::collections::BTreeSet<&RunId> = self.progress.steps.values().map(|step| &step.run).collect();
+        let mut events = Vec::new();
+        for (run, path) in log::list(&self.places.runs)? {
+            if judged.contains(&run) {
+                events.extend(log::read(&path, 0)?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// Things worth a line: a newer schema, a log that could not be used.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Progress first, its position after: the other way round, a crash in between would lose a judgement.
+    fn save(&mut self) -> Result<(), StoreError> {
+        if self.newer {
+            return Ok(());
+        }
+        if let Some(position) = &self.unsaved {
+            progress::write(&self.places.progress, &self.progress)?;
+            position.write(&self.places.folded)?;
+            self.unsaved = None;
+        }
+        Ok(())
+    }
+}
+
+/// True for events that change progress.
+fn decides(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::StepJudged { .. } | EventKind::Waived { .. })
+}
+
+/// True for a judgement that is older than the file's: the file came by git from somebody who went on.
+fn outdated(event: &Event, progress: &Progress) -> bool {
+    match &event.kind {
+        EventKind::StepJudged { step, .. } => progress.steps.get(step).is_some_and(|record| record.at > event.at),
+        _ => false,
+    }
+}
+
+/// Where things are.
+#[derive(Debug)]
+struct Places {
+    folder: PathBuf,
+    runs: PathBuf,
+    progress: PathBuf,
+    folded: PathBuf,
+}
+
+impl Places {
+    fn of(project_dir: &Path) -> Self {
+        let folder = project_dir.join(FOLDER);
+        Self {
+            runs: folder.join("runs"),
+            progress: folder.join("progress.toml"),
+            folded: folder.join("folded"),
+            folder,
+        }
+    }
+
+    fn make(&self) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Write { path: self.runs.clone(), source };
+        std::fs::create_dir_all(&self.runs).map_err(failed)?;
+        atomic::sync_folder(&self.folder).map_err(failed)
+    }
+
+    /// What the file says, with everything folded in that the logs decided after it; and the last of these, if any.
+    ///
+    /// A newer version's file is taken as it is: its events may mean more than is known here.
+    fn load(&self) -> Result<(progress::Loaded, Option<Position>), StoreError> {
+        // The position is read before the file: a process that writes meanwhile moves the file on first, and folding
+        // an event a second time changes nothing.
+        let known = Position::read(&self.folded)?;
+        let mut loaded = progress::read(&self.progress)?;
+        let mut latest = None;
+        if loaded.newer.is_some() {
+            return Ok((loaded, None));
+        }
+        for (run, path) in log::list(&self.runs)? {
+            let from = match &known {
+                Some(known) if run < known.run => continue,
+                Some(known) if run == known.run => known.seq + 1,
+                _ => 0,
+            };
+            for event in log::read(&path, from)?.iter().filter(|event| decides(&event.kind)) {
+                if !outdated(event, &loaded.progress) {
+                    loaded.progress.apply(event);
+                }
+                latest = Some(Position { run: event.run.clone(), seq: event.seq });
+            }
+        }
+        Ok((loaded, latest))
+    }
+}
+
+/// The last event that is in `progress.toml`. Kept apart from it and out of git: it is about this folder's logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Position {
+    run: RunId,
+    seq: u64,
+}
+
+impl Position {
+    fn read(path: &Path) -> Result<Option<Self>, StoreError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { path: path.to_owned(), source }),
+        };
+        let position = text.trim_end().split_once(' ');
+        match position.and_then(|(run, seq)| Some(Self { run: run.into(), seq: seq.parse().ok()? })) {
+            Some(position) => Ok(Some(position)),
+            None => Err(StoreError::Malformed {
+                path: path.to_owned(),
+                place: Place { line: 1, column: 1 },
+                what: "this is not a run and a number; delete the file, it is made again".to_owned(),
+            }),
+        }
+    }
+
+    fn write(&self, path: &Path) -> Result<(), StoreError> {
+        atomic::write(path, format!("{} {}\n", self.run, self.seq).as_bytes())
+    }
+}
