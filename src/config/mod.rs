@@ -1,0 +1,93 @@
+//! From `rampup.toml` and the environment to [`Settings`] and [`Access`]: the only reader of environment variables.
+//!
+//! Settings hold the *names* of variables; the keys themselves travel apart, as [`crate::domain::secret::Secret`]s.
+//! Knows the domain; touches no network and writes nothing.
+
+mod access;
+mod dotenv;
+mod environment;
+mod error;
+mod faults;
+mod flows;
+mod literal;
+mod raw;
+mod rules;
+mod settings;
+mod template;
+#[cfg(test)]
+mod tests;
+mod understand;
+
+pub use access::Passwords;
+pub use environment::Environment;
+pub use error::{ConfigError, Problem};
+pub use settings::{GateOverride, Ownership, Pace, Settings, Variables};
+pub use template::template;
+
+use std::path::{Path, PathBuf};
+
+use crate::domain::site::Access;
+
+/// The name of the settings file.
+pub const FILE: &str = "rampup.toml";
+
+/// Everything that is configured.
+#[derive(Debug)]
+pub struct Config {
+    /// What may be shown and stored.
+    pub settings: Settings,
+    /// The keys to the systems.
+    pub access: Access,
+    /// The flows' test users' passwords.
+    pub passwords: Passwords,
+}
+
+/// The folder with the `rampup.toml` that is in force at `start`: there, or the nearest above.
+///
+/// # Errors
+/// [`ConfigError::Absent`] when there is none.
+pub fn find(start: &Path) -> Result<PathBuf, ConfigError> {
+    let found = start.ancestors().find(|folder| folder.join(FILE).is_file());
+    found.map(Path::to_owned).ok_or_else(|| ConfigError::Absent { folder: start.to_owned() })
+}
+
+/// Settings and keys of the project in this folder.
+///
+/// # Errors
+/// When a file cannot be read or something in it is wrong. Keys that are missing are told in [`Settings::notes`].
+pub fn load(project_dir: &Path, environment: &Environment) -> Result<Config, ConfigError> {
+    let text = read(&project_dir.join(FILE))?;
+    let (mut settings, env_file) = understand::understand(&text, project_dir)?;
+    let mut from_file = Environment::default();
+    if let Some(name) = env_file {
+        let path = project_dir.join(&name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => from_file = dotenv::parse(&text, &path)?,
+            // Usual on a build server, where the variables come from elsewhere.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                settings.notes.push(format!("env_file {name} is not there; only the environment itself is read"));
+            }
+            Err(source) => return Err(ConfigError::Read { file: path, source }),
+        }
+    }
+    let (access, passwords) = access::fetch(&settings, environment, &from_file);
+    let unset = access::named(&settings)
+        .into_iter()
+        .filter(|(_, name)| environment.get(name).is_none() && from_file.get(name).is_none())
+        .map(|(setting, name)| format!("{name} is not set ({setting}); what needs it will be unknown"))
+        .collect::<Vec<_>>();
+    settings.notes.extend(unset);
+    Ok(Config { settings, access, passwords })
+}
+
+/// Settings alone, from their text; for whoever has no use for keys.
+///
+/// # Errors
+/// Everything that is wrong in the text, with places.
+pub fn parse(text: &str, project_dir: &Path) -> Result<Settings, ConfigError> {
+    understand::understand(text, project_dir).map(|(settings, _)| settings)
+}
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })
+}

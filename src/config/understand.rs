@@ -1,0 +1,267 @@
+//! From the text of `rampup.toml` to [`Settings`]: every rule is checked, every fault is told, not only the first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use crate::domain::fingerprint::digest;
+use crate::domain::flow::Mix;
+use crate::domain::ids::StepId;
+use crate::domain::place::{Place, explain, nearest};
+use crate::domain::site::{Account, Presign, Sentry, Site};
+use crate::domain::slo::Slo;
+
+use super::faults::Faults;
+use super::rules::{headers, path_fault, server_fault};
+use super::{ConfigError, FILE, GateOverride, Ownership, Pace, Problem, Settings, Variables, flows, literal, raw};
+
+/// Settings, and the name of the file that may hold some variables.
+pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Option<String>), ConfigError> {
+    let wrong = |place, what| ConfigError::Wrong(vec![Problem { file: FILE.to_owned(), place, what }]);
+    let unreadable = |error: toml::de::Error| {
+        let (place, what) = explain(&error, text);
+        wrong(place, what)
+    };
+    let tree = DeTable::parse(text).map_err(unreadable)?.into_inner();
+    if let Some(schema) = tree.get("schema")
+        && let Some(number) = schema.get_ref().as_integer().and_then(|n| n.to_string().parse::<u32>().ok())
+        && number != raw::SCHEMA
+    {
+        let what = format!(
+            "schema = {number}, and this rampup understands {}; use the rampup it was written for",
+            raw::SCHEMA
+        );
+        return Err(wrong(Place::of(text, schema.span().start), what));
+    }
+    let mut faults = Faults::new(FILE, text, tree);
+    let file = toml::from_str::<raw::File>(text).map_err(unreadable)?;
+    refuse_keys(&mut faults);
+    let (site, ownership) = site(&file.site, &mut faults);
+    slo(&file.slo, &mut faults);
+    headers(&file.load.headers, &["load", "headers"], &mut faults);
+    for (name, value) in &file.load.headers {
+        flows::template(value, &BTreeSet::new(), &mut faults, &["load", "headers", name]);
+    }
+    flows::check(&file.flows, &mut faults);
+    let endpoints: BTreeSet<&str> =
+        file.flows.iter().flat_map(|flow| flow.steps.iter().map(|s| s.endpoint())).collect();
+    named_endpoints(&site.slow_endpoints, &endpoints, &["site", "slow_endpoints"], &mut faults);
+    let overrides = overrides(&file.steps, &endpoints, &mut faults);
+    let variables = variables(&file, &mut faults);
+    let pace = pace(&file.load, &mut faults);
+    let found = faults.into_found();
+    if !found.is_empty() {
+        return Err(ConfigError::Wrong(found));
+    }
+    let settings = Settings {
+        project_dir: project_dir.to_owned(),
+        site,
+        slo: file.slo,
+        mix: Mix { flows: file.flows, headers: file.load.headers, think: file.load.think },
+        pace,
+        overrides,
+        variables,
+        ownership,
+        digest: digest(text.as_bytes()),
+        notes: Vec::new(),
+    };
+    Ok((settings, file.env_file))
+}
+
+/// No text anywhere in the file may be a URL that carries keys.
+fn refuse_keys(faults: &mut Faults<'_>) {
+    let mut places = Vec::new();
+    faults.each_text(&mut |text, place| {
+        if literal::is_url_with_keys(text) {
+            places.push(place);
+        }
+    });
+    for place in places {
+        faults.add_at(place, &format!("a URL with a user name or password is a secret; {}", literal::TODO));
+    }
+}
+
+fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) {
+    if file.name.trim().is_empty() {
+        faults.add(&["site", "name"], "name is empty; call the site something that fits on a screen");
+    }
+    let sentry = file.sentry.as_ref().map(|sentry| &sentry.api);
+    for (path, url) in [
+        (&["site", "url"][..], Some(&file.url)),
+        (&["site", "origin"], file.origin.as_ref()),
+        (&["site", "sentry", "api"], sentry),
+    ] {
+        if let Some(fault) = url.and_then(server_fault) {
+            faults.add(path, format!("{} {fault}", path.last().unwrap_or(&"")));
+        }
+    }
+    for (key, url) in [("url", Some(&file.url)), ("origin", file.origin.as_ref())] {
+        if url.is_some_and(|url| url.path() != "/") {
+            faults.add(
+                &["site", key],
+                format!("{key} holds a path; write scheme and host alone, paths go into the flows"),
+            );
+        }
+    }
+    let mut paths: Vec<(Vec<&str>, &str)> = vec![(vec!["site", "health"], &file.health)];
+    let numbers: Vec<String> =
+        (0..file.public_pages.len().max(file.private_pages.len())).map(|n| n.to_string()).collect();
+    for (key, pages) in [("public_pages", &file.public_pages), ("private_pages", &file.private_pages)] {
+        paths.extend(pages.iter().zip(&numbers).map(|(page, number)| (vec!["site", key, number], page.as_str())));
+    }
+    paths.extend(file.metrics.as_deref().map(|path| (vec!["site", "metrics"], path)));
+    paths.extend(file.rate_limited.as_deref().map(|path| (vec!["site", "rate_limited"], path)));
+    paths.extend(file.account.as_ref().map(|account| (vec!["site", "account", "login"], account.login.as_str())));
+    paths.extend(file.presign.as_ref().map(|presign| (vec!["site", "presign", "path"], presign.path.as_str())));
+    paths.extend(file.ownership.as_ref().map(|proof| (vec!["site", "ownership", "path"], proof.path.as_str())));
+    for (place, path) in paths {
+        if path.contains("{{") {
+            faults.add(&place, "only flows know {{…}}; write the whole path");
+        } else if let Some(fault) = path_fault(path) {
+            faults.add(&place, fault);
+        }
+    }
+    if file.queue.is_empty() {
+        faults.add(&["site", "queue"], "queue is empty; Celery's own default is \"celery\"");
+    }
+    if file.presign.as_ref().is_some_and(|presign| presign.max_bytes == 0) {
+        faults.add(
+            &["site", "presign", "max_bytes"],
+            "max_bytes = 0 allows no upload; write the largest one you mean to allow",
+        );
+    }
+    if file
+        .ownership
+        .as_ref()
+        .is_some_and(|proof| proof.nonce.len() < 16 || proof.nonce.chars().any(char::is_whitespace))
+    {
+        faults.add(
+            &["site", "ownership", "nonce"],
+            "the nonce is too easy to meet by chance; use 16 or more letters and digits",
+        );
+    }
+    headers(&file.probe_headers, &["site", "probe_headers"], faults);
+    let site = Site {
+        name: file.name.clone(),
+        url: file.url.clone(),
+        origin: file.origin.clone(),
+        health: file.health.clone(),
+        metrics: file.metrics.clone(),
+        public_pages: file.public_pages.clone(),
+        private_pages: file.private_pages.clone(),
+        rate_limited: file.rate_limited.clone(),
+        account: file.account.as_ref().map(|a| Account { login: a.login.clone(), username: a.username.clone() }),
+        presign: file.presign.as_ref().map(|p| Presign {
+            path: p.path.clone(),
+            max_bytes: p.max_bytes,
+            content_type: p.content_type.clone(),
+        }),
+        slow_endpoints: file.slow_endpoints.clone(),
+        sentry: file.sentry.as_ref().map(|s| Sentry {
+            api: s.api.clone(),
+            organization: s.organization.clone(),
+            project: s.project.clone(),
+        }),
+        queue: file.queue.clone(),
+        probe_headers: file.probe_headers.clone(),
+    };
+    let ownership = file.ownership.as_ref().map(|o| Ownership { path: o.path.clone(), nonce: o.nonce.clone() });
+    (site, ownership)
+}
+
+fn slo(slo: &Slo, faults: &mut Faults<'_>) {
+    if !(slo.p95_ms > 0.0 && slo.p95_ms <= 60_000.0) {
+        faults.add(
+            &["slo", "p95_ms"],
+            "p95_ms must be over 0 and at most 60000 (milliseconds); the guide's promise is 300",
+        );
+    }
+    if !(slo.error_percent > 0.0 && slo.error_percent <= 50.0) {
+        let what = "error_percent must be over 0 and at most 50 (percent; no sample can show that nothing ever fails)";
+        faults.add(&["slo", "error_percent"], format!("{what}; the guide's promise is 0.5"));
+    }
+    if !(0.8..=0.999).contains(&slo.confidence) {
+        faults.add(&["slo", "confidence"], "confidence must be 0.8 to 0.999; 0.95 is usual");
+    }
+}
+
+fn named_endpoints(wanted: &[String], known: &BTreeSet<&str>, path: &[&str], faults: &mut Faults<'_>) {
+    for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.contains(name.as_str())) {
+        let index = index.to_string();
+        let path: Vec<&str> = path.iter().copied().chain([index.as_str()]).collect();
+        let hint = nearest(name, known.iter().copied()).map_or_else(
+            || format!("there are {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+            |meant| format!("did you mean {meant:?}?"),
+        );
+        faults.add(&path, format!("no flow step is named {name:?}; {hint}"));
+    }
+}
+
+fn overrides(
+    steps: &BTreeMap<String, raw::Step>,
+    endpoints: &BTreeSet<&str>,
+    faults: &mut Faults<'_>,
+) -> BTreeMap<StepId, GateOverride> {
+    let mut overrides = BTreeMap::new();
+    for (key, step) in steps {
+        let Some(id) = key.parse().ok().and_then(|number| StepId::new(number).ok()) else {
+            faults.add(&["steps", key], format!("there is no step {key}; write [steps.1] to [steps.10]"));
+            continue;
+        };
+        if step.users.is_some_and(|users| users == 0 || users > 100_000) {
+            faults.add(&["steps", key, "users"], "users must be 1 to 100000");
+        }
+        if step.hold.is_some_and(|hold| hold.0.is_zero()) {
+            faults.add(&["steps", key, "hold"], "a hold of no time shows nothing; write for example hold = \"60s\"");
+        }
+        named_endpoints(step.endpoints.as_deref().unwrap_or_default(), endpoints, &["steps", key, "endpoints"], faults);
+        let change = GateOverride {
+            users: step.users,
+            hold: step.hold.map(|hold| hold.0),
+            think: step.think,
+            endpoints: step.endpoints.clone(),
+        };
+        if overrides.insert(id, change).is_some() {
+            faults.add(&["steps", key], format!("step {id} is written twice; keep one"));
+        }
+    }
+    overrides
+}
+
+fn variables(file: &raw::File, faults: &mut Faults<'_>) -> Variables {
+    let mut name = |path: &[&str], text: Option<&String>| -> Option<String> {
+        let text = text?;
+        if let Some(fault) = literal::not_a_name(text) {
+            let key = path.last().unwrap_or(&"");
+            faults.add(path, format!("{key} {fault}; {}", literal::TODO));
+        }
+        Some(text.clone())
+    };
+    let services = &file.services;
+    Variables {
+        database: name(&["services", "database_env"], services.database_env.as_ref()),
+        database_direct: name(&["services", "database_direct_env"], services.database_direct_env.as_ref()),
+        pooler_console: name(&["services", "pooler_console_env"], services.pooler_console_env.as_ref()),
+        cache: name(&["services", "cache_env"], services.cache_env.as_ref()),
+        broker: name(&["services", "broker_env"], services.broker_env.as_ref()),
+        account_password: name(
+            &["site", "account", "password_env"],
+            file.site.account.as_ref().map(|account| &account.password_env),
+        ),
+        sentry_token: name(&["site", "sentry", "token_env"], file.site.sentry.as_ref().map(|sentry| &sentry.token_env)),
+    }
+}
+
+fn pace(load: &raw::Load, faults: &mut Faults<'_>) -> Pace {
+    let usual = Pace::default();
+    let pace = Pace {
+        climb: load.climb.map(|climb| climb.0),
+        settle_limit: load.settle_limit.map_or(usual.settle_limit, |limit| limit.0),
+        timeout: load.timeout.map_or(usual.timeout, |timeout| timeout.0),
+    };
+    if !(1..=120).contains(&pace.timeout.as_secs()) {
+        faults.add(&["load", "timeout"], "timeout must be 1s to 2m; nobody waits longer for a page");
+    }
+    pace
+}
