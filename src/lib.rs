@@ -6,5 +6,6 @@
 
 pub mod config;
 pub mod domain;
+pub mod playbook;
 pub mod stats;
 pub mod store;

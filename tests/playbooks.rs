@@ -1,0 +1,119 @@
+//! The ten playbooks that travel with the program: whole, in order, on the ladder, and readable.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rampup::domain::step::{Level, Step};
+use rampup::playbook::{HEADINGS, embedded, lint, load};
+
+/// The checks each step must ask for, as required ones.
+const REQUIRED: [&[&str]; 10] = [
+    &["health.answers", "health.touches-stores", "sentry.trace-roundtrip", "metrics.count-requests"],
+    &["edge.static-hit", "storage.static-from-bucket", "storage.static-immutable"],
+    &["cache.page-served", "cache.shared-backend"],
+    &["uploads.policy-bounded", "uploads.oversize-refused"],
+    &["pool.in-path", "pool.multiplexes"],
+    &["jobs.worker-alive", "jobs.slow-work-offloaded"],
+    &["load.series-sampled"],
+    &["edge.private-never-cached", "edge.rate-limit-fires"],
+    &["queries.no-n-plus-one", "queries.top-improved"],
+    &["cycles.repeated"],
+];
+
+const LADDER: [u32; 10] = [10, 25, 50, 100, 200, 300, 500, 650, 800, 1000];
+
+fn steps() -> Vec<Step> {
+    load(None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn there_are_ten_in_order_and_none_has_a_fault() {
+    assert_eq!(steps().iter().map(|step| step.id.number()).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    assert_eq!(lint(&embedded(), &REQUIRED.concat(), &|_| Ok(())), []);
+}
+
+#[test]
+fn the_ladder_goes_from_ten_to_a_thousand() {
+    for (step, users) in steps().iter().zip(LADDER) {
+        let gate = &step.gate;
+        assert_eq!(gate.users, users, "step {}", step.id);
+        assert!(gate.hold >= Duration::from_secs(60), "step {}: too short a hold", step.id);
+        assert_eq!(gate.slo, None, "step {}: the promise is the settings'", step.id);
+        let think = gate.think.map(|think| think.to_string());
+        let wanted = match users {
+            ..=10 => Some("1s-3s"),
+            11..=25 => Some("2s-4s"),
+            26..=100 => Some("3s-6s"),
+            _ => None,
+        };
+        assert_eq!(think.as_deref(), wanted, "step {}", step.id);
+        // Where users pause less than people would, the prose says so.
+        assert!(think.is_none() || step.guide.contains("rung"), "{users}");
+        let slow: &[&str] = if step.id.number() == 6 { &["checkout"] } else { &[] };
+        assert_eq!(gate.endpoints, slow, "step {}", step.id);
+    }
+}
+
+#[test]
+fn every_step_asks_for_its_checks_and_needs_them() {
+    for (step, required) in steps().iter().zip(REQUIRED) {
+        let asked: Vec<&str> = step.checks.iter().map(|line| line.check.0.as_str()).collect();
+        assert_eq!(asked, required, "step {}", step.id);
+        assert!(step.checks.iter().all(|line| line.level == Level::Required), "step {}", step.id);
+    }
+}
+
+#[test]
+fn the_prose_has_its_headings_and_fits_a_screen() {
+    for source in embedded() {
+        let lines = source.text.lines().count();
+        assert!((60..=120).contains(&lines), "{} has {lines} lines", source.file);
+        let fences = source.text.lines().filter(|line| line.starts_with("```")).count();
+        assert!(fences.is_multiple_of(2), "{}: a code block is never closed", source.file);
+        for (number, line) in (1..).zip(source.text.lines()) {
+            assert!(line.chars().count() <= 120, "{}:{number} is too long", source.file);
+        }
+        for heading in HEADINGS {
+            let section = source.text.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_default();
+            let words = section.split("\n## ").next().unwrap_or_default().split_whitespace().count();
+            assert!(words >= 15, "{}: ## {heading} says next to nothing", source.file);
+        }
+    }
+}
+
+/// Put on top of a file that has all else, the settings that a playbook shows must be understood.
+#[test]
+fn settings_that_playbooks_show_are_right() {
+    let url = "http://127.0.0.1:8000".parse().unwrap();
+    let template = rampup::config::template("Shop", &url);
+    let mut seen = 0;
+    for source in embedded() {
+        for block in source.text.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap_or_default();
+            let shown: toml::Table = toml::from_str(block).unwrap_or_else(|error| panic!("{}: {error}", source.file));
+            let mut whole: toml::Table = toml::from_str(&template).unwrap();
+            for (section, values) in shown {
+                let into = whole.entry(section).or_insert_with(|| toml::Table::new().into());
+                into.as_table_mut().unwrap().extend(values.as_table().unwrap().clone());
+            }
+            if let Err(error) = rampup::config::parse(&toml::to_string(&whole).unwrap(), Path::new(".")) {
+                panic!("{}: {error}", source.file);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2, "the playbooks show settings");
+}
+
+/// The mistakes of well-known guides must not come back as advice.
+#[test]
+fn known_mistakes_are_named_as_such() {
+    let text = |step: usize| embedded()[step - 1].text.clone();
+    assert!(text(2).contains("Django 5.1 removed both"));
+    assert!(text(3).contains("leave out `\"PARSER_CLASS\""));
+    assert!(text(4).contains("[\"content-length-range\", 1, MAX_BYTES]"));
+    assert!(text(5).contains("at the top level of `settings.py`") && text(5).contains("does nothing"));
+    assert!(text(5).contains("\"DISABLE_SERVER_SIDE_CURSORS\": True"));
+    assert!(text(6).contains("Railway does not do that by itself"));
+    assert!(text(7).contains("only where to begin"));
+}
