@@ -7,5 +7,6 @@
 pub mod config;
 pub mod domain;
 pub mod playbook;
+pub mod probes;
 pub mod stats;
 pub mod store;

@@ -1,0 +1,80 @@
+//! Signing in by Django's login form, and the cookies that come of it.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use scraper::{Html, Selector};
+
+use crate::domain::site::{Account, Key};
+
+use super::{Http, ProbeError};
+
+/// The cookies of one signed-in user. Not serialisable: they are as good as a password.
+pub struct Session {
+    cookies: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session([redacted])")
+    }
+}
+
+impl Session {
+    /// As a `Cookie` header.
+    pub(super) fn cookies(&self) -> String {
+        self.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The form token that Django wants back, if it set one.
+    #[must_use]
+    pub fn csrf(&self) -> Option<&str> {
+        self.cookies.get("csrftoken").map(String::as_str)
+    }
+}
+
+impl Http {
+    /// Signs a test user in.
+    ///
+    /// # Errors
+    /// When the form cannot be reached, has no hidden token, or does not accept the password.
+    pub async fn sign_in(&self, account: &Account, password: &Key) -> Result<Session, ProbeError> {
+        let refused = |why: &str| ProbeError::Refused {
+            system: "the login form",
+            why: format!("{why} at {} for test user {:?}", account.login, account.username),
+            provide: format!(
+                "check [site.account] in rampup.toml and the password in {}: a plain Django login form is needed",
+                password.variable
+            ),
+        };
+        let form = self.get(&account.login).send().await?;
+        let mut cookies: BTreeMap<_, _> = form.cookies().collect();
+        let token = hidden_token(&form.text()).ok_or_else(|| refused("no csrfmiddlewaretoken field"))?;
+        let header = cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ");
+        let answer = self
+            .ask(Method::POST, Ok(form.url.clone()))
+            .header("referer", form.url.as_str())
+            .header("cookie", header)
+            .form(vec![
+                ("csrfmiddlewaretoken".to_owned(), token),
+                ("username".to_owned(), account.username.clone()),
+                ("password".to_owned(), password.secret.expose().to_owned()),
+            ])
+            .send()
+            .await?;
+        cookies.extend(answer.cookies());
+        // A wrong password is a 200 with the form again; only a redirect with a cookie beyond the token is a login.
+        let in_form = form.cookies().map(|(n, _)| n).collect::<Vec<_>>();
+        let new =
+            answer.cookies().any(|(name, value)| name != "csrftoken" && !value.is_empty() && !in_form.contains(&name));
+        match answer.status {
+            302 | 303 if new || answer.cookies().any(|(name, _)| name.contains("session")) => Ok(Session { cookies }),
+            status => Err(refused(&format!("status {status} and no session"))),
+        }
+    }
+}
+
+fn hidden_token(html: &str) -> Option<String> {
+    let selector = Selector::parse("input[name=csrfmiddlewaretoken]").ok()?;
+    Html::parse_document(html).select(&selector).next()?.attr("value").map(str::to_owned)
+}

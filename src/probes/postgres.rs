@@ -1,0 +1,409 @@
+//! PostgreSQL: who answers behind a DSN, how busy it is, and what its statements cost.
+//!
+//! Speaks the simple query protocol alone, because a pooler may stand between. Our own statements carry a mark and are
+//! left out of every count. Never resets statistics: two snapshots are subtracted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+use crate::domain::measurement::Statement;
+use crate::domain::site::Key;
+use crate::domain::text::tame;
+
+use super::ProbeError;
+use super::error::within;
+
+/// Longest wait for a connection or an answer.
+pub const LIMIT: Duration = Duration::from_secs(5);
+/// Every statement of ours holds this comment; `pg_stat_statements` keeps it.
+const MARK: &str = "/* rampup */";
+/// Characters kept of a statement's text.
+const TEXT: usize = 400;
+/// How many connections tell a pooler from a server.
+const CONNECTIONS: usize = 8;
+
+/// A connection of our own.
+#[derive(Debug)]
+pub struct Postgres {
+    client: Client,
+    system: &'static str,
+    variable: String,
+    connection: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// Connections of other users' clients, by what they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Activity {
+    /// Backends that run a statement.
+    pub active: u64,
+    /// Backends in all.
+    pub backends: u64,
+    /// Running backends that wait for a lock, a page or a disk.
+    pub waiting: u64,
+    /// Backends whose state we may not see.
+    pub hidden: u64,
+    /// Sessions opened in this database since its statistics began; none before PostgreSQL 14.
+    pub sessions: Option<u64>,
+}
+
+/// What the server can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// `max_connections`.
+    pub connections: u64,
+    /// Of these, kept for superusers.
+    pub reserved: u64,
+}
+
+/// Who answered behind a DSN.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Behind {
+    /// PgBouncer's own wording when asked for databases that do not exist.
+    pub pgbouncer: bool,
+    /// PostgreSQL's own wording instead.
+    pub postgres: bool,
+    /// Connections held open at once.
+    pub connections: usize,
+    /// Different server processes behind them.
+    pub backends: usize,
+}
+
+/// `pg_stat_statements` at one instant.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    rows: BTreeMap<i64, Statement>,
+    /// Changes when the statistics were reset or overflowed: then nothing may be subtracted.
+    era: (String, String),
+    /// Statements whose text we may not see.
+    pub hidden: u64,
+}
+
+impl Postgres {
+    /// Connects.
+    ///
+    /// # Errors
+    /// A DSN that is none, no connection, no permission, TLS demanded.
+    pub async fn connect(key: &Key, system: &'static str) -> Result<Self, ProbeError> {
+        Self::open(&config(key)?, key, system).await
+    }
+
+    async fn open(config: &Config, key: &Key, system: &'static str) -> Result<Self, ProbeError> {
+        let connecting = async {
+            let (client, connection) = config.connect(NoTls).await.map_err(|e| refusal(&e, key, system))?;
+            let connection = tokio::spawn(async move {
+                // A connection that breaks is seen by the next question asked through it.
+                let _ = connection.await;
+            });
+            Ok(Self { client, system, variable: key.variable.clone(), connection })
+        };
+        within(system, LIMIT, connecting).await
+    }
+
+    /// Asks one statement, simple protocol; all rows, as text.
+    ///
+    /// # Errors
+    /// No answer in time, a refusal, a broken connection.
+    pub async fn rows(&self, sql: &str) -> Result<Vec<SimpleQueryRow>, ProbeError> {
+        let asked = async {
+            let messages = self.client.simple_query(sql).await.map_err(|e| self.refused(&e))?;
+            Ok(messages
+                .into_iter()
+                .filter_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None })
+                .collect())
+        };
+        within(self.system, LIMIT, asked).await
+    }
+
+    fn refused(&self, error: &tokio_postgres::Error) -> ProbeError {
+        match error.as_db_error() {
+            Some(db) => ProbeError::Refused {
+                system: self.system,
+                why: tame(db.message(), 200),
+                provide: format!("give the user of {} the right to ask this", self.variable),
+            },
+            None => ProbeError::unreachable(self.system, error),
+        }
+    }
+
+    async fn one(&self, sql: &str) -> Result<Option<String>, ProbeError> {
+        Ok(self.rows(sql).await?.first().and_then(|row| row.try_get(0).ok().flatten()).map(str::to_owned))
+    }
+
+    /// The clients of this database besides us.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn activity(&self) -> Result<Activity, ProbeError> {
+        // For a user without pg_read_all_stats the rows of others have neither state nor backend type.
+        let rows = self
+            .rows(&format!(
+                "select {MARK} count(*) filter (where state = 'active') as active, count(*) as backends, \
+                 count(*) filter (where state = 'active' and wait_event_type in ('Lock', 'LWLock', 'IO', 'BufferPin')) as waiting, \
+                 count(*) filter (where query = '<insufficient privilege>') as hidden, \
+                 (select to_jsonb(d) ->> 'sessions' from pg_stat_database d where d.datname = current_database()) as sessions \
+                 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
+                 and coalesce(backend_type, 'client backend') = 'client backend' \
+                 and coalesce(application_name, '') <> 'rampup'"
+            ))
+            .await?;
+        let row = rows.first().ok_or_else(|| ProbeError::odd(self.system, "no row of pg_stat_activity"))?;
+        Ok(Activity {
+            active: number(row, "active").unwrap_or(0),
+            backends: number(row, "backends").unwrap_or(0),
+            waiting: number(row, "waiting").unwrap_or(0),
+            hidden: number(row, "hidden").unwrap_or(0),
+            sessions: number(row, "sessions"),
+        })
+    }
+
+    /// How many connections the server takes.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn capacity(&self) -> Result<Capacity, ProbeError> {
+        let rows = self
+            .rows(&format!(
+                "select {MARK} current_setting('max_connections') as connections, \
+                 current_setting('superuser_reserved_connections') as reserved"
+            ))
+            .await?;
+        let row = rows.first().ok_or_else(|| ProbeError::odd(self.system, "no settings"))?;
+        match (number(row, "connections"), number(row, "reserved")) {
+            (Some(connections), Some(reserved)) => Ok(Capacity { connections, reserved }),
+            _ => Err(ProbeError::odd(self.system, "max_connections is no number")),
+        }
+    }
+
+    /// Statements executed in this database so far, ours left out.
+    ///
+    /// # Errors
+    /// As [`Postgres::snapshot`].
+    pub async fn calls(&self) -> Result<u64, ProbeError> {
+        let view = self.statements_view().await?;
+        let sum = self
+            .one(&format!(
+                "select {MARK} coalesce(sum(s.calls), 0)::bigint from {view} s where {OURS}",
+                OURS = ours("s")
+            ))
+            .await?;
+        sum.and_then(|s| s.parse().ok()).ok_or_else(|| ProbeError::odd(self.system, "no sum of calls"))
+    }
+
+    /// All statements of this database, ours left out, by PostgreSQL's own id.
+    ///
+    /// # Errors
+    /// The extension is missing or not loaded; as [`Postgres::rows`] else.
+    pub async fn snapshot(&self) -> Result<Snapshot, ProbeError> {
+        let view = self.statements_view().await?;
+        // Names moved between versions: total_time became total_exec_time, toplevel and the info view came later.
+        let rows = self
+            .rows(&format!(
+                "select {MARK} s.queryid, left(s.query, {TEXT}) as query, s.calls, \
+                 coalesce(to_jsonb(s) ->> 'total_exec_time', to_jsonb(s) ->> 'total_time') as total_ms \
+                 from {view} s where {OURS} and coalesce((to_jsonb(s) ->> 'toplevel')::boolean, true)",
+                OURS = ours("s")
+            ))
+            .await?;
+        let mut snapshot = Snapshot { era: self.era(&view).await?, ..Snapshot::default() };
+        for row in &rows {
+            let text = row.try_get("query").ok().flatten().unwrap_or_default();
+            let Some(queryid) = row.try_get("queryid").ok().flatten().and_then(|id| id.parse().ok()) else {
+                snapshot.hidden += 1;
+                continue;
+            };
+            let entry = snapshot.rows.entry(queryid).or_insert_with(|| Statement {
+                queryid,
+                text: tame(text, TEXT),
+                calls: 0,
+                total_ms: 0.0,
+            });
+            entry.calls += number(row, "calls").unwrap_or(0);
+            entry.total_ms += row.try_get("total_ms").ok().flatten().and_then(|t| t.parse().ok()).unwrap_or(0.0);
+        }
+        Ok(snapshot)
+    }
+
+    /// The view's full name: the extension may live in any schema.
+    async fn statements_view(&self) -> Result<String, ProbeError> {
+        let schema = self
+            .one(&format!(
+                "select {MARK} quote_ident(n.nspname) from pg_extension e join pg_namespace n on n.oid = e.extnamespace \
+                 where e.extname = 'pg_stat_statements'"
+            ))
+            .await?;
+        schema.map(|schema| format!("{schema}.pg_stat_statements")).ok_or_else(|| ProbeError::NotGiven {
+            what: "the database does not count its statements: the extension pg_stat_statements is not installed"
+                .to_owned(),
+            provide:
+                "as a superuser: ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements', restart PostgreSQL, \
+                      then CREATE EXTENSION pg_stat_statements in the app's database"
+                    .to_owned(),
+        })
+    }
+
+    async fn era(&self, view: &str) -> Result<(String, String), ProbeError> {
+        let info = format!("{view}_info");
+        if self.one(&format!("select {MARK} to_regclass('{info}')")).await?.is_none() {
+            return Ok(Default::default());
+        }
+        let rows = self.rows(&format!("select {MARK} dealloc, stats_reset from {info}")).await?;
+        let text = |name| rows.first().and_then(|r| r.try_get(name).ok().flatten()).unwrap_or_default().to_owned();
+        Ok((text("dealloc"), text("stats_reset")))
+    }
+}
+
+impl Snapshot {
+    /// What was executed between this snapshot and a later one, largest total time first.
+    ///
+    /// # Errors
+    /// When the statistics were reset or overflowed in between.
+    pub fn until(&self, later: &Snapshot) -> Result<Vec<Statement>, ProbeError> {
+        if self.era != later.era {
+            return Err(ProbeError::odd(
+                "pg_stat_statements",
+                "its statistics were reset, or statements dropped for lack of room (pg_stat_statements.max), in between",
+            ));
+        }
+        let mut spent: Vec<Statement> = later
+            .rows
+            .values()
+            .filter_map(|now| {
+                let before = self.rows.get(&now.queryid);
+                let calls = now.calls.saturating_sub(before.map_or(0, |b| b.calls));
+                let total_ms = (now.total_ms - before.map_or(0.0, |b| b.total_ms)).max(0.0);
+                (calls > 0).then(|| Statement { calls, total_ms, ..now.clone() })
+            })
+            .collect();
+        spent.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
+        Ok(spent)
+    }
+}
+
+/// Who stands behind a DSN: PgBouncer by its wording, any transaction pooler by the server processes behind several
+/// connections that are open at once.
+///
+/// # Errors
+/// When the DSN itself does not connect.
+pub async fn behind(key: &Key) -> Result<Behind, ProbeError> {
+    let config = config(key)?;
+    let mut behind = Behind { connections: CONNECTIONS, ..Behind::default() };
+    for name in ["pgbouncer", "rampup_no_such_database"] {
+        let mut other = config.clone();
+        other.dbname(name);
+        match within("PostgreSQL", LIMIT, async { Ok(other.connect(NoTls).await) }).await? {
+            // Only PgBouncer has a database `pgbouncer` that a stats user may enter.
+            Ok((client, connection)) => {
+                let connection = tokio::spawn(connection);
+                behind.pgbouncer |= name == "pgbouncer" && is_console(&client).await;
+                connection.abort();
+            }
+            Err(error) => {
+                let said = error.as_db_error().map(|e| e.message().to_owned()).unwrap_or_default();
+                behind.pgbouncer |= said.contains("no such database") || said.contains("not allowed");
+                behind.postgres |= said.contains("does not exist") && said.starts_with("database \"");
+            }
+        }
+    }
+    let mut open = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        open.push(Postgres::open(&config, key, "the app's database").await?);
+    }
+    let mut pids = BTreeSet::new();
+    for connection in &open {
+        pids.extend(connection.one(&format!("select {MARK} pg_backend_pid()")).await?);
+    }
+    behind.backends = pids.len();
+    Ok(behind)
+}
+
+async fn is_console(client: &Client) -> bool {
+    matches!(tokio::time::timeout(LIMIT, client.simple_query("SHOW VERSION")).await, Ok(Ok(_)))
+}
+
+/// Leaves our own statements out. Other users' hidden texts stay in.
+fn ours(alias: &str) -> String {
+    format!(
+        "{alias}.dbid = (select oid from pg_database where datname = current_database()) \
+         and position('{MARK}' in {alias}.query) = 0"
+    )
+}
+
+fn number(row: &SimpleQueryRow, column: &str) -> Option<u64> {
+    row.try_get(column).ok().flatten()?.parse().ok()
+}
+
+fn config(key: &Key) -> Result<Config, ProbeError> {
+    let mut config: Config = key.secret.expose().parse().map_err(|_| ProbeError::NotGiven {
+        what: format!("{} does not hold a PostgreSQL address", key.variable),
+        provide: "write it as postgres://user:password@host:5432/database".to_owned(),
+    })?;
+    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
+        return Err(ProbeError::NotGiven {
+            what: format!(
+                "{} demands TLS (sslmode=require), which rampup does not speak to databases yet",
+                key.variable
+            ),
+            provide: "run rampup inside the database's private network, with an address that says sslmode=prefer"
+                .to_owned(),
+        });
+    }
+    config.connect_timeout(LIMIT).application_name("rampup");
+    Ok(config)
+}
+
+fn refusal(error: &tokio_postgres::Error, key: &Key, system: &'static str) -> ProbeError {
+    let why = error.as_db_error().map(|e| e.message().to_owned());
+    match why {
+        Some(why) => ProbeError::Refused {
+            system,
+            why: tame(&why, 200),
+            provide: format!("check user, password and database in {}", key.variable),
+        },
+        None => {
+            let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+            ProbeError::unreachable(system, cause)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(era: &str, rows: &[(i64, u64, f64)]) -> Snapshot {
+        Snapshot {
+            era: (era.to_owned(), String::new()),
+            hidden: 0,
+            rows: rows
+                .iter()
+                .map(|&(queryid, calls, total_ms)| {
+                    (queryid, Statement { queryid, text: format!("q{queryid}"), calls, total_ms })
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn two_snapshots_give_what_was_spent_between_them() {
+        let before = snapshot("0", &[(1, 10, 5.0), (2, 3, 1.0)]);
+        let after = snapshot("0", &[(1, 14, 9.0), (2, 3, 1.0), (3, 1, 50.0)]);
+        let spent = before.until(&after).unwrap();
+        assert_eq!(
+            spent.iter().map(|s| (s.queryid, s.calls, s.total_ms)).collect::<Vec<_>>(),
+            [(3, 1, 50.0), (1, 4, 4.0)]
+        );
+    }
+
+    #[test]
+    fn a_reset_in_between_is_no_difference() {
+        assert!(snapshot("0", &[]).until(&snapshot("1", &[(1, 1, 1.0)])).is_err());
+    }
+}

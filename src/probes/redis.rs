@@ -1,0 +1,157 @@
+//! Redis and what speaks its protocol: counters by INFO, and a bounded look for keys. INFO is enough; CONFIG and
+//! CLIENT are often denied.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client};
+
+use crate::domain::site::Key;
+use crate::domain::text::tame;
+
+use super::ProbeError;
+use super::error::within;
+
+/// Longest wait for a connection or an answer.
+pub const LIMIT: Duration = Duration::from_secs(3);
+/// Keys looked at before a search gives up, so that a large cache is not walked end to end.
+const SCANNED: usize = 200_000;
+
+/// A connection of our own.
+#[derive(Clone)]
+pub struct Redis {
+    connection: MultiplexedConnection,
+    client: Client,
+    system: &'static str,
+    variable: String,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("system", &self.system).finish_non_exhaustive()
+    }
+}
+
+/// What INFO said, by field name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Info(BTreeMap<String, String>);
+
+impl Info {
+    /// Reads INFO's text.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let fields = text.lines().filter_map(|line| line.trim().split_once(':'));
+        Self(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// A field as text.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.0.get(field).map(String::as_str)
+    }
+
+    /// A counter.
+    #[must_use]
+    pub fn count(&self, field: &str) -> Option<u64> {
+        self.text(field)?.parse().ok()
+    }
+}
+
+impl Redis {
+    /// Connects.
+    ///
+    /// # Errors
+    /// An address that is none, no connection, no permission.
+    pub async fn connect(key: &Key, system: &'static str) -> Result<Self, ProbeError> {
+        // The client's own error may quote the address with its password.
+        let client = Client::open(key.secret.expose()).map_err(|_| ProbeError::NotGiven {
+            what: format!("{} does not hold a Redis address that can be used", key.variable),
+            provide: "write it as redis://user:password@host:6379/0 (rediss://, with TLS, is not spoken yet: run rampup inside \
+                      the private network)"
+                .to_owned(),
+        })?;
+        let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(Some(LIMIT));
+        let connection = within(system, LIMIT * 2, async {
+            let connecting = client.get_multiplexed_async_connection_with_config(&limits).await;
+            connecting.map_err(|e| failed(&e, system, &key.variable))
+        })
+        .await?;
+        Ok(Self { connection, client, system, variable: key.variable.clone() })
+    }
+
+    /// What INFO says in its default sections.
+    ///
+    /// # Errors
+    /// No answer in time or no right to ask.
+    pub async fn info(&self) -> Result<Info, ProbeError> {
+        let text: String = self.ask(&redis::cmd("INFO")).await?;
+        Ok(Info::parse(&text))
+    }
+
+    /// The first key that matches a pattern, of the first 200,000 keys looked at.
+    ///
+    /// # Errors
+    /// No answer in time or no right to ask.
+    pub async fn find(&self, pattern: &str) -> Result<Option<String>, ProbeError> {
+        const PER_CALL: usize = 1000;
+        let mut cursor = 0_u64;
+        for _ in 0..SCANNED / PER_CALL {
+            let (next, keys): (u64, Vec<String>) =
+                self.ask(redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PER_CALL)).await?;
+            if let Some(key) = keys.into_iter().next() {
+                return Ok(Some(key));
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, ProbeError> {
+        let mut connection = self.connection.clone();
+        within(self.system, LIMIT, async {
+            command.query_async(&mut connection).await.map_err(|e| failed(&e, self.system, &self.variable))
+        })
+        .await
+    }
+
+    pub(super) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+pub(super) fn failed(error: &redis::RedisError, system: &'static str, variable: &str) -> ProbeError {
+    if error.is_timeout() {
+        return ProbeError::TimedOut { system, limit: LIMIT };
+    }
+    match error.code() {
+        Some(code) => ProbeError::Refused {
+            system,
+            why: tame(&format!("{code} {}", error.detail().unwrap_or_default()), 200),
+            provide: format!("check user, password and rights in {variable}"),
+        },
+        None => ProbeError::unreachable(system, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_is_read_by_name() {
+        let info = Info::parse(
+            "# Server\r\nrun_id:3d7c548c\r\ntcp_port:56379\r\n\r\n# Stats\r\nkeyspace_hits:12\r\nexecutable:\r\n",
+        );
+        assert_eq!(info.text("run_id"), Some("3d7c548c"));
+        assert_eq!(info.count("keyspace_hits"), Some(12));
+        assert_eq!(info.count("evicted_keys"), None);
+    }
+}
