@@ -4,6 +4,7 @@
 //! comes down. A face cannot reach a system; a probe cannot reach the screen; what decides never waits, and what
 //! waits never decides. `ARCHITECTURE.md` has the picture and who may use whom.
 
+pub mod checks;
 pub mod config;
 pub mod domain;
 pub mod playbook;

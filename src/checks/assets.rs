@@ -1,0 +1,95 @@
+//! The files that the site's public pages need, as the checks of step 2 look at them. Looks, does not judge.
+
+use std::collections::BTreeSet;
+
+use crate::domain::check::Missing;
+use crate::probes::http::assets::{Asset, Kind, bare_bucket, in_style, on_page, same_site};
+
+use super::Context;
+
+/// Pages read, at most.
+const PAGES: usize = 5;
+/// Style sheets looked into, at most.
+const STYLES: usize = 5;
+
+/// The site's own static files, at most `limit` of them, each kind among them. Photos that users uploaded are not
+/// static: only images below the same folder as scripts and styles count.
+///
+/// # Errors
+/// When a page does not answer, or none of them needs a file of the site.
+pub async fn static_files(ctx: &Context<'_>, limit: usize) -> Result<Vec<Asset>, Missing> {
+    let http = &ctx.probes.http;
+    let pages = &ctx.probes.site.public_pages;
+    let mut found: Vec<Asset> = Vec::new();
+    for page in pages.iter().take(PAGES) {
+        let answer = http.get(page).send().await?;
+        if answer.status != 200 {
+            return Err(Missing::new(
+                format!("the public page {page} answers {}", answer.status),
+                "name pages that anyone may see in rampup.toml: [site] public_pages",
+            ));
+        }
+        found.extend(on_page(&answer.text(), &answer.url));
+    }
+    let own = |asset: &Asset| same_site(&asset.url, http.base()) || bare_bucket(&asset.url);
+    found.retain(own);
+    let sheets: BTreeSet<_> = found.iter().filter(|a| a.kind == Kind::Style).map(|a| a.url.clone()).collect();
+    for sheet in sheets.into_iter().take(STYLES) {
+        let answer = http.ask(reqwest::Method::GET, Ok(sheet.clone())).send().await?;
+        found.extend(in_style(&answer.text(), &sheet).into_iter().filter(own));
+    }
+    let files = chosen(found, limit);
+    if files.is_empty() {
+        let pages = if pages.is_empty() { "no page".to_owned() } else { pages.join(", ") };
+        return Err(Missing::new(
+            format!("no script, style or image of the site was found on {pages}"),
+            "name public pages that use static files in rampup.toml: [site] public_pages",
+        ));
+    }
+    Ok(files)
+}
+
+fn chosen(found: Vec<Asset>, limit: usize) -> Vec<Asset> {
+    let folder = |a: &Asset| {
+        (a.url.host_str().map(str::to_owned), a.url.path_segments().and_then(|mut s| s.next()).map(str::to_owned))
+    };
+    let folders: BTreeSet<_> = found.iter().filter(|a| a.kind != Kind::Image).map(folder).collect();
+    let mut distinct: Vec<Asset> = Vec::new();
+    for asset in found {
+        if (folders.is_empty() || folders.contains(&folder(&asset))) && !distinct.iter().any(|a| a.url == asset.url) {
+            distinct.push(asset);
+        }
+    }
+    // One kind after the other, in turns: a limit must not leave the images out.
+    let mut turns: Vec<(usize, Kind, Asset)> = Vec::new();
+    for asset in distinct {
+        let turn = turns.iter().filter(|(_, kind, _)| *kind == asset.kind).count();
+        turns.push((turn, asset.kind, asset));
+    }
+    turns.sort_by_key(|(turn, kind, _)| (*turn, *kind));
+    turns.into_iter().map(|(_, _, asset)| asset).take(limit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asset(path: &str, kind: Kind) -> Asset {
+        Asset { url: url::Url::parse("https://shop.test").unwrap().join(path).unwrap(), kind }
+    }
+
+    #[test]
+    fn every_kind_is_among_the_chosen_and_photos_are_not() {
+        let found = vec![
+            asset("/static/a.js", Kind::Script),
+            asset("/static/b.js", Kind::Script),
+            asset("/static/a.css", Kind::Style),
+            asset("/static/i.svg", Kind::InStyle),
+            asset("/static/logo.svg", Kind::Image),
+            asset("/media/photo.jpg", Kind::Image),
+            asset("/static/a.js", Kind::Script),
+        ];
+        let names: Vec<_> = chosen(found, 4).into_iter().map(|a| a.url.path().to_owned()).collect();
+        assert_eq!(names, ["/static/a.js", "/static/a.css", "/static/logo.svg", "/static/i.svg"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! Repeating: was the same ramp driven at least twice, and is the newest no worse?
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::domain::measurement::RampRecord;
+use crate::domain::verdict::RampOutcome;
+
+use super::{Check, Context, Entry, ramp};
+
+/// The checks of this group.
+pub const CHECKS: &[Entry] = &[Entry::of::<Repeated>()];
+
+/// `cycles.repeated`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Repeated {
+    /// Comparable ramps that are needed, the one just driven included.
+    cycles: usize,
+}
+
+impl Default for Repeated {
+    fn default() -> Self {
+        Self { cycles: 2 }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Facts {
+    users: u32,
+    /// Comparable measured ramps of this step, oldest first, the newest last.
+    cycles: Vec<Cycle>,
+    /// Earlier ramps of this step that cannot be compared, with the reason.
+    left_out: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Cycle {
+    at: jiff::Timestamp,
+    /// Value, low, high.
+    p95_ms: [f64; 3],
+    error_percent: [f64; 3],
+}
+
+impl Check for Repeated {
+    const ID: &'static str = "cycles.repeated";
+    const TITLE: &'static str = "the same ramp was measured at least twice, and the newest is no worse";
+    const ABOUT: &'static str = "Compares this ramp with earlier ones of the same step: same users, same flows, a full measurement with a full \
+        one. At least two must have been measured to the end, and the newest may not be worse than the one before beyond both \
+        intervals. Traps: two runs with different scripts or user counts, a quick practice run beside a full one, a run that was \
+        stopped or spoiled.";
+    const PHASE: Phase = Phase::After;
+    const HOW: Rung = Rung::Observed;
+    const DOCS: &'static [&'static str] = &["https://docs.djangoproject.com/en/5.2/topics/performance/"];
+    type Facts = Facts;
+
+    async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
+        let ramp = ramp(ctx)?;
+        let newest = ramp.record(ctx.probes.run.clone(), jiff::Timestamp::now());
+        let mut facts = Facts { users: newest.users, cycles: Vec::new(), left_out: Vec::new() };
+        for record in ctx.history.iter().filter(|r| r.step == newest.step).chain([&newest]) {
+            match cycle(record, &newest) {
+                Ok(cycle) => facts.cycles.push(cycle),
+                Err(why) => facts.left_out.push(format!("{}: {why}", record.run)),
+            }
+        }
+        if cycle(&newest, &newest).is_err() {
+            // Judged on its own newest: an older one must not stand in for it.
+            facts.cycles.clear();
+        }
+        Ok(facts)
+    }
+
+    fn judge(&self, facts: &Facts) -> CheckOutcome {
+        let cycles = self.cycles.max(2);
+        let [.., before, newest] = facts.cycles.as_slice() else {
+            return too_few(facts, cycles);
+        };
+        if facts.cycles.len() < cycles {
+            return too_few(facts, cycles);
+        }
+        let mut findings = Vec::new();
+        for (what, unit, old, new) in [
+            ("p95", "ms", before.p95_ms, newest.p95_ms),
+            ("the error rate", "%", before.error_percent, newest.error_percent),
+        ] {
+            if new[1] > old[2] {
+                findings.push(Finding {
+                    seen: format!(
+                        "{what} rose from {:.3} to {:.3} {unit} (from at most {:.3} to at least {:.3})",
+                        old[0], new[0], old[2], new[1]
+                    ),
+                    todo: "look at what was deployed in between, put it right or take it back, and measure again"
+                        .to_owned(),
+                });
+            }
+        }
+        if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
+    }
+}
+
+fn too_few(facts: &Facts, cycles: usize) -> CheckOutcome {
+    let left_out =
+        if facts.left_out.is_empty() { String::new() } else { format!(" (left out: {})", facts.left_out.join("; ")) };
+    CheckOutcome::fail(
+        format!(
+            "{} of {cycles} comparable ramps with {} users were measured{left_out}",
+            facts.cycles.len(),
+            facts.users
+        ),
+        "run this step again: the same users, flows and length; improve what the last one showed before you do",
+    )
+}
+
+fn cycle(record: &RampRecord, newest: &RampRecord) -> Result<Cycle, &'static str> {
+    if record.users != newest.users {
+        return Err("another number of users");
+    }
+    if record.flows != newest.flows {
+        return Err("other flows");
+    }
+    if record.quick != newest.quick {
+        return Err("a quick and a full measurement");
+    }
+    if !matches!(record.outcome, RampOutcome::Pass | RampOutcome::Fail | RampOutcome::Inconclusive) {
+        return Err("not measured to the end");
+    }
+    match (record.p95_ms, record.error_percent) {
+        (Some(p95_ms), Some(error_percent)) if record.requests > 0 => {
+            Ok(Cycle { at: record.at, p95_ms, error_percent })
+        }
+        _ => Err("too few requests for an interval"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{RunId, StepId};
+
+    fn record(outcome: RampOutcome) -> RampRecord {
+        RampRecord {
+            run: RunId::from("r"),
+            step: StepId::new(10).unwrap(),
+            users: 1000,
+            flows: "f".to_owned(),
+            at: "2026-11-23T04:00:00Z".parse().unwrap(),
+            quick: false,
+            outcome,
+            p95_ms: Some([40.0, 36.0, 45.0]),
+            error_percent: Some([0.0, 0.0, 0.1]),
+            requests: 4000,
+            statements: vec![],
+        }
+    }
+
+    fn facts(cycles: &[([f64; 3], [f64; 3])]) -> Facts {
+        let at = "2026-11-23T04:00:00Z".parse().unwrap();
+        let cycles = cycles.iter().map(|&(p95_ms, error_percent)| Cycle { at, p95_ms, error_percent }).collect();
+        Facts { users: 1000, cycles, left_out: vec![] }
+    }
+
+    #[test]
+    fn repetition_traps() {
+        let check = Repeated::default();
+        let clean = [0.0, 0.0, 0.1];
+        for (word, facts) in [
+            ("pass", facts(&[([60.0, 55.0, 66.0], clean), ([40.0, 36.0, 45.0], clean)])),
+            // Worse, but within what was not known anyway.
+            ("pass", facts(&[([40.0, 36.0, 45.0], clean), ([46.0, 43.0, 50.0], clean)])),
+            ("fail", facts(&[])),
+            ("fail", facts(&[([40.0, 36.0, 45.0], clean)])),
+            ("fail", facts(&[([40.0, 36.0, 45.0], clean), ([60.0, 55.0, 66.0], clean)])),
+            ("fail", facts(&[([40.0, 36.0, 45.0], clean), ([40.0, 36.0, 45.0], [0.4, 0.3, 0.6])])),
+            // The one before counts, not the best ever.
+            ("pass", facts(&[([20.0, 18.0, 22.0], clean), ([60.0, 55.0, 66.0], clean), ([58.0, 54.0, 64.0], clean)])),
+        ] {
+            assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
+        }
+        assert_eq!(Repeated { cycles: 0 }.judge(&facts(&[([40.0, 36.0, 45.0], clean)])).word(), "fail");
+    }
+
+    #[test]
+    fn only_the_same_ramp_is_comparable() {
+        let newest = record(RampOutcome::Pass);
+        assert!(cycle(&record(RampOutcome::Fail), &newest).is_ok());
+        for other in [
+            RampRecord { users: 500, ..record(RampOutcome::Pass) },
+            RampRecord { flows: "g".to_owned(), ..record(RampOutcome::Pass) },
+            RampRecord { quick: true, ..record(RampOutcome::Pass) },
+            RampRecord { p95_ms: None, ..record(RampOutcome::Pass) },
+            RampRecord { requests: 0, ..record(RampOutcome::Pass) },
+            record(RampOutcome::Aborted),
+            record(RampOutcome::Invalid),
+        ] {
+            assert!(cycle(&other, &newest).is_err(), "{other:?}");
+        }
+    }
+}

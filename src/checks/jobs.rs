@@ -1,0 +1,281 @@
+//! Background work: does a worker serve the queue, and does the slow work really leave the request?
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::domain::measurement::{Endpoint, series};
+
+use super::pool::rise;
+use super::{Check, Context, Entry, ramp};
+
+/// The checks of this group.
+pub const CHECKS: &[Entry] = &[Entry::of::<WorkerAlive>(), Entry::of::<SlowWorkOffloaded>()];
+
+const DOCS: &[&str] = &[
+    "https://docs.celeryq.dev/en/stable/userguide/monitoring.html",
+    "https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html",
+];
+
+/// `jobs.worker-alive`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WorkerAlive {}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AliveFacts {
+    queue: String,
+    /// Workers heard by their heartbeat.
+    heard: Vec<String>,
+    /// Queues each worker says it consumes.
+    consumed: BTreeMap<String, Vec<String>>,
+    /// Tasks that wait.
+    depth: u64,
+}
+
+impl Check for WorkerAlive {
+    const ID: &'static str = "jobs.worker-alive";
+    const TITLE: &'static str = "a worker is alive and serves the app's queue";
+    const ABOUT: &'static str = "Listens for heartbeats on the broker's own database and asks every worker, in Celery's own protocol, which \
+        queues it consumes; the app's queue must be among them. Traps: a worker on another database number or another queue, a queue \
+        that looks empty because its tasks sit in priority lists or are handed out (they are counted).";
+    const PHASE: Phase = Phase::Before;
+    const HOW: Rung = Rung::Caused;
+    const DOCS: &'static [&'static str] = DOCS;
+    type Facts = AliveFacts;
+
+    async fn gather(&self, ctx: &Context<'_>) -> Result<AliveFacts, Missing> {
+        // Heartbeats come every two seconds; asking for queues goes on meanwhile.
+        const LISTEN: Duration = Duration::from_millis(4500);
+        let broker = ctx.probes.broker().await?;
+        let mut heartbeats = broker.heartbeats().await?;
+        let (heard, consumed) = tokio::join!(heartbeats.gather(LISTEN), broker.consumed(LISTEN));
+        Ok(AliveFacts {
+            queue: ctx.probes.site.queue.clone(),
+            heard: heard.into_iter().map(|beat| beat.worker).collect(),
+            consumed: consumed?,
+            depth: broker.depth().await?,
+        })
+    }
+
+    fn judge(&self, facts: &AliveFacts) -> CheckOutcome {
+        let queue = &facts.queue;
+        if facts.consumed.values().any(|queues| queues.contains(queue)) {
+            return CheckOutcome::Pass;
+        }
+        if !facts.consumed.is_empty() {
+            let theirs: Vec<&str> = facts.consumed.values().flatten().map(String::as_str).collect();
+            return CheckOutcome::fail(
+                format!("no worker serves queue {queue:?}; they serve {}", theirs.join(", ")),
+                format!("start a worker with -Q {queue}, or correct [site] queue in rampup.toml"),
+            );
+        }
+        if !facts.heard.is_empty() {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("{} is alive, but does not say which queues it serves", facts.heard.join(", ")),
+                "leave worker_enable_remote_control on (it is by default)",
+            ));
+        }
+        CheckOutcome::fail(
+            format!("no worker was heard on the broker of queue {queue:?}; {} tasks wait", facts.depth),
+            "start one as a service of its own: celery -A yourproject worker, with the same broker address and database number as the \
+             app; install packaging beside celery[redis]",
+        )
+    }
+}
+
+/// `jobs.slow-work-offloaded`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SlowWorkOffloaded {
+    /// What a slow endpoint's p95 must stay under, ms.
+    limit_ms: f64,
+    /// Requests of the slow endpoints that are needed at least.
+    requests: u64,
+    /// Tasks the workers must have done for each of them.
+    tasks_per_request: f64,
+}
+
+impl Default for SlowWorkOffloaded {
+    fn default() -> Self {
+        Self { limit_ms: 300.0, requests: 5, tasks_per_request: 0.8 }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OffloadFacts {
+    endpoints: Vec<Slow>,
+    hold_seconds: usize,
+    /// Seconds of the hold with a figure of tasks done.
+    covered: usize,
+    /// Tasks done in the hold, and by how much the queue grew meanwhile.
+    processed: f64,
+    queued: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Slow {
+    name: String,
+    /// Successful requests in the hold.
+    requests: u64,
+    p95_ms: Option<f64>,
+}
+
+impl Check for SlowWorkOffloaded {
+    const ID: &'static str = "jobs.slow-work-offloaded";
+    const TITLE: &'static str = "slow endpoints answer at once, and workers do their work";
+    const ABOUT: &'static str = "Looks at the endpoints you named as slow in the ramp itself: their p95 must be under the limit, and the \
+        workers' count of processed tasks must have risen with their requests. Trap: CELERY_TASK_ALWAYS_EAGER runs the task inside \
+        the request, so everything works and nothing is offloaded: no worker processes anything.";
+    const PHASE: Phase = Phase::After;
+    const HOW: Rung = Rung::Counted;
+    const DOCS: &'static [&'static str] = &[
+        "https://docs.celeryq.dev/en/stable/userguide/configuration.html#task-always-eager",
+        "https://docs.celeryq.dev/en/stable/userguide/calling.html",
+    ];
+    type Facts = OffloadFacts;
+
+    async fn gather(&self, ctx: &Context<'_>) -> Result<OffloadFacts, Missing> {
+        let ramp = ramp(ctx)?;
+        let slow = &ctx.probes.site.slow_endpoints;
+        if slow.is_empty() {
+            return Err(Missing::new(
+                "no endpoint is named as slow",
+                "name the flow steps whose work belongs to workers in rampup.toml: [site] slow_endpoints = [\"checkout\"]",
+            ));
+        }
+        let endpoint = |name: &String| ramp.measurement.endpoints.get(name);
+        let far_side = &ramp.far_side;
+        let depth: Vec<f64> = far_side.held(series::QUEUE_DEPTH).map(|(_, v)| v).collect();
+        let (from, to) = far_side.hold.unwrap_or((0, 0));
+        Ok(OffloadFacts {
+            endpoints: slow
+                .iter()
+                .map(|name| Slow {
+                    name: name.clone(),
+                    requests: endpoint(name).map_or(0, |e: &Endpoint| e.latency.count()),
+                    p95_ms: endpoint(name).and_then(|e| e.latency.quantile_ms(0.95)),
+                })
+                .collect(),
+            hold_seconds: to.saturating_sub(from) as usize,
+            covered: far_side.held(series::QUEUE_PROCESSED).count(),
+            processed: rise(far_side, series::QUEUE_PROCESSED).unwrap_or(0.0),
+            queued: depth.last().zip(depth.first()).map_or(0.0, |(last, first)| (last - first).max(0.0)),
+        })
+    }
+
+    fn judge(&self, facts: &OffloadFacts) -> CheckOutcome {
+        let requests: u64 = facts.endpoints.iter().map(|e| e.requests).sum();
+        if let Some(quiet) = facts.endpoints.iter().find(|e| e.requests == 0) {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("the ramp made no successful request of {:?}", quiet.name),
+                "write a flow whose step carries that name, with enough weight, in rampup.toml",
+            ));
+        }
+        if requests < self.requests {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("the ramp made only {requests} requests of the slow endpoints"),
+                "give their flow more weight, or hold longer",
+            ));
+        }
+        let mut findings = Vec::new();
+        for slow in &facts.endpoints {
+            let p95 = slow.p95_ms.unwrap_or(f64::INFINITY);
+            if p95 >= self.limit_ms {
+                findings.push(Finding {
+                    seen: format!("p95 of {:?} is {p95:.0} ms over {} requests, the limit is {:.0} ms", slow.name, slow.requests, self.limit_ms),
+                    todo: format!("move what {:?} waits for (mail, pictures, calls to other services) into a Celery task and call it by .delay()", slow.name),
+                });
+            }
+        }
+        if (facts.covered as f64) < 0.9 * facts.hold_seconds.max(1) as f64 {
+            if !findings.is_empty() {
+                return CheckOutcome::Fail(findings);
+            }
+            return CheckOutcome::Unknown(Missing::new(
+                format!("the workers were heard in {} of {} s of the hold", facts.covered, facts.hold_seconds),
+                "start a worker without --without-heartbeat, and name the broker in rampup.toml: [services] broker_env",
+            ));
+        }
+        // Heartbeats come every two seconds: a task or two may be counted after the hold.
+        let wanted = (self.tasks_per_request * requests as f64 - 2.0).max(1.0);
+        if facts.processed + facts.queued < wanted {
+            findings.push(Finding {
+                seen: format!(
+                    "{requests} slow requests gave the workers {:.0} tasks: the work is done inside the request",
+                    facts.processed + facts.queued
+                ),
+                todo: "call the task by .delay(), set CELERY_TASK_ALWAYS_EAGER to False in production, and check that app and worker share \
+                       broker address and queue"
+                    .to_owned(),
+            });
+        }
+        if facts.processed < 1.0 && findings.is_empty() {
+            findings.push(Finding {
+                seen: format!("{:.0} tasks were queued and none was processed", facts.queued),
+                todo: "start a worker for the queue and look at its log".to_owned(),
+            });
+        }
+        if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alive_traps() {
+        let check = WorkerAlive::default();
+        let facts = |heard: &[&str], consumed: &[(&str, &str)]| AliveFacts {
+            queue: "celery".to_owned(),
+            heard: heard.iter().map(|s| (*s).to_owned()).collect(),
+            consumed: consumed.iter().map(|(w, q)| ((*w).to_owned(), vec![(*q).to_owned()])).collect(),
+            depth: 3,
+        };
+        for (word, facts) in [
+            ("pass", facts(&["a"], &[("a", "celery")])),
+            // Heartbeats switched off.
+            ("pass", facts(&[], &[("a", "celery")])),
+            ("pass", facts(&["a", "b"], &[("a", "mail"), ("b", "celery")])),
+            // The wrong queue.
+            ("fail", facts(&["a"], &[("a", "mail")])),
+            ("fail", facts(&[], &[])),
+            ("unknown", facts(&["a"], &[])),
+        ] {
+            assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn offload_traps() {
+        let check = SlowWorkOffloaded::default();
+        let facts = |requests, p95_ms, processed, queued| OffloadFacts {
+            endpoints: vec![Slow { name: "checkout".to_owned(), requests, p95_ms }],
+            hold_seconds: 60,
+            covered: 60,
+            processed,
+            queued,
+        };
+        for (word, facts) in [
+            ("pass", facts(20, Some(42.0), 20.0, 0.0)),
+            ("pass", facts(20, Some(42.0), 15.0, 2.0)),
+            // Inline, and eager: nothing reaches a worker, fast or not.
+            ("fail", facts(20, Some(431.0), 0.0, 0.0)),
+            ("fail", facts(20, Some(431.0), 20.0, 0.0)),
+            ("fail", facts(20, Some(42.0), 0.0, 0.0)),
+            ("fail", facts(20, Some(42.0), 5.0, 0.0)),
+            // Queued for nobody.
+            ("fail", facts(20, Some(42.0), 0.0, 20.0)),
+            ("unknown", facts(0, None, 20.0, 0.0)),
+            ("unknown", facts(4, Some(42.0), 4.0, 0.0)),
+            ("unknown", OffloadFacts { covered: 10, ..facts(20, Some(42.0), 20.0, 0.0) }),
+            ("unknown", OffloadFacts { endpoints: vec![], ..facts(20, Some(42.0), 20.0, 0.0) }),
+            ("fail", OffloadFacts { covered: 0, ..facts(20, Some(431.0), 0.0, 0.0) }),
+        ] {
+            assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
+        }
+    }
+}
