@@ -1,0 +1,147 @@
+//! A user's life: comes in when it is its turn, signs in, plays its flow over and over, thinks in between.
+//!
+//! Ends by being cut. What a single request is stands in `request.rs`.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use tokio::time::sleep_until;
+
+use super::request::{Done, NotMade, Transport, Visitor};
+use super::script::{Play, SignIn, pause};
+use super::stage::{Gate, Stage};
+
+/// A timer wakes up to this much late by its own coarseness; think time is random anyway, so this much of it is
+/// nobody's lag. Anything beyond counts as latency.
+const COARSENESS: Duration = Duration::from_millis(2);
+
+/// Lives until it is dropped.
+///
+/// # Errors
+/// Only when the engine underneath fails; the user is gone then, and missed.
+pub(super) async fn live<T: Transport>(
+    stage: &Stage,
+    visitor: &mut Visitor<'_>,
+    me: u32,
+    transport: &mut T,
+) -> Result<std::convert::Infallible, String> {
+    let play = &stage.script.plays[stage.cast[me as usize]];
+    let opened = opened(stage).await;
+    // A first pause cut at random: users who came in together do not march in step.
+    let first = pause(stage.plan.think, &mut visitor.dice).mul_f64(visitor.dice.random());
+    let mut life = Life { stage, me, due: opened + stage.arrival(me) + first, playing: false };
+    if let Some(login) = &play.login {
+        while !life.sign_in(login, visitor, transport).await? {}
+    }
+    loop {
+        life.pass(play, visitor, transport).await?;
+    }
+}
+
+struct Life<'a> {
+    stage: &'a Stage,
+    me: u32,
+    /// When the next request should leave.
+    due: Instant,
+    /// It has made a step of its flow.
+    playing: bool,
+}
+
+impl Life<'_> {
+    /// Once through the flow. A step that fails ends the pass: a person whose page broke starts over.
+    async fn pass<T: Transport>(
+        &mut self,
+        play: &Play,
+        visitor: &mut Visitor<'_>,
+        transport: &mut T,
+    ) -> Result<(), String> {
+        let mut asked = false;
+        for action in &play.actions {
+            if action.share.is_some_and(|share| visitor.dice.random::<f64>() >= share) {
+                continue;
+            }
+            if asked && action.at_once {
+                self.due = Instant::now();
+            }
+            let due = self.wait().await;
+            let flight = self.stage.recorder.begin(self.me, action.endpoint, due);
+            match visitor.step(transport, action, due).await {
+                Ok(done) => {
+                    asked = true;
+                    self.record(flight, &done);
+                    if !std::mem::replace(&mut self.playing, true) {
+                        self.stage.plays();
+                    }
+                    self.think(visitor);
+                    if !done.is_good() {
+                        return Ok(());
+                    }
+                }
+                // Its value comes from a step that is made in a share of the passes only, and was not yet.
+                Err(NotMade::Unknown(_)) => flight.forget(),
+                Err(NotMade::Engine(why)) => return Err(why),
+            }
+        }
+        if !asked {
+            self.think(visitor);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn sign_in<T: Transport>(
+        &mut self,
+        login: &SignIn,
+        visitor: &mut Visitor<'_>,
+        transport: &mut T,
+    ) -> Result<bool, String> {
+        let due = self.wait().await;
+        let flight = self.stage.recorder.begin(self.me, login.form.endpoint, due);
+        let (done, token) = visitor.login_form(transport, login, due).await.map_err(|e| e.to_string())?;
+        self.record(flight, &done);
+        // Typing a name and a password takes a person some time, too.
+        self.think(visitor);
+        if !done.is_good() {
+            return Ok(false);
+        }
+        let due = self.wait().await;
+        let flight = self.stage.recorder.begin(self.me, login.post.endpoint, due);
+        let done = visitor.sign_in(transport, login, token, due).await.map_err(|e| e.to_string())?;
+        self.record(flight, &done);
+        self.think(visitor);
+        Ok(done.is_good())
+    }
+
+    fn record(&self, flight: super::recorder::InFlight<'_>, done: &Done) {
+        if done.local {
+            self.stage.recorder.socket_error();
+        }
+        flight.end(done.status.unwrap_or_default(), done.latency, done.first_byte, done.outcome);
+    }
+
+    fn think(&mut self, visitor: &mut Visitor<'_>) {
+        self.due = Instant::now() + pause(self.stage.plan.think, &mut visitor.dice);
+    }
+
+    /// Sleeps until the next request is due and says when it counts as due. Never returns once the gate is shut.
+    async fn wait(&self) -> Instant {
+        sleep_until(self.due.into()).await;
+        if *self.stage.gate.borrow() == Gate::Shut {
+            std::future::pending::<()>().await;
+        }
+        let now = Instant::now();
+        if now.saturating_duration_since(self.due) <= COARSENESS { now } else { self.due }
+    }
+}
+
+/// Parks until the gate opens.
+async fn opened(stage: &Stage) -> Instant {
+    let mut gate = stage.gate.subscribe();
+    loop {
+        if let Gate::Open(at) = *gate.borrow_and_update() {
+            return at;
+        }
+        // The sender lives in the stage that we borrow, so it cannot be gone.
+        let _ = gate.changed().await;
+    }
+}

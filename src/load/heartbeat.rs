@@ -1,0 +1,53 @@
+//! Asks the site's health endpoint every two seconds, apart from the users, for the breaker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use reqwest::Client;
+use url::Url;
+
+/// Time from one question to the next.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Failures in a row, shared with whoever asks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heartbeat(Arc<AtomicU32>);
+
+impl Heartbeat {
+    /// Asks once; when that is answered well, goes on asking on the current runtime until `client`'s runtime ends.
+    ///
+    /// # Errors
+    /// What the endpoint said when it does not work before there is any load: then a breaker on it means nothing.
+    pub async fn start(client: Client, url: Url, headers: reqwest::header::HeaderMap) -> Result<Self, String> {
+        ask(&client, &url, &headers).await?;
+        let beat = Self::default();
+        let failures = Arc::downgrade(&beat.0);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(EVERY).await;
+                let answer = ask(&client, &url, &headers).await;
+                let Some(failures) = failures.upgrade() else { return };
+                match answer {
+                    Ok(()) => failures.store(0, Ordering::Relaxed),
+                    Err(_) => _ = failures.fetch_add(1, Ordering::Relaxed),
+                }
+            }
+        });
+        Ok(beat)
+    }
+
+    /// How many times in a row it has failed.
+    pub fn failures(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+async fn ask(client: &Client, url: &Url, headers: &reqwest::header::HeaderMap) -> Result<(), String> {
+    match client.get(url.clone()).headers(headers.clone()).send().await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("it answered {}", answer.status().as_u16())),
+        Err(e) if e.is_timeout() => Err("it did not answer in time".into()),
+        Err(_) => Err("it could not be reached".into()),
+    }
+}

@@ -1,0 +1,285 @@
+//! A ramp from its first user to its last: climb, settle, hold, drain; a pulse and a look at the breakers each second.
+//!
+//! Moves the gate and reads the stopwatch. Which engine plays the users it does not know.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use super::Signal;
+use super::guard::{Glance, Guard, Limits};
+use super::health::Health;
+use super::heartbeat::Heartbeat;
+use super::recorder::UnderWay;
+use super::stage::{Gate, Stage};
+use super::tally::{Settled, Tally, Tick};
+use crate::domain::measurement::Measurement;
+use crate::domain::ramp::{GeneratorSample, LoadPulse, RampEnd, RampPhase};
+use crate::domain::verdict::{Second, settled};
+
+/// The pulse of everything.
+const SECOND: Duration = Duration::from_secs(1);
+/// How often a drain looks whether all requests have ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// Time past a request's own timeout after which a drain stops waiting for it.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// What the ramp listens to besides the clock.
+pub(super) struct Ears {
+    /// A stop from outside.
+    pub stop: CancellationToken,
+    /// The engine ended before it was told to.
+    pub engine_gone: CancellationToken,
+    /// The site's health endpoint, if it has one that works.
+    pub heartbeat: Option<Heartbeat>,
+    /// Limits of the breakers.
+    pub limits: Limits,
+    /// Who wants to know.
+    pub signals: mpsc::UnboundedSender<Signal>,
+}
+
+/// Leads all users of a stage through a ramp. Returns when no request is under way and none will follow.
+pub(super) async fn conduct(stage: Arc<Stage>, ears: Ears) -> Measurement {
+    let mut ramp = Ramp::start(&stage, ears);
+    let end = ramp.run().await;
+    // First nobody new, then whoever is still under way.
+    stage.gate.send_replace(Gate::Shut);
+    let ended = Instant::now();
+    ramp.tally.cut_is_timeout = end == RampEnd::Completed;
+    stage.cut.cancel();
+    while stage.alive() > 0 && ended.elapsed() < SECOND {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ramp.finish(end, ended)
+}
+
+struct Ramp<'a> {
+    stage: &'a Stage,
+    ears: Ears,
+    guard: Guard,
+    health: Health,
+    /// Until when the generator's health is known.
+    healthy_until: Instant,
+    tally: Tally,
+    /// When the climb began; the seconds of the ramp are counted from here.
+    began: Instant,
+    phase: RampPhase,
+    phase_began: Instant,
+    /// Beginning of the second under way, on the grid of whole seconds.
+    second_began: Instant,
+    recent: Vec<Second>,
+    settled: Settled,
+    hold_until: Option<Instant>,
+}
+
+impl<'a> Ramp<'a> {
+    fn start(stage: &'a Stage, ears: Ears) -> Self {
+        let now = Instant::now();
+        stage.gate.send_replace(Gate::Open(now));
+        let mut ramp = Self {
+            guard: Guard::new(ears.limits.clone()),
+            health: Health::start(),
+            healthy_until: now,
+            tally: Tally::new(stage.script.endpoints.clone(), ears.limits.stuck_after()),
+            began: now,
+            phase: RampPhase::Climb,
+            phase_began: now,
+            second_began: now,
+            recent: Vec::new(),
+            settled: Settled::default(),
+            hold_until: None,
+            stage,
+            ears,
+        };
+        ramp.enter(RampPhase::Climb, now);
+        ramp
+    }
+
+    /// Until there is nothing left to do, or a reason to stop.
+    async fn run(&mut self) -> RampEnd {
+        loop {
+            let next = (self.second_began + SECOND).min(self.edge());
+            tokio::select! { biased;
+                () = self.ears.stop.cancelled() => return RampEnd::Aborted("stopped from outside".into()),
+                () = self.ears.engine_gone.cancelled() => {
+                    return RampEnd::Invalid("the load engine ended before the ramp did; start the ramp again".into());
+                }
+                () = sleep_until(next.into()) => {}
+            }
+            let now = Instant::now();
+            if now >= self.second_began + SECOND
+                && let Some(end) = self.second(now)
+            {
+                return end;
+            }
+            if self.phase == RampPhase::Drain {
+                if self.drained() {
+                    return RampEnd::Completed;
+                }
+            } else if now >= self.edge() {
+                self.cross(now);
+            }
+        }
+    }
+
+    /// When the phase ends by the clock, or is to be looked at again.
+    fn edge(&self) -> Instant {
+        let plan = &self.stage.plan;
+        match self.phase {
+            RampPhase::Climb => self.began + plan.climb,
+            RampPhase::Settle => self.phase_began + plan.settle_limit,
+            RampPhase::Hold => self.hold_until.unwrap_or(self.phase_began),
+            RampPhase::Drain => Instant::now() + DRAIN_LOOK,
+        }
+    }
+
+    fn cross(&mut self, now: Instant) {
+        match self.phase {
+            RampPhase::Climb => self.enter(RampPhase::Settle, now),
+            RampPhase::Settle => self.hold(now, true),
+            RampPhase::Hold => {
+                self.stage.gate.send_replace(Gate::Shut);
+                self.examine(now);
+                self.enter(RampPhase::Drain, now);
+            }
+            RampPhase::Drain => {}
+        }
+    }
+
+    fn enter(&mut self, phase: RampPhase, now: Instant) {
+        (self.phase, self.phase_began) = (phase, now);
+        self.say(Signal::Phase(phase, self.users(now)));
+    }
+
+    fn hold(&mut self, from: Instant, limit_reached: bool) {
+        self.settled = Settled { took: from.saturating_duration_since(self.phase_began), limit_reached };
+        let (until, recorder) = (from + self.stage.plan.hold, &self.stage.recorder);
+        self.hold_until = Some(until);
+        self.tally.hold(recorder.at(from), recorder.at(until));
+        self.enter(RampPhase::Hold, from);
+    }
+
+    fn drained(&self) -> bool {
+        self.stage.recorder.under_way(Duration::MAX).count == 0
+            || self.phase_began.elapsed() > self.stage.plan.timeout + DRAIN_GRACE
+    }
+
+    /// A second is over. A starved ramp may find that several are.
+    fn second(&mut self, now: Instant) -> Option<RampEnd> {
+        let took = now.duration_since(self.second_began);
+        self.second_began += Duration::from_secs(took.as_secs());
+        let ended = self.tally.fold(&self.stage.recorder.drain());
+        let generator = self.examine(self.second_began);
+        let under_way = self.stage.recorder.under_way(self.ears.limits.stuck_after());
+        let oldest_ms = millis(under_way.oldest);
+        self.say(Signal::Pulse(self.pulse(&ended, took, under_way, generator)));
+        if self.phase == RampPhase::Drain {
+            return None;
+        }
+        if let Some(missing) = self.stage.plan.users.checked_sub(self.stage.alive()).filter(|m| *m > 0) {
+            return Some(RampEnd::Invalid(format!(
+                "{missing} of {} users broke off inside the generator; this is its fault, not the site's: run again",
+                self.stage.plan.users
+            )));
+        }
+        let glance = Glance {
+            finished: ended.finished,
+            errors: ended.errors,
+            answers: ended.latency.count(),
+            slow: ended.slow,
+            users: self.users(now),
+            stuck: under_way.older,
+            oldest_ms,
+            health_failures: self.ears.heartbeat.as_ref().map_or(0, Heartbeat::failures),
+        };
+        if let Some(trip) = self.guard.look(&glance) {
+            return Some(RampEnd::Aborted(trip.to_string()));
+        }
+        self.settle(&ended, took);
+        None
+    }
+
+    /// Begins the hold once all users play and nothing drifts any more.
+    fn settle(&mut self, ended: &Tick, took: Duration) {
+        if self.phase != RampPhase::Settle {
+            return;
+        }
+        let latency_ms = ended.latency.quantile_ms(0.5);
+        self.recent.push(Second { rps: per_second(ended.finished, took), latency_ms });
+        if self.stage.playing() == self.stage.plan.users && settled(&self.recent) {
+            self.hold(self.second_began, false);
+        }
+    }
+
+    /// How the generator was since it was last asked, kept for the seconds of the hold.
+    fn examine(&mut self, until: Instant) -> GeneratorSample {
+        if until <= self.healthy_until {
+            return GeneratorSample::default();
+        }
+        let sample = self.health.take(&self.stage.recorder);
+        let recorder = &self.stage.recorder;
+        self.tally.generator(recorder.at(self.healthy_until), recorder.at(until), sample);
+        self.healthy_until = until;
+        sample
+    }
+
+    fn pulse(&self, ended: &Tick, took: Duration, under_way: UnderWay, generator: GeneratorSample) -> LoadPulse {
+        let now = self.second_began;
+        let percentile = |quantile| ended.latency.quantile_ms(quantile);
+        LoadPulse {
+            second: whole_seconds(now.saturating_duration_since(self.began)),
+            phase: self.phase,
+            phase_seconds: whole_seconds(now.saturating_duration_since(self.phase_began)),
+            users: self.users(now),
+            in_flight: under_way.count,
+            oldest_ms: millis(under_way.oldest),
+            rps: per_second(ended.finished, took),
+            p50_ms: percentile(0.5),
+            p95_ms: percentile(0.95),
+            p99_ms: percentile(0.99),
+            hold_p95_ms: self.tally.hold_p95_ms(),
+            errors: ended.errors,
+            total: self.tally.total,
+            total_errors: self.tally.total_errors,
+            total_blocked: self.tally.total_blocked,
+            statuses: self.tally.statuses(),
+            generator,
+        }
+    }
+
+    /// Users let in; none once the gate is shut.
+    fn users(&self, now: Instant) -> u32 {
+        if self.phase == RampPhase::Drain {
+            return 0;
+        }
+        self.stage.let_in(now.saturating_duration_since(self.began))
+    }
+
+    fn say(&self, signal: Signal) {
+        // Nobody listening is no reason to stop measuring.
+        let _ = self.ears.signals.send(signal);
+    }
+
+    fn finish(mut self, end: RampEnd, ended: Instant) -> Measurement {
+        self.examine(ended);
+        self.tally.fold(&self.stage.recorder.drain());
+        let users = self.stage.let_in(ended.saturating_duration_since(self.began));
+        self.tally.finish(users, self.settled, self.stage.recorder.at(ended), end)
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "requests of a second")]
+fn per_second(requests: u64, took: Duration) -> f64 {
+    requests as f64 / took.as_secs_f64().max(0.001)
+}

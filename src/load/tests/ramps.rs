@@ -1,0 +1,286 @@
+//! What a ramp measures, how it stops, what it makes of servers that fail.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::server::{Reply, Server};
+use super::{HEARD, ms, order, turn};
+use crate::domain::measurement::{ErrorKind, Histogram, Measurement};
+use crate::domain::ramp::{RampEnd, RampPhase};
+use crate::domain::slo::Slo;
+use crate::load::client::Clients;
+use crate::load::guard::Limits;
+use crate::load::ramp::{Ears, conduct};
+use crate::load::script::Script;
+use crate::load::stage::Stage;
+use crate::load::{Driver, GooseDriver, LoadError, Signal};
+
+const HOME: &str = "[[flow]]\nname='home'\nstep=[{get='/', name='home'}]";
+
+/// Drives, with a limit on the test's own patience.
+async fn drive(driver: &GooseDriver, order: crate::load::Order) -> Result<Measurement, LoadError> {
+    tokio::time::timeout(ms(60_000), driver.drive(order)).await.expect("a ramp ends")
+}
+
+fn quick_breakers() -> GooseDriver {
+    GooseDriver::with_limits(Limits { span: 2, ..Limits::of(&Slo::default()) })
+}
+
+fn p95(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[(times.len() * 95).div_ceil(100) - 1].as_secs_f64() * 1000.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_body_is_a_slow_answer_and_counts_are_the_server_s() {
+    let _turn = turn().await;
+    let server = Server::start(|asked| {
+        // 20 of 100 answers are slow, and only in their bodies.
+        let slow = asked.header("x-dice").parse::<u32>().unwrap() < 20;
+        Reply::ok().after(5, if slow { 100 } else { 0 })
+    })
+    .await;
+    let flow = "[[flow]]\nname='home'\nstep=[{get='/', name='home', headers={x-dice='{{random 0 99}}'}}]";
+    let (order, mut heard) = order(&server, flow, 20, ms(4000));
+    let measured = drive(&GooseDriver::default(), order).await.unwrap();
+
+    assert_eq!(measured.end, RampEnd::Completed);
+    assert_eq!(measured.requests, measured.latency.count() + measured.errors.total() + measured.blocked);
+    assert_eq!((measured.errors.total(), measured.blocked), (0, 0));
+    assert!((measured.hold_seconds - 4.0).abs() < 0.01 && measured.windows.len() == 4);
+    assert_eq!(measured.windows.iter().map(|w| w.requests).sum::<u64>(), measured.requests);
+    assert!(measured.windows.iter().all(|w| w.generator.sockets > 0), "every second has a generator");
+    // 20 users, one request every 200 ms and a bit: some 300 in 4 s.
+    assert!((150..500).contains(&measured.requests), "{}", measured.requests);
+
+    // Generous, for machines that are busy with something else; what must not happen is that the body is overlooked.
+    let truth = p95(server.served_since(server.asked()[0].at));
+    let whole = measured.latency.quantile_ms(0.95).unwrap();
+    assert!(whole >= 100.0 && (whole - truth).abs() < 150.0, "measured {whole}, the server says {truth}");
+    let slow = |times: &Histogram| times.buckets().filter(|(micros, _)| *micros >= 100_000).map(|b| b.1).sum::<u64>();
+    let (bodies, heads) = (slow(&measured.latency), slow(&measured.first_byte));
+    assert!(bodies * 10 > measured.requests, "one in five bodies is late, but only {bodies} were seen");
+    assert!(heads < bodies, "all headers come after 5 ms: {heads} of {bodies}");
+
+    heard.close();
+    let (mut phases, mut pulses) = (Vec::new(), Vec::new());
+    while let Some(signal) = heard.recv().await {
+        match signal {
+            Signal::Phase(phase, users) => phases.push((phase, users)),
+            Signal::Pulse(pulse) => pulses.push(pulse),
+            Signal::Note(note) => assert!(note.contains("health endpoint"), "{note}"),
+        }
+    }
+    let expected = [(RampPhase::Climb, 1), (RampPhase::Settle, 20), (RampPhase::Hold, 20), (RampPhase::Drain, 0)];
+    assert_eq!(phases, expected);
+    assert!(pulses.len() >= 4 && pulses.windows(2).all(|p| p[0].second < p[1].second));
+    let last = pulses.last().unwrap();
+    assert!(last.statuses["2xx"] > 0 && usize::try_from(last.total).unwrap() <= server.count());
+    let heard = HEARD
+        .lock()
+        .unwrap()
+        .iter()
+        .rev()
+        .find_map(|line| line.strip_prefix("goose counted ")?.split(' ').next()?.parse::<usize>().ok());
+    // It forgets what left before it noticed that all users had started.
+    let counted = heard.expect("goose's count is in the log");
+    assert!(
+        (server.count() * 9 / 10..=server.count()).contains(&counted),
+        "goose {counted}, server {}",
+        server.count()
+    );
+    assert!(measured.requests <= server.count() as u64, "nothing is counted that the server did not see");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_the_traffic_within_a_second_and_keeps_what_was_seen() {
+    let _turn = turn().await;
+    let server = Server::start(|_| Reply::ok().after(400, 0)).await;
+    let (mut order, _heard) = order(&server, HOME, 30, ms(20_000));
+    order.plan.think.least = ms(0);
+    order.plan.think.most = ms(50);
+    let stop = order.stop.clone();
+    let ramp = tokio::spawn(async move { drive(&GooseDriver::default(), order).await });
+    let patience = Instant::now();
+    while server.count() < 150 && patience.elapsed() < ms(15_000) {
+        tokio::time::sleep(ms(10)).await;
+    }
+    let stopped = Instant::now();
+    stop.cancel();
+    let measured = ramp.await.unwrap().unwrap();
+    let took = stopped.elapsed();
+    tokio::time::sleep(ms(500)).await;
+    let last = server.asked().iter().map(|a| a.at).max().unwrap();
+    let traffic = last.saturating_duration_since(stopped);
+    eprintln_figures(&format!("stop: traffic ended after {traffic:?}, the ramp after {took:?}"));
+    assert!(traffic < ms(1000), "requests for {traffic:?} after the stop");
+    assert!(took < ms(4000), "{took:?}");
+    assert_eq!(measured.end, RampEnd::Aborted("stopped from outside".into()));
+    assert!(measured.requests > 0 && measured.errors.total() == 0, "{measured:?}");
+    assert!(measured.hold_seconds > 0.0 && measured.hold_seconds < 19.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_ramp_stops_its_traffic() {
+    let _turn = turn().await;
+    let server = Server::start(|_| Reply::ok()).await;
+    let (order, _heard) = order(&server, HOME, 10, ms(20_000));
+    let seen = server.clone();
+    let ramp = tokio::spawn(async move { drive(&GooseDriver::default(), order).await });
+    let patience = Instant::now();
+    while seen.count() < 20 && patience.elapsed() < ms(15_000) {
+        tokio::time::sleep(ms(10)).await;
+    }
+    ramp.abort();
+    let _ = ramp.await;
+    tokio::time::sleep(ms(300)).await;
+    let count = server.count();
+    tokio::time::sleep(ms(700)).await;
+    assert_eq!(server.count(), count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_fails_is_left_alone_soon() {
+    let _turn = turn().await;
+    let server = Server::start(|_| Reply::new(500, "oh no")).await;
+    let (order, _heard) = order(&server, HOME, 20, ms(30_000));
+    let started = Instant::now();
+    let measured = drive(&quick_breakers(), order).await.unwrap();
+    let RampEnd::Aborted(why) = &measured.end else { panic!("{:?}", measured.end) };
+    assert!(why.contains("error rate 100.0 %"), "{why}");
+    assert!(started.elapsed() < ms(12_000));
+    assert_eq!(measured.errors.0.keys().collect::<Vec<_>>(), [&ErrorKind::ServerError]);
+    assert_eq!(measured.latency.count(), 0, "failures have no latency to be proud of");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_server_trips_the_breaker_that_looks_at_what_is_under_way() {
+    let _turn = turn().await;
+    let server = Server::start(|_| Reply { stall: true, ..Reply::ok() }).await;
+    let (mut order, _heard) = order(&server, HOME, 10, ms(30_000));
+    order.plan.timeout = ms(20_000);
+    order.slo.p95_ms = 100.0;
+    let driver = GooseDriver::with_limits(Limits { span: 2, ..Limits::of(&order.slo) });
+    let measured = drive(&driver, order).await.unwrap();
+    let RampEnd::Aborted(why) = &measured.end else { panic!("{:?}", measured.end) };
+    assert!(why.contains("10 requests without an answer"), "{why}");
+    assert_eq!(measured.requests, 0, "what we cut ourselves is no error of the site");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hangs_or_breaks_off_is_an_error_of_its_kind() {
+    let _turn = turn().await;
+    let server = Server::start(|asked| match asked.path.as_str() {
+        "/hangs" => Reply { stall: true, ..Reply::ok() },
+        "/breaks" => Reply { break_off: true, ..Reply::ok() },
+        "/odd" => Reply::new(404, "gone"),
+        "/edge" => Reply::new(429, "slow down").header("cf-ray", "1"),
+        _ => Reply::new(200, "a page without the word"),
+    })
+    .await;
+    let flows: Vec<_> = ["hangs", "breaks", "odd", "edge", "page"]
+        .map(|f| format!("[[flow]]\nname='{f}'\nstep=[{{get='/{f}', name='{f}', expect_text='welcome'}}]"))
+        .into();
+    let (mut order, _heard) = order(&server, &flows.join("\n"), 10, ms(2500));
+    order.plan.timeout = ms(1000);
+    let patient = GooseDriver::with_limits(Limits { span: 60, ..Limits::of(&order.slo) });
+    let measured = drive(&patient, order).await.unwrap();
+    assert_eq!(measured.end, RampEnd::Completed);
+    for (endpoint, kind) in [
+        ("hangs", ErrorKind::Timeout),
+        ("breaks", ErrorKind::Truncated),
+        ("odd", ErrorKind::UnexpectedStatus),
+        ("page", ErrorKind::Assertion),
+    ] {
+        let seen = &measured.endpoints[endpoint];
+        assert!(seen.requests > 0, "{endpoint}");
+        assert_eq!(seen.errors.0.get(&kind), Some(&seen.requests), "{endpoint}: {seen:?}");
+    }
+    assert!(measured.blocked > 0 && measured.blocked == measured.endpoints["edge"].requests);
+    assert_eq!(measured.latency.count(), 0);
+    assert_eq!(measured.requests, measured.errors.total() + measured.blocked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_port_is_a_connect_error() {
+    let _turn = turn().await;
+    let server = Server::start(|_| Reply::ok()).await;
+    let (mut order, _heard) = order(&server, HOME, 5, ms(1500));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    order.target = url::Url::parse(&format!("http://{free}/")).unwrap();
+    let patient = GooseDriver::with_limits(Limits { span: 60, ..Limits::of(&order.slo) });
+    let measured = drive(&patient, order).await.unwrap();
+    assert_eq!(measured.errors.0.get(&ErrorKind::Connect), Some(&measured.requests));
+    assert!(measured.requests > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sick_health_endpoint_ends_the_ramp() {
+    let _turn = turn().await;
+    let server = {
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        Server::start(move |request| match request.path.as_str() {
+            "/healthz" if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 => Reply::new(503, ""),
+            _ => Reply::ok(),
+        })
+        .await
+    };
+    let (mut order, mut heard) = order(&server, HOME, 3, ms(30_000));
+    order.health = "/healthz".into();
+    let measured = drive(&GooseDriver::default(), order).await.unwrap();
+    assert_eq!(measured.end, RampEnd::Aborted("the health endpoint failed 3 times in a row".into()));
+    heard.close();
+    while let Some(signal) = heard.recv().await {
+        assert!(!matches!(signal, Signal::Note(_)), "it worked at first: {signal:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_cannot_be_driven_is_refused_before_the_first_request() {
+    let _turn = turn().await;
+    let server = Server::start(|_| Reply::ok()).await;
+    let (mut nobody, _heard) = order(&server, HOME, 0, ms(1000));
+    assert!(matches!(drive(&GooseDriver::default(), nobody.clone()).await, Err(LoadError::Plan(_))));
+    nobody.plan.users = u32::MAX / 4;
+    assert!(matches!(drive(&GooseDriver::default(), nobody.clone()).await, Err(LoadError::OpenFiles { .. })));
+    nobody.plan.users = 1;
+    nobody.mix.flows.clear();
+    assert!(drive(&GooseDriver::default(), nobody).await.is_err());
+    assert_eq!(server.count(), 0);
+}
+
+/// Figures for `--nocapture`.
+#[expect(clippy::print_stderr, reason = "figures are wanted when a person asks the test for them")]
+fn eprintln_figures(text: &str) {
+    eprintln!("{text}");
+}
+
+#[tokio::test]
+async fn users_that_break_off_in_silence_spoil_the_measurement() {
+    let server = Server::start(|_| Reply::ok()).await;
+    let (order, _heard) = order(&server, HOME, 3, ms(5000));
+    let script = Script::compile(&order.mix, order.passwords.clone()).unwrap();
+    let clients = Clients::prepare(&order.target, order.plan.timeout).await.unwrap();
+    let stage = Arc::new(Stage::new(order.plan, order.target, script, clients));
+    // Three come, one panics; nobody tells the ramp.
+    for user in 0..3 {
+        let stage = stage.clone();
+        tokio::spawn(async move {
+            let _alive = stage.enter();
+            assert!(user != 1, "this user falls over");
+            stage.cut.cancelled().await;
+        });
+    }
+    let ears = Ears {
+        stop: order.stop,
+        engine_gone: CancellationToken::new(),
+        heartbeat: None,
+        limits: Limits::of(&order.slo),
+        signals: order.pulses,
+    };
+    let measured = conduct(stage, ears).await;
+    let RampEnd::Invalid(why) = measured.end else { panic!("{:?}", measured.end) };
+    assert!(why.contains("1 of 3 users broke off"), "{why}");
+}
