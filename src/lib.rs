@@ -7,6 +7,7 @@
 pub mod checks;
 pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod load;
 pub mod playbook;
 pub mod probes;

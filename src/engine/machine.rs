@@ -1,0 +1,489 @@
+//! What next? A pure machine: an instant and an input go in, events to record and effects to carry out come out.
+//!
+//! No clock, no await, no IO. Every question it asks carries a [`TaskId`]; an answer that carries another one is late
+//! or foreign and changes nothing. It turns a step `proven` in exactly one place, [`Machine::settle`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::check::{CheckOutcome, Evidence};
+use crate::domain::command::{Command, Waiver};
+use crate::domain::event::{Event, EventKind, SCHEMA};
+use crate::domain::fingerprint::{Contract, Fingerprint};
+use crate::domain::ids::{CheckId, RunId, StepId, TaskId};
+use crate::domain::measurement::{FarSide, Measurement, RampFacts};
+use crate::domain::progress::{Progress, StepState};
+use crate::domain::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
+use crate::domain::slo::Slo;
+use crate::domain::step::{CheckLine, Level, Step};
+use crate::domain::verdict::{RampOutcome, Verdict, judge};
+
+/// A step with everything decided that does not depend on what happens.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The step as its playbook says.
+    pub step: Step,
+    /// The checks of it that look at what a ramp saw; the others look before.
+    pub after: BTreeSet<CheckId>,
+    /// What a proof of it rests on.
+    pub contract: Contract,
+    /// The promise in force.
+    pub slo: Slo,
+    /// The ramp.
+    pub plan: RampPlan,
+    /// What a clean hold of it can show.
+    pub claim: Claim,
+}
+
+/// Something that reached the machine.
+#[derive(Debug)]
+pub enum Input {
+    /// A face wants something.
+    Command(Command),
+    /// A check answered.
+    Checked(Box<Evidence>),
+    /// The ramp went into another phase.
+    Phase(TaskId, RampPhase, u32),
+    /// One second of load.
+    Pulse(TaskId, LoadPulse),
+    /// One second of the systems behind the app.
+    Sample(TaskId, ServerSample),
+    /// The ramp ended.
+    Ramped(TaskId, Box<(Measurement, FarSide)>),
+    /// The ramp could not be driven.
+    RampFailed {
+        /// The ramp.
+        task: TaskId,
+        /// A matter of safety.
+        unsafe_target: bool,
+        /// What happened, then what to do.
+        why: String,
+    },
+    /// Somebody outside has one line to add to the log.
+    Note(String),
+    /// The run ends with this exit code.
+    Finish(u8),
+}
+
+/// What to do now.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write the event, then show it.
+    Record(Box<Event>),
+    /// Ask a check.
+    Gather {
+        /// Carry this back.
+        task: TaskId,
+        /// For this step.
+        step: StepId,
+        /// Which check, with its parameters.
+        line: CheckLine,
+        /// What the ramp saw, for checks that look after it.
+        ramp: Option<Arc<RampFacts>>,
+    },
+    /// Drive a ramp.
+    Drive {
+        /// Carry this back.
+        task: TaskId,
+        /// For this step.
+        step: StepId,
+        /// What to drive.
+        plan: RampPlan,
+        /// The promise, for the breakers.
+        slo: Slo,
+    },
+    /// Cut whatever is being asked or driven; answers may still come.
+    Cancel,
+    /// Nothing is going on any more: the next command may come.
+    Idle,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Verify,
+    Run,
+    Ramp,
+}
+
+#[derive(Debug)]
+struct Job {
+    wish: Wish,
+    step: StepId,
+    began: Timestamp,
+    task: TaskId,
+    stopping: bool,
+    waiting: VecDeque<CheckLine>,
+    current: Option<CheckLine>,
+    evidence: Vec<Evidence>,
+    ramp: Option<Arc<RampFacts>>,
+    failed: Option<String>,
+}
+
+/// The decider.
+#[derive(Debug)]
+pub struct Machine {
+    run: RunId,
+    seq: u64,
+    tasks: u64,
+    steps: Vec<Prepared>,
+    progress: Progress,
+    job: Option<Job>,
+}
+
+impl Machine {
+    /// A machine over the ten prepared steps, going on from known progress.
+    #[must_use]
+    pub fn new(run: RunId, steps: Vec<Prepared>, progress: Progress) -> Self {
+        Self { run, seq: 0, tasks: 0, steps, progress, job: None }
+    }
+
+    /// Goes on with steps prepared anew, after settings or playbooks changed. A job under way keeps its own.
+    pub fn prepare(&mut self, steps: Vec<Prepared>) {
+        if self.job.is_none() {
+            self.steps = steps;
+        }
+    }
+
+    /// The fold of all events so far, on top of what the run began with.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// What a ramp of each step would drive and could show.
+    #[must_use]
+    pub fn plans(&self) -> BTreeMap<StepId, (RampPlan, Claim)> {
+        self.steps.iter().map(|s| (s.step.id, (s.plan.clone(), s.claim.clone()))).collect()
+    }
+
+    /// True while a job is under way.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// The state of every step on this day.
+    #[must_use]
+    pub fn states(&self, now: Timestamp) -> Vec<(StepId, StepState)> {
+        StepId::all().map(|step| (step, self.state(step, now))).collect()
+    }
+
+    /// The state of one step on this day.
+    #[must_use]
+    pub fn state(&self, step: StepId, now: Timestamp) -> StepState {
+        if self.job.as_ref().is_some_and(|job| job.step == step) {
+            return StepState::Running;
+        }
+        self.settled_state(step, now)
+    }
+
+    fn settled_state(&self, step: StepId, now: Timestamp) -> StepState {
+        self.progress.state(step, &|step| self.prepared(step).contract.clone(), day(now))
+    }
+
+    fn prepared(&self, step: StepId) -> &Prepared {
+        &self.steps[step.index()]
+    }
+
+    /// Opens the run's log.
+    pub fn begin(&mut self, now: Timestamp, fingerprint: Fingerprint, site: String, target: String) -> Vec<Effect> {
+        let quick = self.steps.iter().any(|s| s.plan.quick);
+        vec![self.record(now, EventKind::RunStarted { fingerprint, site, target, quick })]
+    }
+
+    /// Takes one input.
+    pub fn on(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Command(command) => self.command(now, command),
+            Input::Checked(evidence) => self.checked(now, *evidence),
+            Input::Phase(task, phase, users) => self.of_ramp(task).map_or_else(Vec::new, |step| {
+                vec![self.record(now, EventKind::RampPhase { task, step, phase, users })]
+            }),
+            Input::Pulse(task, pulse) => {
+                self.of_ramp(task).map_or_else(Vec::new, |_| vec![self.record(now, EventKind::Pulse { pulse })])
+            }
+            Input::Sample(task, sample) => {
+                self.of_ramp(task).map_or_else(Vec::new, |_| vec![self.record(now, EventKind::Sample { sample })])
+            }
+            Input::Ramped(task, seen) => self.ramped(now, task, seen.0, seen.1),
+            Input::RampFailed { task, unsafe_target, why } => self.ramp_failed(now, task, unsafe_target, why),
+            Input::Note(text) => vec![self.record(now, EventKind::Note { text })],
+            Input::Finish(exit) => vec![self.record(now, EventKind::RunFinished { exit })],
+        }
+    }
+
+    fn command(&mut self, now: Timestamp, command: Command) -> Vec<Effect> {
+        match command {
+            Command::Verify(step) => self.start(now, Wish::Verify, step),
+            Command::Run(step) => self.start(now, Wish::Run, step),
+            Command::Ramp(step) => self.start(now, Wish::Ramp, step),
+            Command::Waive(waiver) => self.waive(now, waiver),
+            Command::Stop | Command::Quit => match &mut self.job {
+                Some(job) if !job.stopping => {
+                    job.stopping = true;
+                    job.waiting.clear();
+                    vec![Effect::Cancel]
+                }
+                Some(_) => vec![Effect::Cancel],
+                None => Vec::new(),
+            },
+        }
+    }
+
+    fn waive(&mut self, now: Timestamp, waiver: Waiver) -> Vec<Effect> {
+        let refusal = if waiver.reason.trim().is_empty() || waiver.owner.trim().is_empty() {
+            Some("a waiver needs a reason and an owner".to_owned())
+        } else if waiver.until < day(now) {
+            Some(format!("a waiver that ended on {} waives nothing; name a day to come", waiver.until))
+        } else {
+            None
+        };
+        let kind = match refusal {
+            Some(text) => EventKind::Note { text },
+            None => EventKind::Waived { waiver },
+        };
+        vec![self.record(now, kind)]
+    }
+
+    fn start(&mut self, now: Timestamp, wish: Wish, step: StepId) -> Vec<Effect> {
+        if let Some(job) = &self.job {
+            let text = format!("step {} is still running; stop it first", job.step);
+            return vec![self.record(now, EventKind::Note { text })];
+        }
+        if wish != Wish::Verify && self.settled_state(step, now) == StepState::Locked {
+            let text = self.why_locked(step, now);
+            return vec![self.record(now, EventKind::Note { text }), Effect::Idle];
+        }
+        let prepared = self.prepared(step);
+        let contract = prepared.contract.clone();
+        let waiting = match wish {
+            Wish::Ramp => VecDeque::new(),
+            _ => prepared.step.checks.iter().filter(|l| !prepared.after.contains(&l.check)).cloned().collect(),
+        };
+        self.job = Some(Job {
+            wish,
+            step,
+            began: now,
+            task: TaskId(self.tasks),
+            stopping: false,
+            waiting,
+            current: None,
+            evidence: Vec::new(),
+            ramp: None,
+            failed: None,
+        });
+        let mut effects = vec![self.record(now, EventKind::StepStarted { step, contract })];
+        effects.extend(self.go_on(now));
+        effects
+    }
+
+    fn why_locked(&self, step: StepId, now: Timestamp) -> String {
+        let blocking = StepId::all().find(|s| *s < step && !self.settled_state(*s, now).unlocks_next());
+        match blocking {
+            Some(first) => format!(
+                "step {step} is locked: step {first} is {}; it opens when steps 1 to {} are proven or waived",
+                self.settled_state(first, now).word(),
+                step.number() - 1
+            ),
+            None => format!("step {step} is locked"),
+        }
+    }
+
+    /// Asks the next question of the job, or settles it.
+    fn go_on(&mut self, now: Timestamp) -> Vec<Effect> {
+        let task = TaskId(self.tasks);
+        let Some(job) = &mut self.job else { return Vec::new() };
+        let step = job.step;
+        if let Some(line) = job.waiting.pop_front() {
+            self.tasks += 1;
+            job.task = task;
+            job.current = Some(line.clone());
+            let ramp = job.ramp.clone();
+            let started = self.record(now, EventKind::CheckStarted { task, step, check: line.check.clone() });
+            return vec![started, Effect::Gather { task, step, line, ramp }];
+        }
+        job.current = None;
+        let drive = !job.stopping
+            && job.ramp.is_none()
+            && job.failed.is_none()
+            && match job.wish {
+                Wish::Verify => false,
+                Wish::Ramp => true,
+                Wish::Run => self.held_by(now).is_empty(),
+            };
+        if !drive {
+            return self.settle(now);
+        }
+        self.tasks += 1;
+        if let Some(job) = &mut self.job {
+            job.task = task;
+        }
+        let Prepared { plan, slo, claim, .. } = self.prepared(step).clone();
+        let started = EventKind::RampStarted { task, step, plan: plan.clone(), slo: slo.clone(), claim };
+        vec![self.record(now, started), Effect::Drive { task, step, plan, slo }]
+    }
+
+    fn checked(&mut self, now: Timestamp, evidence: Evidence) -> Vec<Effect> {
+        let expected = self.job.as_ref().and_then(|job| Some((job.task, job.step, &job.current.as_ref()?.check)));
+        if expected != Some((evidence.task, evidence.step, &evidence.check)) {
+            return Vec::new();
+        }
+        if let Some(job) = &mut self.job {
+            job.current = None;
+            job.evidence.push(evidence.clone());
+        }
+        let mut effects = vec![self.record(now, EventKind::CheckFinished { evidence })];
+        effects.extend(self.go_on(now));
+        effects
+    }
+
+    /// The step whose ramp carries this task and is under way.
+    fn of_ramp(&self, task: TaskId) -> Option<StepId> {
+        let job = self.job.as_ref()?;
+        (job.task == task && job.current.is_none() && job.ramp.is_none() && job.failed.is_none()).then_some(job.step)
+    }
+
+    fn ramped(&mut self, now: Timestamp, task: TaskId, measurement: Measurement, far_side: FarSide) -> Vec<Effect> {
+        let Some(step) = self.of_ramp(task) else { return Vec::new() };
+        let prepared = self.prepared(step);
+        let verdict = judge(&measurement, &prepared.slo, &prepared.step.gate.endpoints);
+        let facts = Arc::new(RampFacts {
+            step,
+            flows: prepared.contract.flows.clone(),
+            plan: prepared.plan.clone(),
+            measurement: measurement.clone(),
+            far_side: far_side.clone(),
+            verdict: verdict.clone(),
+        });
+        let after: VecDeque<CheckLine> =
+            prepared.step.checks.iter().filter(|l| prepared.after.contains(&l.check)).cloned().collect();
+        if let Some(job) = &mut self.job {
+            job.ramp = Some(facts);
+            if job.wish == Wish::Run && !job.stopping {
+                job.waiting = after;
+            }
+        }
+        let (measurement, far_side) = (Box::new(measurement), Box::new(far_side));
+        let mut effects =
+            vec![self.record(now, EventKind::RampFinished { task, step, measurement, far_side, verdict })];
+        effects.extend(self.go_on(now));
+        effects
+    }
+
+    fn ramp_failed(&mut self, now: Timestamp, task: TaskId, unsafe_target: bool, why: String) -> Vec<Effect> {
+        let Some(step) = self.of_ramp(task) else { return Vec::new() };
+        if let Some(job) = &mut self.job {
+            job.failed = Some(why.clone());
+        }
+        let mut effects = vec![self.record(now, EventKind::RampFailed { task, step, unsafe_target, why })];
+        effects.extend(self.settle(now));
+        effects
+    }
+
+    /// Required checks of the job that do not open the gate, each as "id: outcome, what was seen".
+    fn held_by(&self, now: Timestamp) -> Vec<String> {
+        let Some(job) = &self.job else { return Vec::new() };
+        let opens = |check: &CheckId| {
+            self.progress.check_waived(job.step, check, day(now))
+                || job.evidence.iter().any(|e| &e.check == check && e.outcome.opens())
+        };
+        let asked = |check: &CheckId| job.ramp.is_some() || !self.prepared(job.step).after.contains(check);
+        self.prepared(job.step)
+            .step
+            .checks
+            .iter()
+            .filter(|line| line.level == Level::Required && asked(&line.check) && !opens(&line.check))
+            .map(|line| match job.evidence.iter().find(|e| e.check == line.check) {
+                Some(e) => format!("{}: {}, {}", line.check, e.outcome.word(), e.outcome.seen()),
+                None => format!("{}: not asked", line.check),
+            })
+            .collect()
+    }
+
+    /// Ends the job. The one place where a step turns `proven`.
+    fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
+        let held_by = self.held_by(now);
+        let Some(job) = self.job.take() else { return Vec::new() };
+        let (step, before) = (job.step, self.settled_state(job.step, now));
+        let prepared = self.prepared(step);
+        let verdict = job.ramp.as_ref().map(|ramp| &ramp.verdict);
+        let passed = verdict.is_some_and(|v| v.outcome == RampOutcome::Pass);
+        let reachable = step.previous().is_none_or(|p| self.settled_state(p, now).unlocks_next());
+        let proven = job.wish == Wish::Run && !job.stopping && held_by.is_empty() && passed && reachable;
+        let broken =
+            job.evidence.iter().any(|e| e.level == Level::Required && matches!(e.outcome, CheckOutcome::Fail(_)))
+                || verdict.is_some_and(|v| v.outcome == RampOutcome::Fail);
+        let was_proven = matches!(before, StepState::Proven | StepState::Regressed);
+
+        let state = if proven {
+            Some(StepState::Proven)
+        } else if was_proven && broken && job.wish != Wish::Ramp {
+            Some(StepState::Regressed)
+        } else if was_proven || job.stopping || job.wish != Wish::Run {
+            None
+        } else {
+            Some(StepState::Held)
+        };
+        let sentence = sentence(&job, &held_by, verdict, state);
+        let kind = match state {
+            Some(state) => EventKind::StepJudged {
+                step,
+                state,
+                sentence,
+                contract: prepared.contract.clone(),
+                users: job.ramp.as_ref().map(|r| r.measurement.users),
+                p95_ms: verdict.and_then(|v| bounds(v, "p95")),
+                error_percent: verdict.and_then(|v| bounds(v, "errors")),
+                requests: job.ramp.as_ref().map_or(0, |r| r.measurement.requests),
+                seconds: now.duration_since(job.began).as_secs_f64(),
+                held_by,
+            },
+            None => EventKind::Note { text: sentence },
+        };
+        vec![self.record(now, kind), Effect::Idle]
+    }
+
+    fn record(&mut self, at: Timestamp, kind: EventKind) -> Effect {
+        let event = Event { v: SCHEMA, seq: self.seq, at, run: self.run.clone(), kind };
+        if !event.kind.is_droppable() {
+            self.seq += 1;
+            self.progress.apply(&event);
+        }
+        Effect::Record(Box::new(event))
+    }
+}
+
+fn day(now: Timestamp) -> jiff::civil::Date {
+    now.to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+/// Value and bounds of one objective; a bound that does not exist is shown as the value itself being unbounded.
+fn bounds(verdict: &Verdict, name: &str) -> Option<[f64; 3]> {
+    let objective = verdict.objectives.iter().find(|o| o.name == name)?;
+    Some([objective.value?, objective.low?, objective.high?])
+}
+
+fn sentence(job: &Job, held_by: &[String], verdict: Option<&Verdict>, state: Option<StepState>) -> String {
+    let step = job.step;
+    let measured = verdict.map_or(String::new(), |v| format!(" {}", v.sentence));
+    let blockers = held_by.join("; ");
+    match (state, &job.failed) {
+        (_, Some(why)) => format!("Step {step}: no ramp was driven. {why}"),
+        _ if job.stopping => format!("Step {step} was stopped; what was seen is kept.{measured}"),
+        (Some(StepState::Proven), _) => format!("Step {step} is proven.{measured}"),
+        (Some(StepState::Regressed), _) if held_by.is_empty() => format!("Step {step} no longer holds.{measured}"),
+        (Some(StepState::Regressed), _) => format!("Step {step} no longer holds: {blockers}.{measured}"),
+        (Some(_), _) if held_by.is_empty() => format!("Step {step} is held.{measured}"),
+        (Some(_), _) => format!("Step {step} is held by {blockers}.{measured}"),
+        (None, _) if job.wish == Wish::Verify && held_by.is_empty() => {
+            format!("Every required check of step {step} that needs no load passes; the ramp is next.")
+        }
+        (None, _) if held_by.is_empty() => format!("Step {step} was measured without judging it.{measured}"),
+        (None, _) => format!("Step {step} is not shown to be right: {blockers}.{measured}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

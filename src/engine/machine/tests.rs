@@ -1,0 +1,331 @@
+//! The machine under every order of inputs: progress is the fold of what was recorded, and nothing is proven by a
+//! late, foreign or missing answer.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::check::{Missing, Rung};
+use crate::domain::flow::Mix;
+use crate::domain::measurement::{ErrorKind, Histogram, Window};
+use crate::domain::ramp::RampEnd;
+use crate::domain::step::Gate;
+
+fn step(id: StepId) -> Prepared {
+    let line = |check: &str, level| CheckLine { check: check.into(), level, parameters: toml::Table::new() };
+    let gate = Gate { users: 10, hold: Duration::from_secs(30), think: None, slo: None, endpoints: Vec::new() };
+    let contract = Contract {
+        playbook: "p".into(),
+        slo: "s".into(),
+        flows: "f".into(),
+        site: "w".into(),
+        target: "http://127.0.0.1".into(),
+        quick: false,
+    };
+    Prepared {
+        step: Step {
+            id,
+            title: format!("step {id}"),
+            short: "step".into(),
+            guide: String::new(),
+            checks: vec![
+                line("one.before", Level::Required),
+                line("two.before", Level::Advised),
+                line("three.after", Level::Required),
+            ],
+            gate,
+            digest: "p".into(),
+        },
+        after: BTreeSet::from(["three.after".into()]),
+        contract,
+        slo: Slo::default(),
+        plan: RampPlan {
+            users: 10,
+            climb: Duration::from_secs(5),
+            settle_limit: Duration::from_secs(30),
+            hold: Duration::from_secs(30),
+            think: Mix::THINK,
+            timeout: Duration::from_secs(10),
+            seed: 1,
+            quick: false,
+        },
+        claim: Claim { requests: 1000, error_percent: Some(0.3), p95_ranks: None, takes: Duration::from_secs(60) },
+    }
+}
+
+fn machine() -> Machine {
+    Machine::new("run".into(), StepId::all().map(step).collect(), Progress::default())
+}
+
+/// A hold of 30 s with 100 requests a second, all of them this slow, this share of them failed.
+fn hold(latency_ms: u64, failed_percent: u64, end: RampEnd) -> (Measurement, FarSide) {
+    let mut whole = Measurement {
+        users: 10,
+        hold_seconds: 30.0,
+        settle_seconds: 5.0,
+        settle_limit_reached: false,
+        requests: 0,
+        errors: Default::default(),
+        blocked: 0,
+        latency: Histogram::new(),
+        first_byte: Histogram::new(),
+        endpoints: Default::default(),
+        windows: Vec::new(),
+        end,
+    };
+    for second in 0..30_u64 {
+        let mut window = Window::default();
+        for request in 0..100_u64 {
+            window.requests += 1;
+            if request < failed_percent {
+                window.errors += 1;
+                whole.errors.add(ErrorKind::ServerError);
+            } else {
+                let micros = latency_ms * 1000 + (request * 7 + second) % 50;
+                window.latency.record(micros);
+                whole.latency.record(micros);
+                whole.first_byte.record(micros);
+            }
+        }
+        whole.requests += window.requests;
+        whole.windows.push(window);
+    }
+    (whole, FarSide::default())
+}
+
+fn now(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).unwrap()
+}
+
+fn evidence(task: TaskId, step: StepId, check: &CheckId, level: Level, outcome: CheckOutcome) -> Evidence {
+    Evidence {
+        task,
+        step,
+        check: check.clone(),
+        title: "t".into(),
+        level,
+        facts: serde_json::Value::Null,
+        outcome,
+        how: Rung::Caused,
+        at: now(0),
+        took_ms: 1,
+    }
+}
+
+/// Plays a step with these answers; gives everything that was recorded.
+fn play(
+    machine: &mut Machine,
+    step: StepId,
+    answer: &dyn Fn(&CheckId) -> CheckOutcome,
+    seen: (Measurement, FarSide),
+) -> Vec<Event> {
+    let mut effects = VecDeque::from(machine.on(now(1), Input::Command(Command::Run(step))));
+    let mut events = Vec::new();
+    while let Some(effect) = effects.pop_front() {
+        match effect {
+            Effect::Record(event) => events.push(*event),
+            Effect::Gather { task, step, line, .. } => {
+                let evidence = evidence(task, step, &line.check, line.level, answer(&line.check));
+                effects.extend(machine.on(now(2), Input::Checked(Box::new(evidence))));
+            }
+            Effect::Drive { task, .. } => {
+                effects.extend(machine.on(now(3), Input::Ramped(task, Box::new(seen.clone()))));
+            }
+            Effect::Cancel | Effect::Idle => {}
+        }
+    }
+    events
+}
+
+fn judged(events: &[Event]) -> Option<StepState> {
+    events.iter().rev().find_map(|e| match e.kind {
+        EventKind::StepJudged { state, .. } => Some(state),
+        _ => None,
+    })
+}
+
+fn good() -> (Measurement, FarSide) {
+    hold(40, 0, RampEnd::Completed)
+}
+
+#[test]
+fn a_step_with_passing_checks_and_a_passing_ramp_is_proven_and_opens_the_next() {
+    let mut machine = machine();
+    let events = play(&mut machine, StepId::FIRST, &|_| CheckOutcome::Pass, good());
+    assert_eq!(judged(&events), Some(StepState::Proven));
+    assert_eq!(machine.state(StepId::new(2).unwrap(), now(9)), StepState::Open);
+    assert_eq!(machine.state(StepId::new(3).unwrap(), now(9)), StepState::Locked);
+}
+
+#[test]
+fn only_pass_and_not_applicable_open_a_gate() {
+    let missing = || CheckOutcome::Unknown(Missing::new("no DSN", "set DATABASE_URL"));
+    let outcomes = [CheckOutcome::fail("a", "b"), CheckOutcome::weak("a", "b"), missing()];
+    for bad in ["one.before", "three.after"] {
+        for outcome in &outcomes {
+            let answer = |id: &CheckId| if id.0 == bad { outcome.clone() } else { CheckOutcome::Pass };
+            let events = play(&mut machine(), StepId::FIRST, &answer, good());
+            assert_eq!(judged(&events), Some(StepState::Held), "{bad} {outcome:?}");
+        }
+    }
+    let advised = |id: &CheckId| if id.0 == "two.before" { missing() } else { CheckOutcome::Pass };
+    assert_eq!(judged(&play(&mut machine(), StepId::FIRST, &advised, good())), Some(StepState::Proven));
+}
+
+#[test]
+fn a_failing_check_saves_the_ramp() {
+    let answer = |_: &CheckId| CheckOutcome::fail("404", "add the view");
+    let events = play(&mut machine(), StepId::FIRST, &answer, good());
+    assert!(!events.iter().any(|e| matches!(e.kind, EventKind::RampStarted { .. })));
+    assert_eq!(judged(&events), Some(StepState::Held));
+}
+
+#[test]
+fn no_ramp_but_a_passing_one_proves() {
+    let empty = Measurement { requests: 0, latency: Histogram::new(), windows: Vec::new(), ..good().0 };
+    for (name, seen) in [
+        ("slow", hold(900, 0, RampEnd::Completed)),
+        ("failing", hold(40, 3, RampEnd::Completed)),
+        ("aborted", hold(40, 0, RampEnd::Aborted("stopped".into()))),
+        ("invalid", hold(40, 0, RampEnd::Invalid("too weak".into()))),
+        ("empty", (empty, FarSide::default())),
+    ] {
+        let events = play(&mut machine(), StepId::FIRST, &|_| CheckOutcome::Pass, seen);
+        assert_eq!(judged(&events), Some(StepState::Held), "{name}");
+    }
+}
+
+#[test]
+fn a_locked_step_cannot_be_run_and_says_what_opens_it() {
+    let events = play(&mut machine(), StepId::new(3).unwrap(), &|_| CheckOutcome::Pass, good());
+    assert!(matches!(&events[..], [Event { kind: EventKind::Note { text }, .. }] if text.contains("step 1 is open")));
+}
+
+#[test]
+fn a_proven_step_that_breaks_is_regressed_and_one_that_could_not_be_measured_is_left_alone() {
+    let mut machine = machine();
+    play(&mut machine, StepId::FIRST, &|_| CheckOutcome::Pass, good());
+    let unknown = |_: &CheckId| CheckOutcome::Unknown(Missing::new("unreachable", "start it"));
+    assert_eq!(judged(&play(&mut machine, StepId::FIRST, &unknown, good())), None);
+    assert_eq!(machine.state(StepId::FIRST, now(9)), StepState::Proven);
+    let broken = |_: &CheckId| CheckOutcome::fail("404", "add the view");
+    assert_eq!(judged(&play(&mut machine, StepId::FIRST, &broken, good())), Some(StepState::Regressed));
+    assert_eq!(judged(&play(&mut machine, StepId::FIRST, &unknown, good())), None);
+    assert_eq!(machine.state(StepId::FIRST, now(9)), StepState::Regressed);
+}
+
+#[test]
+fn a_changed_contract_makes_a_proof_stale() {
+    let mut machine = machine();
+    play(&mut machine, StepId::FIRST, &|_| CheckOutcome::Pass, good());
+    machine.steps[0].contract.flows = "other".into();
+    assert_eq!(machine.state(StepId::FIRST, now(9)), StepState::Stale);
+    assert_eq!(machine.state(StepId::new(2).unwrap(), now(9)), StepState::Locked);
+}
+
+/// What a hostile world may do next.
+#[derive(Debug, Clone)]
+enum Move {
+    Run(u8),
+    Verify(u8),
+    Ramp(u8),
+    Stop,
+    Check { off_by: u64, pass: bool, foreign_check: bool },
+    Ramped { off_by: u64, kind: u8 },
+    Failed { off_by: u64 },
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let step = 1..=3_u8;
+    // Mostly the answer that was asked for, sometimes one of another question.
+    let off_by = || prop_oneof![6 => Just(0_u64), 1 => 1..4_u64];
+    let one = prop_oneof![
+        3 => step.clone().prop_map(Move::Run),
+        1 => step.clone().prop_map(Move::Verify),
+        1 => step.prop_map(Move::Ramp),
+        1 => Just(Move::Stop),
+        9 => (off_by(), prop::bool::weighted(0.9), prop::bool::weighted(0.1))
+            .prop_map(|(off_by, pass, foreign_check)| Move::Check { off_by, pass, foreign_check }),
+        5 => (off_by(), 0..4_u8).prop_map(|(off_by, kind)| Move::Ramped { off_by, kind }),
+        1 => off_by().prop_map(|off_by| Move::Failed { off_by }),
+    ];
+    prop::collection::vec(one, 0..60)
+}
+
+/// True when the log itself justifies that `step` was proven at its end.
+fn justified(log: &[Event], step: StepId) -> bool {
+    let since = log.iter().rposition(|e| matches!(e.kind, EventKind::StepStarted { step: s, .. } if s == step));
+    let Some(since) = since else { return false };
+    let job = &log[since..];
+    let checked = |name: &str| {
+        job.iter().any(|e| match &e.kind {
+            EventKind::CheckFinished { evidence } => {
+                let asked = job.iter().any(
+                    |s| matches!(&s.kind, EventKind::CheckStarted { task, check, .. } if *task == evidence.task && *check == evidence.check),
+                );
+                asked && evidence.step == step && evidence.check.0 == name && evidence.outcome.opens()
+            }
+            _ => false,
+        })
+    };
+    let passed = job.iter().any(|e| match &e.kind {
+        EventKind::RampFinished { task, step: s, verdict, .. } => {
+            let driven = job.iter().any(|d| matches!(&d.kind, EventKind::RampStarted { task: t, .. } if t == task));
+            driven && *s == step && verdict.outcome == RampOutcome::Pass
+        }
+        _ => false,
+    });
+    checked("one.before") && checked("three.after") && passed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_proven_without_its_own_evidence(moves in moves()) {
+        let mut machine = machine();
+        let mut log: Vec<Event> = Vec::new();
+        let mut asked: Option<(TaskId, StepId, Option<CheckLine>)> = None;
+        let holds = [good(), hold(900, 0, RampEnd::Completed), hold(40, 0, RampEnd::Aborted("x".into())), hold(40, 9, RampEnd::Completed)];
+        for a_move in moves {
+            let (task, step, line) = asked.clone().unwrap_or((TaskId(0), StepId::FIRST, None));
+            let off = |by: u64| TaskId(task.0.wrapping_add(by));
+            let input = match a_move {
+                Move::Run(s) => Input::Command(Command::Run(StepId::new(s).unwrap())),
+                Move::Verify(s) => Input::Command(Command::Verify(StepId::new(s).unwrap())),
+                Move::Ramp(s) => Input::Command(Command::Ramp(StepId::new(s).unwrap())),
+                Move::Stop => Input::Command(Command::Stop),
+                Move::Check { off_by, pass, foreign_check } => {
+                    let check = match &line {
+                        Some(line) if !foreign_check => line.check.clone(),
+                        _ => "three.after".into(),
+                    };
+                    let outcome = if pass { CheckOutcome::Pass } else { CheckOutcome::fail("a", "b") };
+                    Input::Checked(Box::new(evidence(off(off_by), step, &check, Level::Required, outcome)))
+                }
+                Move::Ramped { off_by, kind } => Input::Ramped(off(off_by), Box::new(holds[usize::from(kind)].clone())),
+                Move::Failed { off_by } => Input::RampFailed { task: off(off_by), unsafe_target: false, why: "no".into() },
+            };
+            for effect in machine.on(now(5), input) {
+                match effect {
+                    Effect::Record(event) => {
+                        log.push(*event);
+                        let event = &log[log.len() - 1];
+                        if let EventKind::StepJudged { step, state: StepState::Proven, .. } = &event.kind {
+                            prop_assert!(justified(&log, *step), "{step} was proven without evidence");
+                        }
+                    }
+                    Effect::Gather { task, step, line, .. } => asked = Some((task, step, Some(line))),
+                    Effect::Drive { task, step, .. } => asked = Some((task, step, None)),
+                    Effect::Cancel | Effect::Idle => {}
+                }
+            }
+        }
+        let mut fold = Progress::default();
+        log.iter().for_each(|event| fold.apply(event));
+        prop_assert_eq!(&fold, machine.progress());
+        let kept: Vec<u64> = log.iter().filter(|e| !e.kind.is_droppable()).map(|e| e.seq).collect();
+        prop_assert_eq!(kept, (0..log.len() as u64).collect::<Vec<_>>());
+    }
+}

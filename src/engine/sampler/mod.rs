@@ -1,0 +1,249 @@
+//! What the systems behind the app do during a ramp, once a second, on the ramp's own seconds.
+//!
+//! Each source has a task, a connection and time-outs of its own: a dead one never disturbs the others or the load. It
+//! leaves gaps, which are counted against the hold's seconds, never filled. Knows no verdict.
+
+mod sources;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::check::Missing;
+use crate::domain::measurement::{FarSide, Statement};
+use crate::domain::ramp::ServerSample;
+use crate::probes::{ProbeError, Probes};
+
+use sources::{Cache, Database, Pooler, Queue, Reading, Workers, watch as watch_source};
+
+/// Statements kept of a hold.
+const STATEMENTS: usize = 20;
+/// Longest wait for the last snapshot of the statements.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where the hold lies, in the ramp's seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hold {
+    from: Option<u32>,
+    to: Option<u32>,
+}
+
+/// The running tasks. Dropped without [`Sampler::finish`], they end too.
+#[derive(Debug)]
+pub struct Sampler {
+    epoch: Instant,
+    hold: watch::Sender<Hold>,
+    stop: CancellationToken,
+    collector: JoinHandle<FarSide>,
+    statements: JoinHandle<Result<Vec<Statement>, ProbeError>>,
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Sampler {
+    /// Begins to look, once a second from the ramp's second zero (`epoch`) on. Samples go to `out` as they become whole; a
+    /// reader that is too slow misses some, the far side keeps all.
+    ///
+    /// Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn start(probes: Arc<Probes>, epoch: Instant, out: mpsc::Sender<ServerSample>) -> Self {
+        let stop = CancellationToken::new();
+        let (readings, arriving) = mpsc::unbounded_channel();
+        let tasks = [
+            tokio::spawn(watch_source(Database::default(), probes.clone(), epoch, readings.clone(), stop.clone())),
+            tokio::spawn(watch_source(Pooler, probes.clone(), epoch, readings.clone(), stop.clone())),
+            tokio::spawn(watch_source(Cache::default(), probes.clone(), epoch, readings.clone(), stop.clone())),
+            tokio::spawn(watch_source(Queue, probes.clone(), epoch, readings.clone(), stop.clone())),
+            tokio::spawn(watch_source(Workers::default(), probes.clone(), epoch, readings, stop.clone())),
+        ];
+        // They end by themselves when told to stop; nobody needs to wait for them.
+        drop(tasks);
+        let (hold, held) = watch::channel(Hold::default());
+        Self {
+            epoch,
+            collector: tokio::spawn(collect(arriving, epoch, out)),
+            statements: tokio::spawn(spent(probes, held, stop.clone())),
+            hold,
+            stop,
+        }
+    }
+
+    /// The hold begins now.
+    pub fn hold_began(&self) {
+        let now = self.second();
+        self.hold.send_modify(|hold| hold.from = hold.from.or(Some(now)));
+    }
+
+    /// The hold is over; what is drained afterwards is not part of it. Without this call it ends with [`Sampler::finish`].
+    pub fn hold_ended(&self) {
+        let now = self.second();
+        self.hold.send_modify(|hold| hold.to = hold.to.or(Some(now)));
+    }
+
+    /// Stops looking and gives all that was seen.
+    pub async fn finish(mut self) -> FarSide {
+        self.hold_ended();
+        let hold = *self.hold.borrow();
+        let statements = match tokio::time::timeout(PATIENCE, &mut self.statements).await {
+            Ok(Ok(statements)) => statements,
+            Ok(Err(_)) | Err(_) => Err(ProbeError::TimedOut { system: "pg_stat_statements", limit: PATIENCE }),
+        };
+        self.statements.abort();
+        self.stop.cancel();
+        // The collector ends when the last source let go of its channel.
+        let mut far_side = (&mut self.collector).await.unwrap_or_default();
+        far_side.hold = hold.from.zip(hold.to);
+        match statements {
+            Ok(statements) => far_side.statements = statements,
+            Err(error) => far_side.missing.push(error.into()),
+        }
+        // Two sources may lack the same thing; it is asked for once.
+        let mut named: Vec<Missing> = Vec::new();
+        for missing in far_side.missing.drain(..) {
+            if !named.contains(&missing) {
+                named.push(missing);
+            }
+        }
+        far_side.missing = named;
+        far_side
+    }
+
+    /// The ramp's next whole second.
+    fn second(&self) -> u32 {
+        next_second(self.epoch)
+    }
+}
+
+/// The next whole second since `epoch`; a sample of second `n` is read at `epoch + n`.
+fn next_second(epoch: Instant) -> u32 {
+    let elapsed = epoch.elapsed();
+    let whole = u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX);
+    if elapsed.subsec_nanos() > 0 { whole.saturating_add(1) } else { whole }
+}
+
+/// Puts the sources' readings together, second by second.
+async fn collect(
+    mut arriving: mpsc::UnboundedReceiver<Reading>,
+    epoch: Instant,
+    out: mpsc::Sender<ServerSample>,
+) -> FarSide {
+    let mut seconds: BTreeMap<u32, ServerSample> = BTreeMap::new();
+    let (mut missing, mut shown) = (Vec::new(), 0);
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            reading = arriving.recv() => match reading {
+                None => break,
+                Some(Reading::Missing(what)) => missing.push(what),
+                Some(Reading::Values { second, values }) => {
+                    let sample = seconds.entry(second).or_insert_with(|| ServerSample { second, ..ServerSample::default() });
+                    sample.values.extend(values.into_iter().map(|(name, value)| (name.to_owned(), value)));
+                }
+            },
+            _ = tick.tick() => {
+                // A second is whole when every source had its time for it.
+                let whole = next_second(epoch).saturating_sub(1);
+                for (_, sample) in seconds.range(shown..whole.max(shown)) {
+                    // Droppable: a face that is behind misses one.
+                    let _ = out.try_send(sample.clone());
+                }
+                shown = whole.max(shown);
+            }
+        }
+    }
+    FarSide { samples: seconds.into_values().collect(), missing, ..FarSide::default() }
+}
+
+/// The statements of the hold: a snapshot when it begins, one when it ends, and the difference.
+async fn spent(
+    probes: Arc<Probes>,
+    mut hold: watch::Receiver<Hold>,
+    stop: CancellationToken,
+) -> Result<Vec<Statement>, ProbeError> {
+    let looking = async {
+        let never = |_| ProbeError::odd("the ramp", "it ended before its hold");
+        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(never)?;
+        if began.from.is_none() {
+            return Ok(Vec::new());
+        }
+        let before = probes.database().await?.snapshot().await?;
+        hold.wait_for(|h| h.to.is_some()).await.map_err(never)?;
+        // A connection of its own again: the first may have been idle for minutes.
+        let after = probes.database().await?.snapshot().await?;
+        let mut statements = before.until(&after)?;
+        if statements.is_empty() && after.hidden > 0 {
+            return Err(ProbeError::Refused {
+                system: "pg_stat_statements",
+                why: format!("{} statements of other users are hidden", after.hidden),
+                provide: sources::GRANT.to_owned(),
+            });
+        }
+        statements.truncate(STATEMENTS);
+        Ok(statements)
+    };
+    tokio::select! {
+        found = looking => found,
+        () = stop.cancelled() => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::RunId;
+    use crate::domain::secret::Secret;
+    use crate::domain::site::{Access, Key, Site};
+
+    fn site() -> Site {
+        let site = serde_json::json!({
+            "name": "x", "url": "http://127.0.0.1:9/", "health": "/healthz", "public_pages": [], "private_pages": [],
+            "slow_endpoints": [], "queue": "celery", "probe_headers": {},
+        });
+        serde_json::from_value(site).unwrap()
+    }
+
+    async fn run(access: Access) -> FarSide {
+        let probes = Arc::new(Probes::new(site(), access, RunId::from("r")).unwrap());
+        let (out, _kept) = mpsc::channel(8);
+        let sampler = Sampler::start(probes, Instant::now(), out);
+        sampler.hold_began();
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        sampler.hold_ended();
+        sampler.finish().await
+    }
+
+    #[tokio::test]
+    async fn what_is_not_given_is_named_once_and_samples_nothing() {
+        let far_side = run(Access::default()).await;
+        assert_eq!(far_side.samples, []);
+        assert!(far_side.hold.is_some_and(|(from, to)| to - from >= 2), "{:?}", far_side.hold);
+        let what: Vec<&str> = far_side.missing.iter().map(|m| m.what.as_str()).collect();
+        for system in ["PostgreSQL", "PgBouncer", "cache", "broker"] {
+            assert_eq!(what.iter().filter(|w| w.contains(system)).count(), 1, "{system} in {what:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn dead_systems_end_in_words_not_in_a_hang() {
+        let key = |variable: &str, url: &str| {
+            Some(Key { variable: variable.to_owned(), secret: Secret::new(url.to_owned()) })
+        };
+        let access = Access {
+            database_direct: key("DB", "postgres://u:geheim@127.0.0.1:9/x"),
+            cache: key("CACHE", "redis://:geheim@127.0.0.1:9/0"),
+            ..Access::default()
+        };
+        let far_side = run(access).await;
+        assert_eq!(far_side.samples, []);
+        let text = format!("{:?}", far_side.missing);
+        assert!(text.contains("could not be reached") && !text.contains("geheim"), "{text}");
+    }
+}

@@ -1,0 +1,293 @@
+//! The systems that are watched: how each is connected to and what is read of it in one second.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::check::Missing;
+use crate::domain::measurement::series;
+use crate::probes::celery::{Broker, Heartbeats};
+use crate::probes::pooler::Console;
+use crate::probes::postgres::Postgres;
+use crate::probes::redis::{Info, Redis};
+use crate::probes::{ProbeError, Probes};
+
+use super::next_second;
+
+/// What lets the sampler's user see the others.
+pub(super) const GRANT: &str =
+    "as a superuser: GRANT pg_monitor TO the user of the DSN in [services] database_direct_env";
+
+/// Time for one reading; a slower one leaves a gap.
+const READING: Duration = Duration::from_millis(900);
+/// Readings that fail in a row before the source is called missing.
+const FAILURES: u32 = 3;
+/// A worker that was not heard for this long is not counted on. Heartbeats come every two seconds.
+const SILENCE: Duration = Duration::from_secs(6);
+
+/// Values by series name.
+pub(super) type Values = Vec<(&'static str, f64)>;
+
+/// What a source sends.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// One second of one source.
+    Values { second: u32, values: Values },
+    /// It cannot be read, and why. Once.
+    Missing(Missing),
+}
+
+/// A system that can be read once a second.
+pub(super) trait Source: Send + 'static {
+    type Connection: Send;
+    fn connect(&self, probes: &Probes) -> impl Future<Output = Result<Self::Connection, ProbeError>> + Send;
+    fn read(&mut self, connection: &mut Self::Connection) -> impl Future<Output = Result<Values, ProbeError>> + Send;
+    /// A last word when the watching ends.
+    fn last(&self) -> Option<Missing> {
+        None
+    }
+}
+
+/// Reads one source every second until told to stop.
+pub(super) async fn watch<S: Source>(
+    mut source: S,
+    probes: Arc<Probes>,
+    epoch: Instant,
+    out: UnboundedSender<Reading>,
+    stop: CancellationToken,
+) {
+    let (mut failures, mut told) = (0, false);
+    let watching = async {
+        let mut connection = None;
+        loop {
+            let second = next_second(epoch);
+            let at = epoch + Duration::from_secs(u64::from(second));
+            tokio::time::sleep_until(at.into()).await;
+            let reading = async {
+                let open = match &mut connection {
+                    Some(open) => open,
+                    none => none.insert(source.connect(&probes).await?),
+                };
+                let late = || ProbeError::TimedOut { system: "a system behind the app", limit: READING };
+                tokio::time::timeout(READING, source.read(open)).await.unwrap_or_else(|_| Err(late()))
+            };
+            match reading.await {
+                Ok(values) => {
+                    failures = 0;
+                    // The receiver outlives us; when it does not, nobody is interested any more.
+                    let _ = out.send(Reading::Values { second, values });
+                }
+                Err(error) => {
+                    connection = None;
+                    failures += 1;
+                    // What the owner must provide will not come by itself; what is merely down may.
+                    let lacking = matches!(error, ProbeError::NotGiven { .. } | ProbeError::Refused { .. });
+                    if !told && (lacking || failures >= FAILURES) {
+                        told = true;
+                        let _ = out.send(Reading::Missing(error.clone().into()));
+                    }
+                    if matches!(error, ProbeError::NotGiven { .. }) {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = watching => {}
+        () = stop.cancelled() => {}
+    }
+    if let Some(missing) = source.last().filter(|_| !told) {
+        let _ = out.send(Reading::Missing(missing));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "series are for curves; counters stay far below 2^52")]
+fn real(count: u64) -> f64 {
+    count as f64
+}
+
+/// PostgreSQL's clients.
+#[derive(Debug, Default)]
+pub(super) struct Database {}
+
+impl Source for Database {
+    type Connection = Postgres;
+
+    async fn connect(&self, probes: &Probes) -> Result<Postgres, ProbeError> {
+        probes.database().await
+    }
+
+    async fn read(&mut self, connection: &mut Postgres) -> Result<Values, ProbeError> {
+        let activity = connection.activity().await?;
+        if activity.hidden > 0 {
+            // Half of the truth would look like an idle server.
+            return Err(ProbeError::Refused {
+                system: "PostgreSQL",
+                why: format!("the state of {} connections of other users is hidden", activity.hidden),
+                provide: GRANT.to_owned(),
+            });
+        }
+        let mut values = vec![
+            (series::PG_ACTIVE, real(activity.active)),
+            (series::PG_BACKENDS, real(activity.backends)),
+            (series::PG_WAITING, real(activity.waiting)),
+        ];
+        values.extend(activity.sessions.map(|sessions| (series::PG_SESSIONS, real(sessions))));
+        Ok(values)
+    }
+}
+
+/// PgBouncer's pools.
+#[derive(Debug)]
+pub(super) struct Pooler;
+
+impl Source for Pooler {
+    type Connection = Console;
+
+    async fn connect(&self, probes: &Probes) -> Result<Console, ProbeError> {
+        probes.pooler().await
+    }
+
+    async fn read(&mut self, connection: &mut Console) -> Result<Values, ProbeError> {
+        let pools = connection.pools().await?;
+        Ok(vec![
+            (series::POOL_CLIENTS, real(pools.clients)),
+            (series::POOL_WAITING, real(pools.waiting)),
+            (series::POOL_SERVERS, real(pools.servers)),
+            (series::POOL_MAXWAIT, real(pools.maxwait_us) / 1e6),
+            (series::POOL_QUERIES, real(connection.queries().await?)),
+        ])
+    }
+}
+
+/// The cache's Redis: its counters' slope, per second.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    before: Option<(Instant, Info)>,
+}
+
+impl Source for Cache {
+    type Connection = Redis;
+
+    async fn connect(&self, probes: &Probes) -> Result<Redis, ProbeError> {
+        probes.cache().await
+    }
+
+    async fn read(&mut self, connection: &mut Redis) -> Result<Values, ProbeError> {
+        let now = (Instant::now(), connection.info().await?);
+        let Some(before) = self.before.replace(now.clone()) else { return Ok(Values::new()) };
+        let seconds = now.0.duration_since(before.0).as_secs_f64();
+        let slope = |field: &str| {
+            let (old, new) = (before.1.count(field)?, now.1.count(field)?);
+            // A counter that fell belongs to a restarted server: no slope for this second.
+            Some(real(new.checked_sub(old)?) / seconds)
+        };
+        let names = [
+            (series::CACHE_HITS, "keyspace_hits"),
+            (series::CACHE_MISSES, "keyspace_misses"),
+            (series::CACHE_EVICTED, "evicted_keys"),
+        ];
+        Ok(names.iter().filter_map(|(name, field)| Some((*name, slope(field)?))).collect())
+    }
+}
+
+/// The queue's length.
+#[derive(Debug)]
+pub(super) struct Queue;
+
+impl Source for Queue {
+    type Connection = Broker;
+
+    async fn connect(&self, probes: &Probes) -> Result<Broker, ProbeError> {
+        probes.broker().await
+    }
+
+    async fn read(&mut self, connection: &mut Broker) -> Result<Values, ProbeError> {
+        Ok(vec![(series::QUEUE_DEPTH, real(connection.depth().await?))])
+    }
+}
+
+/// The workers' own count of tasks done, from their heartbeats.
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    heard: BTreeMap<String, Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    /// Tasks done since we first heard of it: what it did before is not this ramp's.
+    done: u64,
+    /// Its own count at its last heartbeat.
+    count: u64,
+    last: Instant,
+}
+
+impl Workers {
+    fn hear(&mut self, name: String, count: u64, at: Instant) {
+        let worker = self.heard.entry(name).or_insert(Worker { done: 0, count, last: at });
+        // A count that fell is a restart: it counts from zero again.
+        worker.done += count.checked_sub(worker.count).unwrap_or(count);
+        (worker.count, worker.last) = (count, at);
+    }
+
+    /// Tasks done by all workers; none when all of them are silent.
+    fn processed(&self, now: Instant) -> Option<u64> {
+        let alive = self.heard.values().any(|w| now.duration_since(w.last) < SILENCE);
+        alive.then(|| self.heard.values().map(|w| w.done).sum())
+    }
+}
+
+impl Source for Workers {
+    type Connection = Heartbeats;
+
+    async fn connect(&self, probes: &Probes) -> Result<Heartbeats, ProbeError> {
+        probes.broker().await?.heartbeats().await
+    }
+
+    async fn read(&mut self, connection: &mut Heartbeats) -> Result<Values, ProbeError> {
+        // Listens for most of the second; what comes later waits in the channel for the next.
+        let until = tokio::time::Instant::now() + READING / 2;
+        loop {
+            match tokio::time::timeout_at(until, connection.next()).await {
+                Ok(Some(beat)) => self.hear(beat.worker, beat.processed, Instant::now()),
+                Ok(None) => return Err(ProbeError::unreachable("the job broker's Redis", "the subscription ended")),
+                Err(_) => break,
+            }
+        }
+        Ok(self.processed(Instant::now()).map(|done| (series::QUEUE_PROCESSED, real(done))).into_iter().collect())
+    }
+
+    fn last(&self) -> Option<Missing> {
+        self.heard.is_empty().then(|| {
+            Missing::new(
+                "no worker was heard on the job broker",
+                "start a worker (celery -A yourproject worker) with the broker address in [services] broker_env, without --without-heartbeat",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_count_from_when_they_are_first_heard() {
+        let start = Instant::now();
+        let mut workers = Workers::default();
+        assert_eq!(workers.processed(start), None);
+        workers.hear("a".to_owned(), 700, start);
+        assert_eq!(workers.processed(start), Some(0));
+        workers.hear("a".to_owned(), 703, start);
+        // One that is heard late brings nothing of its past; one that restarts counts on.
+        workers.hear("b".to_owned(), 10_000, start);
+        workers.hear("a".to_owned(), 2, start);
+        assert_eq!(workers.processed(start), Some(5));
+        assert_eq!(workers.processed(start + SILENCE), None);
+    }
+}
