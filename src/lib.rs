@@ -13,3 +13,4 @@ pub mod playbook;
 pub mod probes;
 pub mod stats;
 pub mod store;
+pub mod tui;

@@ -1,0 +1,227 @@
+//! The one table of keys: it feeds the input, the footer and the help, so that none of them can disagree.
+//!
+//! A capital is the wider scope of its small letter. `ctrl-a`, `ctrl-b`, `ctrl-s` and `ctrl-q` belong to terminals
+//! and multiplexers and are never used.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What a key asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the table below says what each does, in words a person reads")]
+pub enum Action {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+    NextPane,
+    PreviousPane,
+    Open,
+    Back,
+    Step(u8),
+    Verify,
+    Run,
+    Stop,
+    Verdict,
+    Evidence,
+    Theme,
+    Help,
+    Redraw,
+    Suspend,
+    Interrupt,
+    Quit,
+    Yes,
+    No,
+}
+
+/// Where a key works, as a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Where(u8);
+
+impl Where {
+    /// The rail and the capacity proven.
+    pub const OVERVIEW: Where = Where(1);
+    /// One step: playbook, checks, evidence.
+    pub const STEP: Where = Where(2);
+    /// A ramp as it runs.
+    pub const RAMP: Where = Where(4);
+    /// What a ramp means.
+    pub const VERDICT: Where = Where(8);
+    /// Help over any of them.
+    pub const HELP: Where = Where(16);
+    /// A question that waits for yes or no.
+    pub const ASK: Where = Where(32);
+    /// All four screens.
+    pub const SCREENS: Where = Where(15);
+    /// Screens, help and questions.
+    pub const ALL: Where = Where(63);
+
+    /// Either.
+    #[must_use]
+    pub const fn or(self, other: Where) -> Where {
+        Where(self.0 | other.0)
+    }
+
+    /// True when they share a place.
+    #[must_use]
+    pub const fn meets(self, other: Where) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// Key presses that mean it.
+    pub chords: &'static [(KeyCode, KeyModifiers)],
+    /// What it asks for.
+    pub action: Action,
+    /// Where.
+    pub at: Where,
+    /// How the key is written.
+    pub label: &'static str,
+    /// A word for the footer; empty when it is only in the help.
+    pub short: &'static str,
+    /// Words for the help; empty when another line says it.
+    pub long: &'static str,
+}
+
+const NONE: KeyModifiers = KeyModifiers::NONE;
+const CTRL: KeyModifiers = KeyModifiers::CONTROL;
+
+const fn key(c: char) -> (KeyCode, KeyModifiers) {
+    (KeyCode::Char(c), NONE)
+}
+
+const fn ctrl(c: char) -> (KeyCode, KeyModifiers) {
+    (KeyCode::Char(c), CTRL)
+}
+
+const fn named(code: KeyCode) -> (KeyCode, KeyModifiers) {
+    (code, NONE)
+}
+
+const fn bind(
+    chords: &'static [(KeyCode, KeyModifiers)],
+    action: Action,
+    at: Where,
+    label: &'static str,
+    short: &'static str,
+    long: &'static str,
+) -> Binding {
+    Binding { chords, action, at, label, short, long }
+}
+
+const UP: &[(KeyCode, KeyModifiers)] = &[named(KeyCode::Up), key('k')];
+const DOWN: &[(KeyCode, KeyModifiers)] = &[named(KeyCode::Down), key('j')];
+const READ: Where = Where::STEP.or(Where::VERDICT).or(Where::HELP);
+const LISTS: Where = READ.or(Where::OVERVIEW);
+
+/// The table, in the order in which the footer and the help show it.
+pub const TABLE: &[Binding] = &[
+    bind(&[key('y'), named(KeyCode::Enter)], Action::Yes, Where::ASK, "y", "yes", ""),
+    bind(&[key('n'), named(KeyCode::Esc), key('q')], Action::No, Where::ASK, "n", "no", ""),
+    bind(UP, Action::Up, Where::OVERVIEW, "↑↓", "step", "choose a step (also j k)"),
+    bind(DOWN, Action::Down, Where::OVERVIEW, "↑↓", "", ""),
+    bind(&[named(KeyCode::Tab)], Action::NextPane, Where::STEP, "tab", "pane", "next pane: playbook, checks, evidence"),
+    bind(&[named(KeyCode::BackTab)], Action::PreviousPane, Where::STEP, "shift-tab", "", ""),
+    bind(UP, Action::Up, READ, "↑↓", "move", "move or scroll (also j k)"),
+    bind(DOWN, Action::Down, READ, "↑↓", "", ""),
+    bind(&[named(KeyCode::Enter)], Action::Open, Where::OVERVIEW, "enter", "open", "open the step"),
+    bind(&[named(KeyCode::Enter)], Action::Open, Where::STEP, "enter", "", "show a check's evidence"),
+    bind(&[named(KeyCode::Enter)], Action::Open, Where::VERDICT, "enter", "step", "open the step"),
+    bind(&[key('s')], Action::Stop, Where::SCREENS, "s", "stop", "stop what is running, keep what was seen (asks)"),
+    bind(&[key('r')], Action::Verify, Where::SCREENS, "r", "check", "run the step's checks, no load"),
+    bind(&[key('R')], Action::Run, Where::SCREENS, "R", "run", "run the step whole: checks, ramp, verdict (asks)"),
+    bind(
+        &[key('v')],
+        Action::Verdict,
+        Where::OVERVIEW.or(Where::STEP),
+        "v",
+        "verdict",
+        "the live ramp, or the verdict",
+    ),
+    bind(&[key('e')], Action::Evidence, Where::SCREENS, "e", "evidence", "the step's checks and what they saw"),
+    bind(&[key('1')], Action::Step(1), Where::SCREENS, "1-9, 0", "", "go to step 1 to 10"),
+    bind(&[key('2')], Action::Step(2), Where::SCREENS, "", "", ""),
+    bind(&[key('3')], Action::Step(3), Where::SCREENS, "", "", ""),
+    bind(&[key('4')], Action::Step(4), Where::SCREENS, "", "", ""),
+    bind(&[key('5')], Action::Step(5), Where::SCREENS, "", "", ""),
+    bind(&[key('6')], Action::Step(6), Where::SCREENS, "", "", ""),
+    bind(&[key('7')], Action::Step(7), Where::SCREENS, "", "", ""),
+    bind(&[key('8')], Action::Step(8), Where::SCREENS, "", "", ""),
+    bind(&[key('9')], Action::Step(9), Where::SCREENS, "", "", ""),
+    bind(&[key('0')], Action::Step(10), Where::SCREENS, "", "", ""),
+    bind(&[key('g'), named(KeyCode::Home)], Action::Top, LISTS, "g G", "", "top, bottom"),
+    bind(&[key('G'), named(KeyCode::End)], Action::Bottom, LISTS, "", "", ""),
+    bind(
+        &[ctrl('d'), named(KeyCode::PageDown)],
+        Action::PageDown,
+        LISTS,
+        "ctrl-d u",
+        "",
+        "half a page (also PgDn PgUp)",
+    ),
+    bind(&[ctrl('u'), named(KeyCode::PageUp)], Action::PageUp, LISTS, "", "", ""),
+    bind(&[key('T')], Action::Theme, Where::SCREENS, "T", "", "theme: dark, light, blue and orange"),
+    bind(
+        &[named(KeyCode::Esc)],
+        Action::Back,
+        Where::STEP.or(Where::RAMP).or(Where::VERDICT).or(Where::HELP),
+        "esc",
+        "back",
+        "back",
+    ),
+    bind(&[named(KeyCode::Esc)], Action::Back, Where::OVERVIEW, "esc", "", ""),
+    bind(&[key('?'), named(KeyCode::F(1))], Action::Help, Where::SCREENS.or(Where::HELP), "?", "help", "this help"),
+    bind(&[ctrl('l')], Action::Redraw, Where::ALL, "ctrl-l", "", "draw again"),
+    bind(&[ctrl('z')], Action::Suspend, Where::ALL, "ctrl-z", "", "to the shell, fg to return"),
+    bind(&[ctrl('c')], Action::Interrupt, Where::ALL, "ctrl-c", "", "stop the ramp, or leave; twice: leave now"),
+    bind(&[key('q')], Action::Quit, Where::OVERVIEW, "q", "quit", "leave (asks)"),
+    bind(&[key('q')], Action::Quit, READ.or(Where::RAMP), "q", "", "back, then leave"),
+];
+
+/// The line of the table that a key press means here.
+#[must_use]
+pub fn find(key: KeyEvent, at: Where) -> Option<&'static Binding> {
+    // A capital arrives with or without SHIFT, depending on the terminal; the letter says it already.
+    let modifiers = key.modifiers - KeyModifiers::SHIFT;
+    TABLE.iter().find(|b| b.at.meets(at) && b.chords.iter().any(|c| c.0 == key.code && c.1 == modifiers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        for (i, a) in TABLE.iter().enumerate() {
+            for b in &TABLE[i + 1..] {
+                let shared = a.chords.iter().find(|c| b.chords.contains(c));
+                assert!(!(shared.is_some() && a.at.meets(b.at)), "{shared:?} is {:?} and {:?}", a.action, b.action);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_terminals_and_multiplexers_are_left_alone() {
+        for binding in TABLE {
+            for (code, modifiers) in binding.chords {
+                let taken = ['a', 'b', 's', 'q'].iter().any(|c| *code == KeyCode::Char(*c) && *modifiers == CTRL);
+                assert!(!taken, "{binding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_can_be_left_and_explains_itself() {
+        for at in [Where::OVERVIEW, Where::STEP, Where::RAMP, Where::VERDICT, Where::HELP] {
+            for code in ['?', 'q'] {
+                assert!(find(KeyEvent::new(KeyCode::Char(code), NONE), at).is_some(), "{code} in {at:?}");
+            }
+            assert!(find(KeyEvent::new(KeyCode::Esc, NONE), at).is_some());
+        }
+        assert!(find(KeyEvent::new(KeyCode::Char('R'), KeyModifiers::SHIFT), Where::OVERVIEW).is_some());
+    }
+}

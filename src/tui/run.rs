@@ -1,0 +1,208 @@
+//! The loop: leave first, then input, then what happened; draws only when something changed, ten times a second at most.
+
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use crossterm::event::{Event as Input, EventStream};
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::model::Model;
+use super::terminal::{self, Guard, Screen};
+use super::update::{Msg, Out, update};
+use super::{Leave, Start, view};
+use crate::domain::command::Command;
+use crate::domain::event::Feed;
+
+/// Least time between two frames when only data changed.
+const PACE: Duration = Duration::from_millis(100);
+/// Least time between two frames when a person typed.
+const TYPING: Duration = Duration::from_millis(8);
+/// Messages taken at once.
+const BATCH: usize = 256;
+/// The turning sign and a toast's end.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Shows the climb until a person or a signal ends it. The terminal is given back on every way out.
+///
+/// # Errors
+/// When the terminal cannot be taken, read or written, or when another part of the program panicked.
+pub async fn run(start: Start, mut events: mpsc::Receiver<Feed>, commands: mpsc::Sender<Command>) -> io::Result<Leave> {
+    let mut signals = Signals::new()?;
+    terminal::enter()?;
+    let _guard = Guard;
+    let mut screen = terminal::screen()?;
+    let size = screen.size()?;
+    let mut model = Model::new(start, (size.width, size.height), Timestamp::now());
+    let mut input = EventStream::new();
+    let mut feed = Vec::with_capacity(BATCH);
+    let mut fed = true;
+    let mut last = Instant::now();
+    let mut due = Some(last);
+    let mut beat = last + BEAT;
+
+    loop {
+        if due.is_some_and(|at| at <= Instant::now()) {
+            draw(&mut screen, &model)?;
+            last = Instant::now();
+            due = None;
+        }
+        let wake = match (due, model.is_alive()) {
+            (Some(due), true) => Some(due.min(beat)),
+            (Some(due), false) => Some(due),
+            (None, true) => Some(beat),
+            (None, false) => None,
+        };
+        let mut outs = Vec::new();
+        tokio::select! {
+            biased;
+            () = terminal::torn() => {
+                return Err(io::Error::other("a part of the program panicked; its message is above"));
+            }
+            number = signals.next() => match number {
+                Asked::Leave(number) => return Ok(Leave::Signal(number)),
+                Asked::Sleep => {
+                    sleep(&mut screen, &mut model)?;
+                    due = Some(Instant::now());
+                }
+                Asked::Woke => {
+                    repaint(&mut screen, &mut model)?;
+                    due = Some(Instant::now());
+                }
+            },
+            Some(event) = input.next() => {
+                update(&mut model, Msg::Tick(Timestamp::now()));
+                match event? {
+                    Input::Key(key) => outs = update(&mut model, Msg::Key(key)),
+                    Input::Resize(columns, rows) => outs = update(&mut model, Msg::Resize(columns, rows)),
+                    _ => {}
+                }
+                due = sooner(due, last + TYPING);
+            }
+            taken = events.recv_many(&mut feed, BATCH), if fed => {
+                fed = taken > 0;
+                update(&mut model, Msg::Tick(Timestamp::now()));
+                for one in feed.drain(..) {
+                    outs.extend(update(&mut model, one.into()));
+                }
+                due = sooner(due, last + PACE);
+            }
+            () = until(wake) => {
+                if beat <= Instant::now() {
+                    beat = Instant::now() + BEAT;
+                    update(&mut model, Msg::Tick(Timestamp::now()));
+                    due = sooner(due, last + PACE);
+                }
+            }
+        }
+        for out in outs {
+            match out {
+                Out::Command(command) => {
+                    if let Err(refused) = commands.try_send(command) {
+                        let why = match refused {
+                            mpsc::error::TrySendError::Full(_) => "still busy with what was asked before; try again",
+                            mpsc::error::TrySendError::Closed(_) => "nothing runs commands any more; q leaves",
+                        };
+                        update(&mut model, Msg::Refused(why.to_owned()));
+                    }
+                }
+                Out::Quit => {
+                    // Whoever reads commands may be gone already; leaving is what counts.
+                    let _ = commands.try_send(Command::Quit);
+                    return Ok(Leave::Quit);
+                }
+                Out::Suspend => {
+                    sleep(&mut screen, &mut model)?;
+                    due = Some(Instant::now());
+                }
+                Out::Redraw => {
+                    repaint(&mut screen, &mut model)?;
+                    due = Some(Instant::now());
+                }
+            }
+        }
+    }
+}
+
+fn sooner(due: Option<Instant>, at: Instant) -> Option<Instant> {
+    Some(due.map_or(at, |due| due.min(at)))
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+fn draw(screen: &mut Screen, model: &Model) -> io::Result<()> {
+    screen.draw(|frame| {
+        let area = frame.area();
+        view::draw(model, area, frame.buffer_mut());
+    })?;
+    Ok(())
+}
+
+/// Forgets what is on the screen, so that the next frame writes every cell. (`Terminal::clear` would ask the terminal
+/// for its cursor and steal input.)
+fn repaint(screen: &mut Screen, model: &mut Model) -> io::Result<()> {
+    let size = screen.size()?;
+    update(model, Msg::Resize(size.width, size.height));
+    screen.resize(size.into())
+}
+
+/// Gives the terminal back, stops the whole job as a shell expects of ctrl-z, and takes it again when continued.
+///
+/// The stream of input stays: its reader is stopped with the rest and takes no key from the shell. A new stream would
+/// wait for a lock that the old reader holds, and a dropped one's wake-up can swallow the first key after the sleep.
+fn sleep(screen: &mut Screen, model: &mut Model) -> io::Result<()> {
+    terminal::leave();
+    // The whole group, since the shell waits for whoever it started, which may be a wrapper around this program.
+    rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
+    terminal::enter()?;
+    update(model, Msg::Tick(Timestamp::now()));
+    repaint(screen, model)
+}
+
+/// What a signal asks for.
+enum Asked {
+    Leave(i32),
+    Sleep,
+    Woke,
+}
+
+struct Signals {
+    terminate: Signal,
+    hang_up: Signal,
+    interrupt: Signal,
+    stop: Signal,
+    go_on: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let raw = |signal: rustix::process::Signal| SignalKind::from_raw(signal.as_raw());
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            stop: signal(raw(rustix::process::Signal::TSTP))?,
+            go_on: signal(raw(rustix::process::Signal::CONT))?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        let number = |kind: SignalKind| Asked::Leave(kind.as_raw_value());
+        tokio::select! {
+            _ = self.terminate.recv() => number(SignalKind::terminate()),
+            _ = self.hang_up.recv() => number(SignalKind::hangup()),
+            _ = self.interrupt.recv() => number(SignalKind::interrupt()),
+            _ = self.stop.recv() => Asked::Sleep,
+            _ = self.go_on.recv() => Asked::Woke,
+        }
+    }
+}

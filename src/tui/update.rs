@@ -1,0 +1,365 @@
+//! What a key press or an event does to the screen, and what it asks of the rest. No IO, no clock.
+
+use crossterm::event::{KeyEvent, KeyEventKind};
+use jiff::{SignedDuration, Timestamp};
+
+use super::keys::{self, Action};
+use super::model::{Model, Over, Pane, Place, Question, Scroll, Toast};
+use super::{view, words};
+use crate::domain::command::Command;
+use crate::domain::event::{Event, EventKind, Feed};
+use crate::domain::ids::StepId;
+use crate::domain::progress::StepState;
+
+/// How long a toast stays.
+const TOAST: SignedDuration = SignedDuration::from_secs(5);
+
+/// Something that happened to the screen.
+#[derive(Debug, Clone)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The terminal has another size: columns, rows.
+    Resize(u16, u16),
+    /// The time is now this; sent before anything that needs it, and once a second while something moves.
+    Tick(Timestamp),
+    /// The run went on.
+    Event(Box<Event>),
+    /// The states of the steps.
+    States(Vec<(StepId, StepState)>),
+    /// Whether something is running.
+    Busy(bool),
+    /// A command could not be handed on, and why.
+    Refused(String),
+}
+
+impl From<Feed> for Msg {
+    fn from(feed: Feed) -> Self {
+        match feed {
+            Feed::Event(event) => Self::Event(event),
+            Feed::States(states) => Self::States(states),
+            Feed::Busy(busy) => Self::Busy(busy),
+        }
+    }
+}
+
+/// What the screen asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// A wish for the engine.
+    Command(Command),
+    /// Give the terminal back and return.
+    Quit,
+    /// Give the terminal back and sleep until continued.
+    Suspend,
+    /// Draw every cell again.
+    Redraw,
+}
+
+/// Takes one message in.
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
+    let moved = matches!(msg, Msg::Key(_) | Msg::Resize(..));
+    let outs = match msg {
+        Msg::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
+        Msg::Key(key) => match keys::find(key, model.focus()) {
+            Some(binding) => act(model, binding.action),
+            None => Vec::new(),
+        },
+        Msg::Resize(columns, rows) => {
+            model.size = (columns, rows);
+            Vec::new()
+        }
+        Msg::Tick(now) => {
+            if model.climb.running.is_some() && now.as_second() != model.now.as_second() {
+                model.beat = model.beat.wrapping_add(1);
+            }
+            model.now = now;
+            if model.toast.as_ref().is_some_and(|t| t.until <= now) {
+                model.toast = None;
+            }
+            Vec::new()
+        }
+        Msg::Event(event) => {
+            happened(model, &event);
+            Vec::new()
+        }
+        Msg::States(states) => {
+            model.climb.states = states.into_iter().collect();
+            if let Place::Overview = model.place()
+                && !model.climb.busy
+                && let Some(next) = model.next_step()
+                && model.state(model.cursor) == StepState::Proven
+            {
+                model.cursor = next;
+            }
+            Vec::new()
+        }
+        Msg::Busy(busy) => {
+            model.climb.busy = busy;
+            if !busy {
+                model.climb.at_rest();
+            }
+            Vec::new()
+        }
+        Msg::Refused(why) => {
+            toast(model, why);
+            Vec::new()
+        }
+    };
+    settle(model);
+    if moved {
+        view::clamp(model);
+    }
+    outs
+}
+
+/// Keeps the places a person can be in valid after anything happened.
+fn settle(model: &mut Model) {
+    if model.places.is_empty() {
+        model.places.push(Place::Overview);
+    }
+    let checks = model.step(model.subject()).map_or(0, |s| s.checks.len());
+    model.check = model.check.min(checks.saturating_sub(1));
+    // A question about something that has ended answers itself.
+    if model.over == Some(Over::Ask(Question::Stop)) && !running(model) {
+        model.over = None;
+    }
+}
+
+fn running(model: &Model) -> bool {
+    model.climb.busy || model.climb.running.is_some()
+}
+
+fn happened(model: &mut Model, event: &Event) {
+    let asked_whole = model.climb.whole;
+    model.climb.fold(event);
+    match &event.kind {
+        // The live screen opens by itself, over whatever was being read.
+        EventKind::RampStarted { .. } => go(model, Place::Ramp),
+        EventKind::RampFailed { step, why, .. } => {
+            leave_ramp(model);
+            toast(model, format!("no ramp for step {step}: {}", words::tame(why)));
+        }
+        EventKind::StepJudged { step, state, .. } => {
+            let watched = match model.place() {
+                Place::Ramp => true,
+                Place::Step(id) => id == *step && asked_whole,
+                Place::Overview | Place::Verdict(_) => false,
+            };
+            if watched {
+                leave_ramp(model);
+                go(model, Place::Verdict(*step));
+            } else {
+                toast(model, format!("step {step} is {}", state.word()));
+            }
+        }
+        EventKind::Note { text } => toast(model, words::tame(text)),
+        _ => {}
+    }
+}
+
+fn leave_ramp(model: &mut Model) {
+    model.places.retain(|p| *p != Place::Ramp);
+    if model.places.is_empty() {
+        model.places.push(Place::Overview);
+    }
+}
+
+/// Shows a screen; one that is already open somewhere below is not opened twice.
+fn go(model: &mut Model, place: Place) {
+    match place {
+        Place::Overview => model.places.clear(),
+        Place::Step(id) => {
+            let before = model.places.contains(&Place::Step(id)) || model.places.contains(&Place::Verdict(id));
+            model.places.retain(|p| !matches!(p, Place::Step(_) | Place::Verdict(_)));
+            if !before {
+                model.scroll = Scroll::default();
+                model.check = 0;
+            }
+            model.pane = Pane::Playbook;
+            model.cursor = id;
+        }
+        Place::Verdict(id) => {
+            model.places.retain(|p| !matches!(p, Place::Verdict(_)));
+            model.scroll.verdict = 0;
+            model.cursor = id;
+        }
+        Place::Ramp => model.places.retain(|p| *p != Place::Ramp),
+    }
+    model.places.push(place);
+}
+
+fn toast(model: &mut Model, text: String) {
+    let until = model.now.saturating_add(TOAST).unwrap_or(model.now);
+    model.toast = Some(Toast { text, until });
+}
+
+/// Why a key cannot work now; none when it can. Footer and help dim what has a reason, a toast says it.
+#[must_use]
+pub fn refusal(model: &Model, action: Action) -> Option<String> {
+    let step = model.subject();
+    let busy = running(model);
+    let what = model.climb.running.map_or_else(|| "something".to_owned(), |s| format!("step {s}"));
+    match action {
+        Action::Verify | Action::Run if busy => Some(format!("{what} is running; s stops it")),
+        Action::Run if model.state(step) == StepState::Locked => {
+            Some(format!("step {step} is locked. {}", words::locked(model, step)))
+        }
+        Action::Stop if !busy => Some("nothing is running".to_owned()),
+        Action::Stop if model.climb.stopping => Some("stopping already; ctrl-c leaves at once".to_owned()),
+        Action::Verdict if !model.ramping() && !model.climb.has_verdict(step) => {
+            Some(format!("step {step} has no verdict yet; R runs it"))
+        }
+        Action::Suspend if model.ramping() => {
+            Some("a ramp is running and sleeping would spoil it; s stops it first".to_owned())
+        }
+        Action::Up | Action::Down
+            if model.over.is_none() && matches!(model.place(), Place::Verdict(_)) && !view::verdict_scrolls(model) =>
+        {
+            Some("all of it is on the screen".to_owned())
+        }
+        Action::Back if model.places.len() < 2 && model.over.is_none() => {
+            Some("this is the first screen; q leaves".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn act(model: &mut Model, action: Action) -> Vec<Out> {
+    if let Some(why) = refusal(model, action) {
+        toast(model, why);
+        return Vec::new();
+    }
+    if action != Action::Redraw {
+        model.toast = None;
+    }
+    match action {
+        Action::Up => travel(model, -1),
+        Action::Down => travel(model, 1),
+        Action::PageUp => travel(model, -page(model)),
+        Action::PageDown => travel(model, page(model)),
+        Action::Top => travel(model, isize::MIN / 2),
+        Action::Bottom => travel(model, isize::MAX / 2),
+        Action::NextPane => turn(model, 1),
+        Action::PreviousPane => turn(model, Pane::ALL.len() - 1),
+        Action::Open => open(model),
+        Action::Back => back(model),
+        Action::Step(number) => {
+            if let Ok(step) = StepId::new(number) {
+                go(model, Place::Step(step));
+            }
+        }
+        Action::Verify => {
+            let step = model.subject();
+            if model.place() == Place::Overview {
+                go(model, Place::Step(step));
+            }
+            if let Place::Step(_) = model.place() {
+                model.pane = Pane::Checks;
+            }
+            toast(model, format!("checking step {step} (r)"));
+            return vec![Out::Command(Command::Verify(step))];
+        }
+        Action::Run => model.over = Some(Over::Ask(Question::Run(model.subject()))),
+        Action::Stop => model.over = Some(Over::Ask(Question::Stop)),
+        Action::Verdict if model.ramping() => go(model, Place::Ramp),
+        Action::Verdict => go(model, Place::Verdict(model.subject())),
+        Action::Evidence => {
+            go(model, Place::Step(model.subject()));
+            model.pane = Pane::Checks;
+        }
+        Action::Theme => {
+            model.look.theme = model.look.theme.next();
+            toast(model, format!("theme: {} (T)", model.look.theme.word()));
+        }
+        Action::Help => {
+            model.scroll.help = 0;
+            model.over = if model.over == Some(Over::Help) { None } else { Some(Over::Help) };
+        }
+        Action::Redraw => return vec![Out::Redraw],
+        Action::Suspend => return vec![Out::Suspend],
+        Action::Interrupt if running(model) && !model.climb.stopping => return stop(model),
+        Action::Interrupt => return vec![Out::Quit],
+        Action::Quit if model.over == Some(Over::Help) || model.places.len() > 1 => back(model),
+        Action::Quit => model.over = Some(Over::Ask(Question::Quit)),
+        Action::Yes => return yes(model),
+        Action::No => model.over = None,
+    }
+    Vec::new()
+}
+
+fn stop(model: &mut Model) -> Vec<Out> {
+    model.climb.stopping = true;
+    toast(model, "stopping; what was seen is kept".to_owned());
+    vec![Out::Command(Command::Stop)]
+}
+
+fn yes(model: &mut Model) -> Vec<Out> {
+    match model.over.take() {
+        // Things may have changed while the question stood there.
+        Some(Over::Ask(Question::Run(step))) => match refusal(model, Action::Run) {
+            Some(why) => {
+                toast(model, why);
+                Vec::new()
+            }
+            None => {
+                go(model, Place::Step(step));
+                model.pane = Pane::Checks;
+                model.climb.whole = true;
+                toast(model, format!("running step {step} (R)"));
+                vec![Out::Command(Command::Run(step))]
+            }
+        },
+        Some(Over::Ask(Question::Stop)) => stop(model),
+        Some(Over::Ask(Question::Quit)) => vec![Out::Quit],
+        Some(Over::Help) | None => Vec::new(),
+    }
+}
+
+fn back(model: &mut Model) {
+    if model.over.take().is_none() && model.places.len() > 1 {
+        model.places.pop();
+    }
+}
+
+fn open(model: &mut Model) {
+    match model.place() {
+        Place::Overview => go(model, Place::Step(model.cursor)),
+        Place::Verdict(step) => go(model, Place::Step(step)),
+        Place::Step(_) if model.pane == Pane::Checks => model.pane = Pane::Evidence,
+        Place::Step(_) | Place::Ramp => {}
+    }
+}
+
+fn turn(model: &mut Model, by: usize) {
+    let at = Pane::ALL.iter().position(|p| *p == model.pane).unwrap_or(0);
+    model.pane = Pane::ALL[(at + by) % Pane::ALL.len()];
+}
+
+/// Half a screen.
+fn page(model: &Model) -> isize {
+    isize::try_from(model.size.1 / 2).unwrap_or(1).max(1)
+}
+
+/// Moves the cursor or the text in front; ends are firm.
+fn travel(model: &mut Model, by: isize) {
+    let moved = |at: usize| at.saturating_add_signed(by);
+    if model.over == Some(Over::Help) {
+        model.scroll.help = moved(model.scroll.help);
+        return;
+    }
+    match (model.place(), model.pane) {
+        (Place::Overview, _) => {
+            let at = moved(model.cursor.index()).min(StepId::all().count() - 1);
+            model.cursor = StepId::all().nth(at).unwrap_or(model.cursor);
+        }
+        (Place::Step(_), Pane::Playbook) => model.scroll.playbook = moved(model.scroll.playbook),
+        (Place::Step(_), Pane::Checks) => {
+            model.check = moved(model.check);
+            model.scroll.evidence = 0;
+        }
+        (Place::Step(_), Pane::Evidence) => model.scroll.evidence = moved(model.scroll.evidence),
+        (Place::Verdict(_), _) => model.scroll.verdict = moved(model.scroll.verdict),
+        (Place::Ramp, _) => {}
+    }
+}

@@ -1,0 +1,7 @@
+//! Things to draw with: paper, bars, a chart, markdown. They know no step and no event.
+
+pub(super) mod ascii;
+pub(super) mod bar;
+pub(super) mod chart;
+pub(super) mod markdown;
+pub(super) mod paper;

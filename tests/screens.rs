@@ -1,0 +1,499 @@
+//! Screens drawn from the story, with no terminal: what they show, that nothing can break them, what they cost.
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
+
+mod story;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use proptest::prelude::*;
+use rampup::domain::command::Command;
+use rampup::domain::event::EventKind;
+use rampup::domain::event::Feed;
+use rampup::domain::progress::StepState;
+use rampup::tui::keys::TABLE;
+use rampup::tui::model::Model;
+use rampup::tui::theme::{Look, Role, Theme, Tier};
+use rampup::tui::update::{Msg, Out, update};
+use rampup::tui::view;
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use story::Ending;
+use unicode_width::UnicodeWidthStr;
+
+/// A screen and what was asked of the engine so far.
+struct Session {
+    model: Model,
+    size: (u16, u16),
+    asked: Vec<Out>,
+}
+
+impl Session {
+    fn new(look: Look, size: (u16, u16)) -> Self {
+        Self { model: Model::new(story::start(look), size, story::dawn()), size, asked: Vec::new() }
+    }
+
+    fn tell(&mut self, msg: Msg) {
+        let outs = update(&mut self.model, msg);
+        self.asked.extend(outs);
+    }
+
+    fn press(&mut self, code: KeyCode, modifiers: KeyModifiers) {
+        self.tell(Msg::Key(KeyEvent::new(code, modifiers)));
+    }
+
+    /// Presses one key a character; `\n` is enter, `\x1b` esc, `\t` tab, `\x03` ctrl-c, `v` down is `↓`.
+    fn keys(&mut self, keys: &str) {
+        for c in keys.chars() {
+            match c {
+                '\n' => self.press(KeyCode::Enter, KeyModifiers::NONE),
+                '\x1b' => self.press(KeyCode::Esc, KeyModifiers::NONE),
+                '\t' => self.press(KeyCode::Tab, KeyModifiers::NONE),
+                '\x03' => self.press(KeyCode::Char('c'), KeyModifiers::CONTROL),
+                '↓' => self.press(KeyCode::Down, KeyModifiers::NONE),
+                c => self.press(KeyCode::Char(c), KeyModifiers::NONE),
+            }
+        }
+    }
+
+    fn feed(&mut self, feeds: impl IntoIterator<Item = Feed>) {
+        for feed in feeds {
+            if let Feed::Event(event) = &feed {
+                self.tell(Msg::Tick(event.at));
+            }
+            self.tell(feed.into());
+        }
+    }
+
+    /// Lets toasts go.
+    fn wait(&mut self) {
+        self.tell(Msg::Tick("2026-11-23T15:00:00Z".parse().expect("an instant")));
+    }
+
+    fn buffer(&self) -> Buffer {
+        let area = Rect::new(0, 0, self.size.0, self.size.1);
+        let mut buf = Buffer::empty(area);
+        view::draw(&self.model, area, &mut buf);
+        buf
+    }
+
+    fn text(&self) -> String {
+        rows(&self.buffer()).join("\n")
+    }
+}
+
+fn rows(buf: &Buffer) -> Vec<String> {
+    let area = buf.area;
+    (0..area.height)
+        .map(|y| {
+            let row: String = (0..area.width).map(|x| buf[(x, y)].symbol().to_owned()).collect();
+            row.trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// The story up to this second of its ramp.
+fn until(second: u32, ending: Ending) -> Vec<Feed> {
+    let reached = |feed: &Feed| match feed {
+        Feed::Event(event) => matches!(&event.kind, EventKind::Sample { sample } if sample.second >= second),
+        _ => false,
+    };
+    let feeds = story::climbed(ending);
+    let end = feeds.iter().position(reached).map_or(feeds.len(), |at| at + 1);
+    feeds.into_iter().take(end).collect()
+}
+
+/// Every screen there is, by name.
+fn screens(look: Look, size: (u16, u16)) -> Vec<(&'static str, Session)> {
+    let mut all = Vec::new();
+    let mut add = |name, build: &dyn Fn(&mut Session)| {
+        let mut session = Session::new(look, size);
+        build(&mut session);
+        all.push((name, session));
+    };
+    add("overview", &|_| ());
+    add("overview_locked", &|s| s.keys("↓↓↓"));
+    add("overview_held", &|s| {
+        s.feed(story::held());
+        s.wait();
+    });
+    add("playbook", &|s| s.keys("\n"));
+    add("checks", &|s| {
+        s.keys("\n\t");
+        s.feed(story::held());
+        s.keys("↓↓");
+        s.wait();
+    });
+    add("evidence", &|s| {
+        s.feed(story::held());
+        s.keys("\n\t\n");
+        s.wait();
+    });
+    add("ask_run", &|s| s.keys("R"));
+    add("ramp_climb", &|s| {
+        s.feed(until(30, Ending::Holds));
+        s.wait();
+    });
+    add("ramp_hold", &|s| {
+        s.feed(until(100, Ending::Holds));
+        s.wait();
+    });
+    add("ramp_breaks", &|s| {
+        s.feed(until(100, Ending::Breaks));
+        s.wait();
+    });
+    add("ask_stop", &|s| {
+        s.feed(until(100, Ending::Holds));
+        s.wait();
+        s.keys("s");
+    });
+    add("verdict_proven", &|s| {
+        s.feed(story::climbed(Ending::Holds));
+        s.wait();
+    });
+    add("verdict_held", &|s| {
+        s.feed(story::climbed(Ending::Breaks));
+        s.wait();
+    });
+    add("verdict_unsure", &|s| {
+        s.feed(story::climbed(Ending::Unsure));
+        s.wait();
+    });
+    add("verdict_held_by_checks", &|s| {
+        s.feed(story::held());
+        s.keys("v");
+        s.wait();
+    });
+    add("help", &|s| s.keys("?"));
+    add("help_ramp", &|s| {
+        s.feed(until(100, Ending::Holds));
+        s.wait();
+        s.keys("?");
+    });
+    all
+}
+
+#[test]
+fn screens_look_as_they_were_looked_at() {
+    for size in [(120, 36), (80, 24)] {
+        for (name, session) in screens(Look::default(), size) {
+            insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), session.text());
+        }
+    }
+}
+
+#[test]
+fn ascii_screens_are_ascii_and_have_the_same_shape() {
+    let look = Look { ascii: true, ..Look::default() };
+    for size in [(120, 36), (80, 24), (50, 14)] {
+        for (name, session) in screens(look, size) {
+            let text = session.text();
+            assert!(text.is_ascii(), "{name} at {size:?}:\n{text}");
+            if ["overview", "ramp_hold", "verdict_proven"].contains(&name) {
+                insta::assert_snapshot!(format!("{name}_{}x{}_ascii", size.0, size.1), text);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_small_terminal_gets_a_card() {
+    for (name, session) in screens(Look::default(), (40, 12)) {
+        if ["overview", "ramp_hold", "verdict_held"].contains(&name) {
+            insta::assert_snapshot!(format!("{name}_card"), session.text());
+        }
+        assert!(!session.text().contains("too small"), "{name}");
+    }
+}
+
+/// One letter a cell: which role it was drawn in.
+fn styles(buf: &Buffer, look: Look) -> String {
+    let letter = |style: ratatui::style::Style| {
+        let names = [
+            ('m', Role::Muted),
+            ('P', Role::Pass),
+            ('F', Role::Fail),
+            ('W', Role::Warn),
+            ('a', Role::Focus),
+            ('9', Role::P99),
+            ('s', Role::Strong),
+        ];
+        names.into_iter().find(|(_, role)| {
+            let wanted = look.style(*role);
+            wanted.fg.unwrap_or_default() == style.fg.unwrap_or_default() && wanted.add_modifier == style.add_modifier
+        })
+    };
+    let area = buf.area;
+    (0..area.height)
+        .map(|y| {
+            let row: String = (0..area.width)
+                .map(|x| match &buf[(x, y)] {
+                    cell if cell.symbol() == " " => ' ',
+                    cell => letter(cell.style()).map_or('.', |(letter, _)| letter),
+                })
+                .collect();
+            row.trim_end().to_owned()
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn colours_fall_where_they_were_meant() {
+    for (name, session) in screens(Look::default(), (80, 24)) {
+        if ["overview_held", "ramp_breaks", "verdict_held"].contains(&name) {
+            insta::assert_snapshot!(format!("{name}_styles"), styles(&session.buffer(), Look::default()));
+        }
+    }
+}
+
+#[test]
+fn no_background_is_painted_and_every_sign_is_one_column_wide() {
+    for tier in [Tier::Mono, Tier::Sixteen, Tier::Indexed] {
+        for (name, mut session) in screens(Look { theme: Theme::Dark, tier, ascii: false }, (120, 36)) {
+            for _ in Theme::ALL {
+                session.keys("T");
+                for cell in &session.buffer().content {
+                    assert_eq!(cell.bg, ratatui::style::Color::Reset, "{name}");
+                    assert!(cell.symbol().width() == 1, "{name}: {:?}", cell.symbol());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn footers_fit_and_end_with_help() {
+    for (name, mut session) in screens(Look::default(), (80, 24)) {
+        for columns in (60..=130).step_by(3) {
+            session.size = (columns, 30);
+            session.tell(Msg::Resize(columns, 30));
+            let footer = rows(&session.buffer()).pop().expect("a footer");
+            assert!(footer.width() <= usize::from(columns), "{name} at {columns}: {footer}");
+            if !name.starts_with("ask") {
+                assert!(footer.ends_with("? help"), "{name} at {columns}: {footer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_but_a_yes_starts_load_or_stops_it() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("R");
+    assert!(session.text().contains("http://127.0.0.1:8080"), "the question names the target");
+    assert!(session.text().contains("200"), "and the users");
+    session.keys("nR\x1b");
+    assert!(session.asked.is_empty());
+    session.keys("Ry");
+    assert_eq!(session.asked, [Out::Command(Command::Run(story::step_id(5)))]);
+    session.feed(until(80, Ending::Holds));
+    session.asked.clear();
+    session.keys("s\x1b");
+    assert!(session.asked.is_empty());
+    session.keys("sy");
+    assert_eq!(session.asked, [Out::Command(Command::Stop)]);
+}
+
+#[test]
+fn a_locked_step_says_what_unlocks_it_and_cannot_be_run() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("8");
+    session.keys("\x1b");
+    assert!(session.text().contains("It unlocks when step 7 Load tests is proven or waived. First comes step 5"));
+    session.keys("R");
+    assert!(session.asked.is_empty());
+    assert!(session.text().lines().last().is_some_and(|footer| footer.contains("step 8 is locked")));
+}
+
+#[test]
+fn the_live_screen_opens_by_itself_and_the_verdict_follows() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.feed(until(50, Ending::Holds));
+    assert!(session.text().contains("Latency, ms"));
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.feed(story::climbed(Ending::Holds));
+    assert!(session.text().contains("✓ PROVEN"));
+    assert!(session.text().contains("Step 6, Background jobs, is unlocked"));
+    assert!(session.text().contains("proven 200 of 1000 users"));
+}
+
+#[test]
+fn no_screen_calls_a_step_proven_before_it_is_judged() {
+    let feeds = story::climbed(Ending::Holds);
+    let mut session = Session::new(Look::default(), (120, 36));
+    for feed in feeds {
+        let judged = matches!(&feed, Feed::Event(e) if matches!(e.kind, EventKind::StepJudged { .. }));
+        if judged {
+            break;
+        }
+        let often = matches!(&feed, Feed::Event(e) if e.kind.is_droppable() && e.seq % 20 != 0);
+        session.feed([feed]);
+        if !often {
+            let text = session.text();
+            assert!(!text.contains("PROVEN") && !text.contains("proven 200"), "{text}");
+        }
+    }
+    session.feed([Feed::Busy(false)]);
+    session.keys("\x1b\x1b\x1b");
+    assert!(session.text().contains("proven 100 of 1000 users"), "a run that was cut off proves nothing");
+}
+
+#[test]
+fn ctrl_c_stops_what_runs_then_leaves() {
+    let mut session = Session::new(Look::default(), (80, 24));
+    session.feed(until(60, Ending::Holds));
+    session.keys("\x03");
+    assert_eq!(session.asked, [Out::Command(Command::Stop)]);
+    session.keys("\x03");
+    assert_eq!(session.asked.last(), Some(&Out::Quit));
+    let mut idle = Session::new(Look::default(), (80, 24));
+    idle.keys("\x03");
+    assert_eq!(idle.asked, [Out::Quit]);
+}
+
+#[test]
+fn practice_is_marked_on_every_screen() {
+    for size in [(120, 36), (80, 24), (40, 12)] {
+        let mut start = story::start(Look::default());
+        (start.demo, start.quick) = (Some("rampup lab fix".into()), true);
+        let mut session = Session { model: Model::new(start, size, story::dawn()), size, asked: Vec::new() };
+        for feeds in story::climbed(Ending::Breaks).chunks(25) {
+            session.feed(feeds.to_vec());
+            let head = rows(&session.buffer()).remove(0);
+            assert!(head.contains("DEMO") && head.contains("QUICK"), "{size:?}: {head}");
+        }
+    }
+}
+
+#[test]
+fn an_earlier_runs_evidence_is_shown_and_changes_no_state() {
+    let mut start = story::start(Look::default());
+    start.past = story::climbed(Ending::Holds)
+        .into_iter()
+        .filter_map(|feed| match feed {
+            Feed::Event(event) => Some(*event),
+            _ => None,
+        })
+        .collect();
+    let size = (120, 36);
+    let mut session = Session { model: Model::new(start, size, story::dawn()), size, asked: Vec::new() };
+    assert!(session.text().contains("proven 100 of 1000 users"));
+    assert!(session.text().contains(StepState::Open.word()));
+    session.keys("\n");
+    assert!(session.text().contains("PgBouncer lends per transaction"));
+}
+
+#[test]
+fn text_from_outside_cannot_speak_to_the_terminal() {
+    let mut start = story::start(Look::default());
+    start.site = "shop\x1b[2J\u{202e}".to_owned();
+    start.steps[4].short = "\x1b]0;owned\x07Pg".to_owned();
+    let size = (120, 36);
+    let mut session = Session { model: Model::new(start, size, story::dawn()), size, asked: Vec::new() };
+    let note = |text: &str| {
+        let mut feed = story::climbed(Ending::Holds).into_iter().find(|f| matches!(f, Feed::Event(_))).expect("one");
+        if let Feed::Event(event) = &mut feed {
+            event.kind = EventKind::Note { text: text.to_owned() };
+        }
+        feed
+    };
+    session.feed([note("\x1b[31mred\u{9b}31m")]);
+    for keys in ["", "\n", "\t\t", "v", "?"] {
+        session.keys(keys);
+        let text = session.text();
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(!text.contains('\u{202e}'));
+    }
+}
+
+/// Bytes a terminal gets to turn one frame into the next.
+fn cost(before: &Buffer, after: &Buffer) -> usize {
+    let mut bytes = Vec::new();
+    let mut backend = CrosstermBackend::new(&mut bytes);
+    backend.draw(before.diff(after).into_iter()).expect("a vector takes everything");
+    bytes.len()
+}
+
+#[test]
+fn a_frame_stays_inside_its_budget_of_bytes() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.feed(until(99, Ending::Breaks));
+    let blank = Buffer::empty(Rect::new(0, 0, 120, 36));
+    let first = session.buffer();
+    assert!(cost(&blank, &first) <= 16 * 1024, "a repaint takes {} bytes", cost(&blank, &first));
+    let next = until(100, Ending::Breaks);
+    let already = until(99, Ending::Breaks).len();
+    session.feed(next.into_iter().skip(already));
+    let second = session.buffer();
+    let bytes = cost(&first, &second);
+    assert!(bytes > 0, "a second of data changes the screen");
+    assert!(bytes <= 4 * 1024, "a second of data takes {bytes} bytes");
+    assert!(second.diff(&session.buffer()).is_empty(), "nothing new, nothing sent");
+}
+
+#[test]
+fn every_size_can_be_drawn() {
+    let widths = [1, 2, 3, 5, 8, 13, 21, 34, 59, 60, 61, 80, 99, 100, 101, 120, 160, 200];
+    let heights = [1, 2, 3, 5, 8, 12, 19, 20, 21, 29, 30, 31, 45, 60];
+    for (which, (name, mut session)) in screens(Look::default(), (80, 24)).into_iter().enumerate() {
+        for (i, width) in widths.into_iter().enumerate() {
+            for (k, height) in heights.into_iter().enumerate() {
+                // Every size meets a third of the screens, every screen a third of the sizes.
+                if (which + i + k) % 3 == 0 {
+                    session.size = (width, height);
+                    session.tell(Msg::Resize(width, height));
+                    assert_eq!(session.buffer().area, Rect::new(0, 0, width, height), "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Doing {
+    Key(KeyCode, KeyModifiers),
+    Resize(u16, u16),
+    Feed(usize),
+    Wait(i64),
+}
+
+fn doing() -> impl Strategy<Value = Doing> {
+    let chords: Vec<_> = TABLE.iter().flat_map(|b| b.chords.iter().copied()).collect();
+    prop_oneof![
+        6 => proptest::sample::select(chords).prop_map(|(code, modifiers)| Doing::Key(code, modifiers)),
+        1 => any::<char>().prop_map(|c| Doing::Key(KeyCode::Char(c), KeyModifiers::NONE)),
+        1 => (1u16..180, 1u16..50).prop_map(|(w, h)| Doing::Resize(w, h)),
+        4 => (0usize..2000).prop_map(Doing::Feed),
+        1 => (0i64..20).prop_map(Doing::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Any keys at any size, with events in any order, even foreign and late ones.
+    #[test]
+    fn nothing_a_person_or_a_run_does_breaks_the_screen(doings in proptest::collection::vec(doing(), 1..60)) {
+        let tape: Vec<Feed> = story::held().into_iter().chain(story::climbed(Ending::Breaks)).collect();
+        let mut session = Session::new(Look::default(), (80, 24));
+        let mut now = story::dawn();
+        for doing in doings {
+            match doing {
+                Doing::Key(code, modifiers) => session.press(code, modifiers),
+                Doing::Resize(width, height) => {
+                    session.size = (width, height);
+                    session.tell(Msg::Resize(width, height));
+                }
+                Doing::Feed(at) => session.feed([tape[at % tape.len()].clone()]),
+                Doing::Wait(seconds) => {
+                    now += jiff::SignedDuration::from_secs(seconds);
+                    session.tell(Msg::Tick(now));
+                }
+            }
+            session.buffer();
+        }
+        // Whatever happened, the way out is short.
+        session.keys("\x03\x03");
+        prop_assert!(session.asked.contains(&Out::Quit));
+    }
+}
