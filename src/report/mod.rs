@@ -1,0 +1,3 @@
+//! The climb as a document for people who were not there. Knows progress and steps; reaches no system.
+
+pub mod markdown;
