@@ -9,6 +9,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod headless;
+pub mod lab;
 pub mod load;
 pub mod playbook;
 pub mod probes;

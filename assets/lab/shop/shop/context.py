@@ -1,0 +1,7 @@
+"""What every template knows."""
+
+from django.conf import settings
+
+
+def chrome(request):
+    return {"chrome_by_server": settings.PAGE_CHROME == "server"}

@@ -1,0 +1,43 @@
+"""Answers for monitors and for rampup itself."""
+
+from functools import lru_cache
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.http import Http404, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+
+
+@lru_cache(maxsize=1)
+def _redis():
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=0.5
+    )
+
+
+def _ask_database():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.fetchone()
+
+
+@never_cache
+def healthz(request):
+    """Really asks both stores; 503 as soon as one does not answer."""
+    answers = {}
+    for name, ask in (("database", _ask_database), ("redis", lambda: _redis().ping())):
+        try:
+            ask()
+            answers[name] = "ok"
+        except Exception as error:  # noqa: BLE001  whatever it is, the store is not fine
+            answers[name] = type(error).__name__
+    healthy = set(answers.values()) == {"ok"}
+    return JsonResponse({"ok": healthy, **answers}, status=200 if healthy else 503)
+
+
+@never_cache
+def proof(request):
+    if not settings.RAMPUP_PROOF:
+        raise Http404
+    return HttpResponse(settings.RAMPUP_PROOF + "\n", content_type="text/plain")

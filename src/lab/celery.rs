@@ -1,0 +1,63 @@
+//! Asks Celery's workers over the broker whether they are there, as `celery inspect ping` does, without starting Python.
+
+use std::time::Duration;
+
+use redis::AsyncCommands;
+
+/// A connection to a Redis on loopback.
+pub(crate) async fn connect(port: u16) -> Result<redis::aio::MultiplexedConnection, String> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/0")).map_err(|e| e.to_string())?;
+    let limits = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(2)))
+        .set_response_timeout(Some(Duration::from_secs(4)));
+    client.get_multiplexed_async_connection_with_config(&limits).await.map_err(|e| e.to_string())
+}
+
+/// One worker must answer in time.
+///
+/// Kombu's Redis transport: control messages are published on `/<db>.celery.pidbox`; the reply goes to the list that
+/// `_kombu.binding.reply.celery.pidbox` names for our routing key.
+pub(crate) async fn ping(broker_port: u16) -> Result<(), String> {
+    const BINDINGS: &str = "_kombu.binding.reply.celery.pidbox";
+    let mut broker = connect(broker_port).await?;
+    let ticket = format!("{:032x}", rand::random::<u128>());
+    let queue = format!("{ticket}.reply.celery.pidbox");
+    let binding = format!("{ticket}\u{6}\u{16}\u{6}\u{16}{queue}");
+    let question = serde_json::json!({
+        "method": "ping", "arguments": {}, "destination": null, "pattern": null, "matcher": null, "ticket": ticket,
+        "reply_to": {"exchange": "reply.celery.pidbox", "routing_key": ticket},
+    });
+    let envelope = serde_json::json!({
+        "body": question.to_string(), "content-encoding": "utf-8", "content-type": "application/json", "headers": {},
+        "properties": {
+            "delivery_mode": 1, "priority": 0, "delivery_tag": ticket,
+            "delivery_info": {"exchange": "celery.pidbox", "routing_key": ""},
+        },
+    });
+    let said = |e: redis::RedisError| e.to_string();
+    let _: usize = broker.sadd(BINDINGS, &binding).await.map_err(said)?;
+    let answer = async {
+        let heard: usize = broker.publish("/0.celery.pidbox", envelope.to_string()).await.map_err(said)?;
+        if heard == 0 {
+            return Err("no worker listens at the broker".to_owned());
+        }
+        let reply: Option<(String, String)> = broker.blpop(&queue, 2.0).await.map_err(said)?;
+        reply.map(|_| ()).ok_or_else(|| "a worker listens but does not answer".to_owned())
+    }
+    .await;
+    let _: usize = broker.srem(BINDINGS, &binding).await.map_err(said)?;
+    let _: usize = broker.del(&queue).await.map_err(said)?;
+    answer
+}
+
+/// Forgets waiting and unacknowledged tasks, so that a queue left from one load test is not worked off in the next.
+pub(crate) async fn purge(broker_port: u16) -> Result<(), String> {
+    let mut broker = connect(broker_port).await?;
+    broker.del::<_, usize>(&["celery", "unacked", "unacked_index"]).await.map(|_| ()).map_err(|e| e.to_string())
+}
+
+/// Empties a cache.
+pub(crate) async fn empty(cache_port: u16) -> Result<(), String> {
+    let mut cache = connect(cache_port).await?;
+    redis::cmd("FLUSHALL").query_async::<()>(&mut cache).await.map_err(|e| e.to_string())
+}
