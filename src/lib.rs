@@ -4,7 +4,9 @@
 //! comes down. A face cannot reach a system; a probe cannot reach the screen; what decides never waits, and what
 //! waits never decides. `ARCHITECTURE.md` has the picture and who may use whom.
 
+pub mod app;
 pub mod checks;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;

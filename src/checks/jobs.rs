@@ -90,8 +90,8 @@ impl Check for WorkerAlive {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct SlowWorkOffloaded {
-    /// What a slow endpoint's p95 must stay under, ms.
-    limit_ms: f64,
+    /// What a slow endpoint's p95 must stay under, ms; the promise that the ramp was judged by when absent.
+    limit_ms: Option<f64>,
     /// Requests of the slow endpoints that are needed at least.
     requests: u64,
     /// Tasks the workers must have done for each of them.
@@ -100,12 +100,14 @@ struct SlowWorkOffloaded {
 
 impl Default for SlowWorkOffloaded {
     fn default() -> Self {
-        Self { limit_ms: 300.0, requests: 5, tasks_per_request: 0.8 }
+        Self { limit_ms: None, requests: 5, tasks_per_request: 0.8 }
     }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct OffloadFacts {
+    /// The p95 limit that the ramp was judged by, ms.
+    promised_ms: f64,
     endpoints: Vec<Slow>,
     hold_seconds: usize,
     /// Seconds of the hold with a figure of tasks done.
@@ -150,7 +152,11 @@ impl Check for SlowWorkOffloaded {
         let far_side = &ramp.far_side;
         let depth: Vec<f64> = far_side.held(series::QUEUE_DEPTH).map(|(_, v)| v).collect();
         let (from, to) = far_side.hold.unwrap_or((0, 0));
+        let promised = ramp.verdict.objectives.iter().find(|objective| objective.name == "p95");
+        let promised_ms = promised.map(|objective| objective.limit);
         Ok(OffloadFacts {
+            promised_ms: promised_ms
+                .ok_or_else(|| Missing::new("the ramp was judged without a p95", "run the step again"))?,
             endpoints: slow
                 .iter()
                 .map(|name| Slow {
@@ -180,12 +186,13 @@ impl Check for SlowWorkOffloaded {
                 "give their flow more weight, or hold longer",
             ));
         }
+        let limit = self.limit_ms.unwrap_or(facts.promised_ms);
         let mut findings = Vec::new();
         for slow in &facts.endpoints {
             let p95 = slow.p95_ms.unwrap_or(f64::INFINITY);
-            if p95 >= self.limit_ms {
+            if p95 >= limit {
                 findings.push(Finding {
-                    seen: format!("p95 of {:?} is {p95:.0} ms over {} requests, the limit is {:.0} ms", slow.name, slow.requests, self.limit_ms),
+                    seen: format!("p95 of {:?} is {p95:.0} ms over {} requests, the limit is {limit:.0} ms", slow.name, slow.requests),
                     todo: format!("move what {:?} waits for (mail, pictures, calls to other services) into a Celery task and call it by .delay()", slow.name),
                 });
             }
@@ -253,6 +260,7 @@ mod tests {
     fn offload_traps() {
         let check = SlowWorkOffloaded::default();
         let facts = |requests, p95_ms, processed, queued| OffloadFacts {
+            promised_ms: 300.0,
             endpoints: vec![Slow { name: "checkout".to_owned(), requests, p95_ms }],
             hold_seconds: 60,
             covered: 60,

@@ -50,9 +50,10 @@ const LEAST_HOLD: f64 = 20.0;
 pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampPlan, Claim) {
     let natural = gate.think.or(mix.think).unwrap_or(Mix::THINK);
     let needed = needed(gate, slo, mix);
-    let few = pace.quick && gate.endpoints.is_empty();
-    let users = if few { gate.users.min(PRACTICE_USERS) } else { gate.users }.max(1);
-    let think = if pace.quick { hurried(natural) } else { natural };
+    // A rare endpoint needs so many requests that only the gate's own users make them without overrunning the site.
+    let practice = pace.quick && gate.endpoints.is_empty();
+    let users = if practice { gate.users.min(PRACTICE_USERS) } else { gate.users }.max(1);
+    let think = if practice { hurried(natural) } else { natural };
     let rate = rate(users, think);
     let least = if pace.quick { LEAST_HOLD } else { gate.hold.as_secs_f64().max(LEAST_HOLD) };
     // Whole fives: the bootstrap draws blocks of five seconds.

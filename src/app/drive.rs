@@ -1,0 +1,139 @@
+//! The headless way through a session: one command after the other, printed as it happens, until one does not hold.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+
+use tokio::sync::mpsc;
+
+use crate::cli::{OneStep, Output, Run};
+use crate::config::Environment;
+use crate::domain::command::{Command, Waiver};
+use crate::domain::event::{EventKind, Feed};
+use crate::domain::ids::StepId;
+use crate::headless::{Json, Lines, Printer, Tally, exit};
+
+use super::session::{Session, Trouble};
+use super::signals::Signals;
+
+/// `rampup run`.
+pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Result<u8, Trouble> {
+    let mut session = Session::open(project, environment, wish.pace.quick)?;
+    let states = session.states();
+    let first = states.iter().find(|(_, state)| !state.unlocks_next()).map(|(step, _)| *step);
+    let steps: Vec<StepId> = match (wish.steps, first) {
+        (Some(range), _) => StepId::all().filter(|s| (range.from..=range.to).contains(s)).collect(),
+        (None, None) => Vec::new(),
+        (None, Some(first)) if wish.all => StepId::all().filter(|s| *s >= first).collect(),
+        (None, Some(first)) => vec![first],
+    };
+    if steps.is_empty() {
+        eprintln_line("every step is proven or waived; name a step to run it again")?;
+        return Ok(exit::PROVEN);
+    }
+    let mut signals = Signals::take()?;
+    let commands = steps.into_iter().map(Command::Run).collect();
+    perform(&mut session, commands, &mut *printer(wish.output), &mut signals, Tally::proving).await
+}
+
+/// `rampup verify` and `rampup ramp`.
+pub async fn look(project: &Path, environment: &Environment, wish: &OneStep, command: Command) -> Result<u8, Trouble> {
+    let mut session = Session::open(project, environment, wish.pace.quick)?;
+    let mut signals = Signals::take()?;
+    perform(&mut session, VecDeque::from([command]), &mut *printer(wish.output), &mut signals, Tally::looking).await
+}
+
+/// `rampup waive`.
+pub async fn waive(project: &Path, environment: &Environment, waiver: Waiver) -> Result<u8, Trouble> {
+    let mut session = Session::open(project, environment, false)?;
+    let (sender, receiver) = mpsc::channel(1);
+    let (feed, mut fed) = mpsc::channel(64);
+    sender.try_send(Command::Waive(waiver)).map_err(|e| Trouble::Broken(e.into()))?;
+    drop(sender);
+    session.pump(receiver, feed).await?;
+    let mut printer = Lines::default();
+    let mut code = exit::USAGE;
+    while let Ok(seen) = fed.try_recv() {
+        if let Feed::Event(event) = seen {
+            if matches!(event.kind, EventKind::Waived { .. }) {
+                code = exit::PROVEN;
+            }
+            printer.print(&event, &mut io::stdout())?;
+        }
+    }
+    session.finish(code)?;
+    Ok(code)
+}
+
+/// The printer that the command line asks for.
+pub fn printer(output: Output) -> Box<dyn Printer> {
+    if output.json { Box::new(Json::default()) } else { Box::new(Lines::default()) }
+}
+
+/// Sends the commands one by one, stops at the first that ends with another code than 0, and ends the run.
+pub async fn perform(
+    session: &mut Session,
+    mut waiting: VecDeque<Command>,
+    printer: &mut dyn Printer,
+    signals: &mut Signals,
+    code_of: fn(&Tally) -> u8,
+) -> Result<u8, Trouble> {
+    let (sender, receiver) = mpsc::channel(8);
+    let (feed, mut fed) = mpsc::channel(1024);
+    let face = async move {
+        let mut tally = Tally::default();
+        let mut interrupted = None;
+        let mut code = exit::PROVEN;
+        let Some(first) = waiting.pop_front() else { return Ok(code) };
+        let mut sender = Some(sender);
+        send(&mut sender, first).await;
+        loop {
+            tokio::select! {
+                biased;
+                signal = signals.next(), if sender.is_some() => {
+                    interrupted = Some(signal);
+                    send(&mut sender, Command::Stop).await;
+                    sender = None;
+                }
+                seen = fed.recv() => match seen {
+                    Some(Feed::Event(event)) => {
+                        tally.see(&event);
+                        printer.print(&event, &mut io::stdout())?;
+                    }
+                    Some(Feed::States(_) | Feed::Busy(true)) => {}
+                    Some(Feed::Busy(false)) => {
+                        code = interrupted.unwrap_or_else(|| code_of(&tally));
+                        let next = waiting.pop_front().filter(|_| code == exit::PROVEN);
+                        match next {
+                            Some(next) => {
+                                tally = Tally::default();
+                                send(&mut sender, next).await;
+                            }
+                            None => sender = None,
+                        }
+                    }
+                    None => return Ok::<u8, Trouble>(code),
+                },
+            }
+        }
+    };
+    let (pumped, code) = tokio::join!(session.pump(receiver, feed), face);
+    pumped?;
+    let code = code?;
+    session.finish(code)?;
+    Ok(code)
+}
+
+async fn send(sender: &mut Option<mpsc::Sender<Command>>, command: Command) {
+    if let Some(open) = sender
+        && open.send(command).await.is_err()
+    {
+        // The pump has ended with an error of its own, which is what will be reported.
+        *sender = None;
+    }
+}
+
+fn eprintln_line(text: &str) -> Result<(), Trouble> {
+    use std::io::Write;
+    Ok(writeln!(io::stderr(), "{text}")?)
+}

@@ -1,0 +1,148 @@
+//! Wiring: the only room that knows every other. It decides nothing; it opens what is needed, pumps events from the
+//! machine to disk and then to a face, and turns the end of it all into an exit code.
+
+mod climb;
+mod drive;
+mod init;
+mod logging;
+mod practice;
+mod session;
+mod signals;
+mod terminal;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::checks;
+use crate::cli::{Cli, Output, PlaybookVerb, Verb};
+use crate::config::{Environment, Settings};
+use crate::domain::command::{Command, Waiver};
+use crate::domain::ids::{CheckId, StepId};
+use crate::domain::progress::{Progress, StepState};
+use crate::domain::step::Step;
+use crate::headless::{self, status};
+use crate::playbook;
+use crate::report::markdown;
+use crate::store::Store;
+
+use session::{Trouble, configured};
+
+/// Does what the command line says.
+pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
+    logging::take();
+    let mut out = io::stdout();
+    let done = match &cli.command {
+        None => terminal::open(&cli, &environment).await,
+        Some(Verb::Init(wish)) => init::init(&cli.project, wish, &mut out),
+        Some(Verb::Run(wish)) => drive::run(&cli.project, &environment, wish).await,
+        Some(Verb::Verify(wish)) => drive::look(&cli.project, &environment, wish, Command::Verify(wish.step)).await,
+        Some(Verb::Ramp(wish)) => drive::look(&cli.project, &environment, wish, Command::Ramp(wish.step)).await,
+        Some(Verb::Status(wish)) => show_status(&cli.project, &environment, *wish, &mut out),
+        Some(Verb::Report) => show_report(&cli.project, &environment, &mut out),
+        Some(Verb::Waive(wish)) => {
+            let waiver = Waiver {
+                step: wish.step,
+                check: wish.check.as_deref().map(CheckId::from),
+                reason: wish.reason.clone(),
+                owner: wish.owner.clone(),
+                until: wish.until,
+            };
+            drive::waive(&cli.project, &environment, waiver).await
+        }
+        Some(Verb::Demo(wish)) => practice::demo(&cli, &environment, wish).await,
+        Some(Verb::Lab(verb)) => practice::lab(&environment, verb).await,
+        Some(Verb::Playbook(PlaybookVerb::Lint)) => lint(&cli.project, &mut out),
+        Some(Verb::Playbook(PlaybookVerb::Checks)) => name_checks(&mut out),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read our output has seen enough of it.
+        Err(Trouble::Broken(why)) if is_broken_pipe(&why) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            // The last word before leaving; when even that cannot be written, the code still says it.
+            let _ = writeln!(io::stderr(), "rampup: {trouble:#}");
+            ExitCode::from(trouble.exit())
+        }
+    }
+}
+
+fn is_broken_pipe(why: &anyhow::Error) -> bool {
+    why.downcast_ref::<io::Error>().is_some_and(|why| why.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The steps of the project in this folder, as its settings and playbooks say.
+fn steps_of(settings: &Settings) -> Result<Vec<Step>, Trouble> {
+    let steps = playbook::load(Some(&settings.project_dir)).map_err(Trouble::usage)?;
+    settings.climb(steps).map_err(Trouble::usage)
+}
+
+/// Where the climb stands, for whoever only looks: without the lock, also while another process runs.
+struct Standing {
+    site: String,
+    steps: Vec<Step>,
+    states: Vec<(StepId, StepState)>,
+    progress: Progress,
+    notes: Vec<String>,
+}
+
+fn standing(project: &Path, environment: &Environment) -> Result<Standing, Trouble> {
+    let settings = configured(project, environment)?.settings;
+    let steps = steps_of(&settings)?;
+    let (progress, notes) = Store::read(&settings.project_dir).map_err(Trouble::usage)?;
+    let quick = all_quick(&progress);
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let contract = |id: StepId| settings.contract(&steps[id.index()], quick);
+    let states = StepId::all().map(|id| (id, progress.state(id, &contract, today))).collect();
+    Ok(Standing { site: settings.site.name.clone(), steps, states, progress, notes })
+}
+
+fn show_status(project: &Path, environment: &Environment, wish: Output, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let Standing { site, steps, states, progress, notes } = standing(project, environment)?;
+    if wish.json {
+        writeln!(out, "{}", status::json(&site, &states, &progress))?;
+        return Ok(headless::exit::PROVEN);
+    }
+    status::lines(&site, &steps, &states, &progress, out)?;
+    for note in notes {
+        writeln!(out, "NOTE {note}")?;
+    }
+    Ok(headless::exit::PROVEN)
+}
+
+fn show_report(project: &Path, environment: &Environment, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let Standing { site, steps, states, progress, .. } = standing(project, environment)?;
+    write!(out, "{}", markdown::climb(&site, &steps, &states, &progress))?;
+    Ok(headless::exit::PROVEN)
+}
+
+/// True when everything measured so far was a practice measurement, so that a practice climb is shown as one.
+fn all_quick(progress: &Progress) -> bool {
+    !progress.steps.is_empty() && progress.steps.values().all(|record| record.contract.quick)
+}
+
+fn lint(project: &Path, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let sources = playbook::sources(Some(project)).map_err(Trouble::usage)?;
+    let known: Vec<&str> = checks::catalogue().map(|entry| entry.id).collect();
+    let lints = playbook::lint(&sources, &known, &|line| match checks::find(&line.check.0) {
+        Some(entry) => (entry.build)(&line.parameters).map(drop),
+        None => Ok(()),
+    });
+    for lint in &lints {
+        writeln!(out, "{lint}")?;
+    }
+    if lints.is_empty() {
+        writeln!(out, "the playbooks are sound")?;
+    }
+    Ok(if lints.is_empty() { headless::exit::PROVEN } else { headless::exit::USAGE })
+}
+
+fn name_checks(out: &mut dyn Write) -> Result<u8, Trouble> {
+    for entry in checks::catalogue() {
+        writeln!(out, "{}\n    {}\n    {}", entry.id, entry.title, entry.about)?;
+        for link in entry.docs {
+            writeln!(out, "    {link}")?;
+        }
+    }
+    Ok(headless::exit::PROVEN)
+}

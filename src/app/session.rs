@@ -1,0 +1,286 @@
+//! One run over one project: what it needs, and the pump that writes an event before a face sees it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::checks;
+use crate::config::{self, Config, Environment, Settings};
+use crate::domain::check::Phase;
+use crate::domain::command::Command;
+use crate::domain::event::{Event, EventKind, Feed};
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::ids::{RunId, StepId};
+use crate::domain::plan;
+use crate::domain::progress::{Progress, StepState};
+use crate::domain::ramp::{Claim, RampPlan};
+use crate::domain::step::Step;
+use crate::engine::machine::{Effect, Input, Machine, Prepared};
+use crate::engine::runner::{Reach, Runner};
+use crate::headless::exit;
+use crate::load::GooseDriver;
+use crate::probes::Probes;
+use crate::probes::ownership::Sign;
+use crate::store::Store;
+
+use super::steps_of;
+
+/// Why nothing (more) can be done, with the exit code that says whose turn it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Usage, settings or a playbook are wrong.
+    #[error("{0:#}")]
+    Usage(anyhow::Error),
+    /// Something on this machine does not work: a file cannot be written, a service does not start.
+    #[error("{0:#}")]
+    Broken(anyhow::Error),
+}
+
+impl Trouble {
+    /// The user can mend it in the call, the settings or a playbook.
+    pub fn usage(why: impl Into<anyhow::Error>) -> Self {
+        Self::Usage(why.into())
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> u8 {
+        match self {
+            Self::Usage(_) => exit::USAGE,
+            Self::Broken(_) => exit::INCONCLUSIVE,
+        }
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(why: std::io::Error) -> Self {
+        Self::Broken(why.into())
+    }
+}
+
+impl From<crate::store::StoreError> for Trouble {
+    fn from(why: crate::store::StoreError) -> Self {
+        Self::Broken(why.into())
+    }
+}
+
+/// Settings and keys of the project that this folder belongs to.
+pub fn configured(project: &Path, environment: &Environment) -> Result<Config, Trouble> {
+    let start = std::path::absolute(project)?;
+    let folder = config::find(&start).map_err(Trouble::usage)?;
+    config::load(&folder, environment).map_err(Trouble::usage)
+}
+
+/// A project as it is described right now.
+struct Described {
+    settings: Settings,
+    steps: Vec<Step>,
+    prepared: Vec<Prepared>,
+    reach: Reach,
+}
+
+fn describe(project: &Path, environment: &Environment, run: &RunId, quick: bool) -> Result<Described, Trouble> {
+    let Config { settings, access, passwords } = configured(project, environment)?;
+    let steps = steps_of(&settings)?;
+    let times = settings.pace;
+    let pace = plan::Pace { quick, climb: times.climb, settle_limit: times.settle_limit, timeout: times.timeout };
+    let prepared = steps.iter().map(|step| prepare(step, &settings, &pace)).collect();
+    let probes = Probes::new(settings.site.clone(), access, run.clone()).map_err(|e| Trouble::Broken(e.into()))?;
+    let sign = settings.ownership.as_ref().map(|o| Sign { path: o.path.clone(), nonce: o.nonce.clone() });
+    let mix = settings.mix.clone();
+    let reach = Reach { probes: Arc::new(probes), mix, passwords: Arc::new(passwords), sign };
+    Ok(Described { settings, steps, prepared, reach })
+}
+
+/// A run, ready to take commands.
+pub struct Session {
+    /// The project's settings.
+    pub settings: Settings,
+    /// The steps in force.
+    pub steps: Vec<Step>,
+    environment: Environment,
+    quick: bool,
+    run: RunId,
+    machine: Machine,
+    runner: Runner,
+    store: Store,
+    answers: mpsc::UnboundedReceiver<Input>,
+}
+
+impl Session {
+    /// Opens the project in this folder for a new run. Takes the project's lock.
+    ///
+    /// # Errors
+    /// When settings or playbooks are wrong, or the project is in use.
+    pub fn open(project: &Path, environment: &Environment, quick: bool) -> Result<Self, Trouble> {
+        let run = RunId::new(Timestamp::now(), rand::random());
+        let Described { settings, steps, prepared, reach } = describe(project, environment, &run, quick)?;
+        let store = Store::open(&settings.project_dir, &run)?;
+        let machine = Machine::new(run.clone(), prepared, store.progress().clone());
+        let (inputs, answers) = mpsc::unbounded_channel();
+        let runner = Runner::new(reach, Arc::new(GooseDriver::default()), store.ramps(), inputs);
+        let environment = environment.clone();
+        Ok(Self { settings, steps, environment, quick, run, machine, runner, store, answers })
+    }
+
+    /// Reads settings, playbooks and keys again: a remedy usually changes some of them.
+    fn refresh(&mut self) -> Result<(), Trouble> {
+        let now = describe(&self.settings.project_dir, &self.environment, &self.run, self.quick)?;
+        self.machine.prepare(now.prepared);
+        self.runner.turn_to(now.reach);
+        (self.settings, self.steps) = (now.settings, now.steps);
+        Ok(())
+    }
+
+    /// The state of every step now.
+    #[must_use]
+    pub fn states(&self) -> Vec<(StepId, StepState)> {
+        self.machine.states(Timestamp::now())
+    }
+
+    /// What a ramp of each step would drive and could show.
+    #[must_use]
+    pub fn plans(&self) -> BTreeMap<StepId, (RampPlan, Claim)> {
+        self.machine.plans()
+    }
+
+    /// What was seen when each step was last judged.
+    ///
+    /// # Errors
+    /// When a run's log cannot be read.
+    pub fn past(&self) -> Result<Vec<Event>, Trouble> {
+        Ok(self.store.past()?)
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        self.machine.progress()
+    }
+
+    /// Takes commands until their sender is gone and the last job is over; feeds the face as it goes.
+    ///
+    /// # Errors
+    /// When an event cannot be written: then nothing may be shown either, and the load is cut.
+    pub async fn pump(
+        &mut self,
+        mut commands: mpsc::Receiver<Command>,
+        feed: mpsc::Sender<Feed>,
+    ) -> Result<(), Trouble> {
+        let fingerprint = Fingerprint {
+            product: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: None,
+            dirty: None,
+            settings: self.settings.digest.clone(),
+        };
+        let target = self.settings.site.url.origin().ascii_serialization();
+        let began = self.machine.begin(Timestamp::now(), fingerprint, self.settings.site.name.clone(), target);
+        self.settle(began, &feed).await?;
+        for note in [self.settings.notes.as_slice(), self.store.notes()].concat() {
+            let noted = self.machine.on(Timestamp::now(), Input::Note(note));
+            self.settle(noted, &feed).await?;
+        }
+        let mut open = true;
+        while open || self.machine.busy() {
+            let input = tokio::select! {
+                command = commands.recv(), if open => match command {
+                    Some(Command::Quit) | None => {
+                        open = false;
+                        Input::Command(Command::Stop)
+                    }
+                    Some(command) => Input::Command(command),
+                },
+                Some(answer) = self.answers.recv() => answer,
+            };
+            let wants_systems =
+                matches!(&input, Input::Command(Command::Verify(_) | Command::Run(_) | Command::Ramp(_)));
+            let effects = if wants_systems
+                && !self.machine.busy()
+                && let Err(why) = self.refresh()
+            {
+                let mut refused = self.machine.on(Timestamp::now(), Input::Note(why.to_string()));
+                refused.push(Effect::Idle);
+                refused
+            } else {
+                self.machine.on(Timestamp::now(), input)
+            };
+            if let Err(trouble) = self.settle(effects, &feed).await {
+                self.runner.carry_out(Effect::Cancel);
+                return Err(trouble);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the run's log with the exit code it ends with.
+    ///
+    /// # Errors
+    /// When the event cannot be written.
+    pub fn finish(&mut self, exit: u8) -> Result<(), Trouble> {
+        for effect in self.machine.on(Timestamp::now(), Input::Finish(exit)) {
+            if let Effect::Record(event) = effect {
+                self.store.record(&event)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, effects: Vec<Effect>, feed: &mpsc::Sender<Feed>) -> Result<(), Trouble> {
+        for effect in effects {
+            match effect {
+                Effect::Record(event) => {
+                    self.store.record(&event)?;
+                    self.show(*event, feed).await;
+                }
+                Effect::Idle => {
+                    // From here on the ramp that was just judged is history for the steps to come.
+                    self.runner.remember(self.store.ramps());
+                    // A face that has gone misses nothing: what counts is on disk.
+                    let _ = feed.send(Feed::States(self.states())).await;
+                    let _ = feed.send(Feed::Busy(false)).await;
+                }
+                effect => self.runner.carry_out(effect),
+            }
+        }
+        Ok(())
+    }
+
+    async fn show(&mut self, event: Event, feed: &mpsc::Sender<Feed>) {
+        let changes_states = matches!(
+            event.kind,
+            EventKind::RunStarted { .. }
+                | EventKind::StepStarted { .. }
+                | EventKind::StepJudged { .. }
+                | EventKind::Waived { .. }
+        );
+        if matches!(event.kind, EventKind::StepStarted { .. }) {
+            let _ = feed.send(Feed::Busy(true)).await;
+        }
+        let droppable = event.kind.is_droppable();
+        let event = Feed::Event(Box::new(event));
+        if droppable {
+            let _ = feed.try_send(event);
+        } else {
+            let _ = feed.send(event).await;
+        }
+        if changes_states {
+            let _ = feed.send(Feed::States(self.states())).await;
+        }
+    }
+}
+
+fn prepare(step: &Step, settings: &Settings, pace: &plan::Pace) -> Prepared {
+    let slo = settings.slo_of(step);
+    let seed = rand::random();
+    let (plan, claim) = plan::plan(&step.gate, &slo, &settings.mix, pace, seed);
+    let after = step
+        .checks
+        .iter()
+        .filter(|line| checks::find(&line.check.0).is_some_and(|entry| entry.phase == Phase::After))
+        .map(|line| line.check.clone())
+        .collect();
+    Prepared { step: step.clone(), after, contract: settings.contract(step, pace.quick), slo, plan, claim }
+}

@@ -1,0 +1,294 @@
+//! The command line as clap types, and nothing else.
+#![expect(missing_docs, reason = "a comment on a flattened field would become help text")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::domain::ids::StepId;
+
+/// Take a Django app from 10 to 1000 concurrent users in ten proven steps.
+///
+/// Without a command it opens (or resumes) the climb of the project in this folder.
+#[derive(Debug, Parser)]
+#[command(name = "rampup", version, propagate_version = true)]
+pub struct Cli {
+    /// Folder that holds rampup.toml.
+    #[arg(short = 'C', long, global = true, default_value = ".", value_name = "DIR")]
+    pub project: PathBuf,
+
+    #[command(flatten)]
+    pub look: Look,
+
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+}
+
+/// How things are shown.
+#[derive(Debug, Clone, Args)]
+pub struct Look {
+    /// Colours for a dark or a light background.
+    #[arg(long, global = true, value_enum)]
+    pub theme: Option<Theme>,
+
+    /// When to use colour; NO_COLOR is respected.
+    #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+
+    /// Draw with ASCII only.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+}
+
+/// A background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Theme {
+    /// Light text on a dark background.
+    Dark,
+    /// Dark text on a light background.
+    Light,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write a commented rampup.toml for your own site.
+    Init(Init),
+    /// Run steps whole: checks, ramp, verdict. Without a step: the first that is not proven.
+    Run(Run),
+    /// Run a step's checks that need no load.
+    Verify(OneStep),
+    /// Drive a step's ramp and show it, without judging the step.
+    Ramp(OneStep),
+    /// Show how far the climb is.
+    Status(Output),
+    /// Print the climb as Markdown, for a pull request.
+    Report,
+    /// Count a step or one of its checks as done, with a reason, an owner and a last day.
+    Waive(Waive),
+    /// Try it all on a real practice stack on this machine: no account, no cloud.
+    Demo(Demo),
+    /// The practice stack.
+    #[command(subcommand)]
+    Lab(LabVerb),
+    /// Playbooks.
+    #[command(subcommand)]
+    Playbook(PlaybookVerb),
+}
+
+/// How headless output looks.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// One JSON object a line instead of words.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How long measurements are.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Pace {
+    /// Practice measurements: fewer users, short holds, marked as such and never standing in for full ones.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Where users arrive: https://shop.example
+    #[arg(long)]
+    pub url: Option<String>,
+    /// A short name for the site; the folder's name if absent.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Replace a rampup.toml that is already there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A step (5) or a range (1-5).
+    #[arg(value_parser = steps, value_name = "STEP | A-B", conflicts_with = "all")]
+    pub steps: Option<StepRange>,
+    /// Every step from the first that is not proven, until one is held.
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub pace: Pace,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `verify` and `ramp`.
+#[derive(Debug, Args)]
+pub struct OneStep {
+    /// The step, 1 to 10.
+    #[arg(value_parser = step)]
+    pub step: StepId,
+    #[command(flatten)]
+    pub pace: Pace,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `waive`.
+#[derive(Debug, Args)]
+pub struct Waive {
+    /// The step, 1 to 10.
+    #[arg(value_parser = step)]
+    pub step: StepId,
+    /// Only this check of it.
+    #[arg(long)]
+    pub check: Option<String>,
+    /// Why it is acceptable.
+    #[arg(long)]
+    pub reason: String,
+    /// Who answers for it.
+    #[arg(long)]
+    pub owner: String,
+    /// Last day it counts, like 2026-12-01.
+    #[arg(long)]
+    pub until: jiff::civil::Date,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Install what is missing without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Full measurements instead of practice ones.
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    pub place: LabPlace,
+}
+
+/// Where the practice stack lives.
+#[derive(Debug, Clone, Args)]
+pub struct LabPlace {
+    /// Folder of the practice stack; a folder of its own under the user's data if absent.
+    #[arg(long, value_name = "DIR")]
+    pub lab: Option<PathBuf>,
+}
+
+/// `lab`.
+#[derive(Debug, Subcommand)]
+pub enum LabVerb {
+    /// Install what is missing, start it, and leave it running.
+    Up(LabUp),
+    /// Stop every process of it.
+    Down(LabPlace),
+    /// Ask each part how it is.
+    Status(LabPlace),
+    /// Apply step N's remedy, the way a person would.
+    Fix(LabStep),
+    /// Take step N's remedy back.
+    Unfix(LabStep),
+    /// Start it with the remedies of steps 1 to N in place.
+    Climbed(LabStep),
+    /// Climb all ten steps: each is held before its remedy and proven after it.
+    Climb(LabClimb),
+}
+
+/// `lab up`.
+#[derive(Debug, Args)]
+pub struct LabUp {
+    /// Install what is missing without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub place: LabPlace,
+}
+
+/// `lab fix` and its like.
+#[derive(Debug, Args)]
+pub struct LabStep {
+    /// The step; `climbed` also takes 0.
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=10))]
+    pub step: u8,
+    /// Install what is missing without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub place: LabPlace,
+}
+
+/// `lab climb`.
+#[derive(Debug, Args)]
+pub struct LabClimb {
+    /// Install what is missing without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Climb only this far.
+    #[arg(long, value_parser = step)]
+    pub until: Option<StepId>,
+    #[command(flatten)]
+    pub pace: Pace,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub place: LabPlace,
+}
+
+/// `playbook`.
+#[derive(Debug, Subcommand)]
+pub enum PlaybookVerb {
+    /// Say what is wrong with the playbooks in force, with file and line.
+    Lint,
+    /// Name every check of the catalogue, what it proves and how.
+    Checks,
+}
+
+/// A first and a last step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepRange {
+    /// The first.
+    pub from: StepId,
+    /// The last, not before the first.
+    pub to: StepId,
+}
+
+fn step(text: &str) -> Result<StepId, String> {
+    let number: u8 = text.parse().map_err(|_| format!("{text:?} is not a step; steps are 1 to 10"))?;
+    StepId::new(number).map_err(|e| e.to_string())
+}
+
+fn steps(text: &str) -> Result<StepRange, String> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let range = StepRange { from: step(from)?, to: step(to)? };
+    if range.from > range.to { Err(format!("{text} runs backwards")) } else { Ok(range) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_are_read_and_nonsense_is_refused() {
+        assert_eq!(steps("4-5").unwrap().to.number(), 5);
+        assert_eq!(steps("7").unwrap().from.number(), 7);
+        for bad in ["0", "11", "5-4", "a-b", "1-"] {
+            assert!(steps(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The real binary from its arguments to its exit code and the files it leaves, against a small site on loopback.
+#![expect(clippy::unwrap_used, reason = "a test, where a panic is the finding")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rampup::store::Store;
+
+fn rampup(project: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rampup"));
+    command.arg("-C").arg(project).args(arguments).env_remove("DATABASE_URL").stdin(Stdio::null());
+    command
+}
+
+fn output(project: &Path, arguments: &[&str]) -> (i32, String) {
+    let Output { status, stdout, stderr } = rampup(project, arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    (status.code().unwrap_or(-1), text)
+}
+
+/// Answers every request with 200 and a few bytes until the test ends.
+fn site() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut stream = stream;
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|n| n > 0) {
+                    if line == "\r\n" {
+                        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html\r\n\r\nok";
+                        if stream.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                    line.clear();
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+fn project(url: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = output(folder.path(), &["init", "--url", url, "--name", "test"]);
+    assert_eq!(code, 0, "{text}");
+    folder
+}
+
+#[test]
+fn init_writes_settings_that_work_and_overwrites_nothing() {
+    let folder = project("https://shop.example");
+    let settings = std::fs::read_to_string(folder.path().join("rampup.toml")).unwrap();
+    assert!(settings.contains("https://shop.example"));
+    let (code, text) = output(folder.path(), &["init", "--url", "https://other.example"]);
+    assert_eq!(code, 2, "{text}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("rampup.toml")).unwrap(), settings);
+    let (code, text) = output(folder.path(), &["status"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("proven 0 of 1000 users") && text.contains("next: rampup run 1"), "{text}");
+}
+
+#[test]
+fn wrong_calls_and_wrong_settings_end_with_2_and_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["run"][..], &["status"], &["verify", "1"], &["run", "11"], &["run", "5-4"]] {
+        let (code, text) = output(folder.path(), arguments);
+        assert_eq!(code, 2, "{arguments:?}: {text}");
+    }
+    let settings = b"schema = 1\n[site]\nnmae = \"x\"\n";
+    rampup::store::atomic::write(&folder.path().join("rampup.toml"), settings).unwrap();
+    let (code, text) = output(folder.path(), &["status"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("rampup.toml:3"), "{text}");
+}
+
+#[test]
+fn the_playbooks_that_travel_with_the_program_are_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = output(folder.path(), &["playbook", "lint"]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn no_load_goes_to_a_host_that_is_not_proven_ours() {
+    // TEST-NET-1 (RFC 5737): nobody is there, and nothing is sent.
+    let folder = project("http://192.0.2.1");
+    let (code, text) = output(folder.path(), &["ramp", "1", "--quick"]);
+    assert_eq!(code, 5, "{text}");
+    assert!(text.contains("not driven"), "{text}");
+}
+
+#[test]
+fn a_site_without_a_health_page_is_held_with_the_reason_and_stays_unproven() {
+    let folder = project(&site());
+    let (code, text) = output(folder.path(), &["run", "1", "--quick"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("HELD step 1") && text.contains("health.answers"), "{text}");
+    let (progress, _) = Store::read(folder.path()).unwrap();
+    assert_eq!(progress.steps.len(), 1);
+    let (code, text) = output(folder.path(), &["run", "2", "--quick"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("step 2 is locked"), "{text}");
+}
+
+#[test]
+fn json_is_one_event_a_line_in_order() {
+    let folder = project(&site());
+    let Output { stdout, .. } = rampup(folder.path(), &["verify", "1", "--json"]).output().unwrap();
+    let events: Vec<serde_json::Value> =
+        String::from_utf8(stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[0]["event"], "run_started");
+    assert!(events.iter().any(|e| e["event"] == "check_finished"));
+    assert!(events.windows(2).all(|pair| pair[0]["seq"].as_u64() < pair[1]["seq"].as_u64()));
+}
+
+/// Reads a child's lines until one holds the word; fails after a generous limit.
+fn wait_for(child: &mut Child, word: &str) -> BufReader<std::process::ChildStdout> {
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let began = Instant::now();
+    let mut seen = String::new();
+    while !seen.contains(word) {
+        assert!(began.elapsed() < Duration::from_secs(90), "{word:?} did not appear in:\n{seen}");
+        assert!(reader.read_line(&mut seen).unwrap() > 0, "ended before {word:?}:\n{seen}");
+    }
+    reader
+}
+
+#[test]
+fn a_signal_stops_the_load_keeps_what_was_seen_and_says_so_in_the_code() {
+    let url = site();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let folder = project(&url);
+        let mut child = rampup(folder.path(), &["ramp", "1", "--quick"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut rest = wait_for(&mut child, "climb");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let asked = Instant::now();
+        let mut text = String::new();
+        rest.read_to_string(&mut text).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{text}");
+        assert!(asked.elapsed() < Duration::from_secs(30), "it took {:?}", asked.elapsed());
+        Store::read(folder.path()).unwrap();
+    }
+}
+
+#[test]
+fn two_runs_cannot_share_a_project() {
+    let folder = project(&site());
+    let mut first = rampup(folder.path(), &["ramp", "1", "--quick"]).stdout(Stdio::piped()).spawn().unwrap();
+    let _rest = wait_for(&mut first, "RAMP");
+    let (code, text) = output(folder.path(), &["verify", "1"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_ne!(code, 0, "{text}");
+    assert!(text.contains("lock") || text.contains("in use"), "{text}");
+}
