@@ -117,8 +117,8 @@ impl GeneratorSample {
     /// Timer lag above which a second is tainted, ms.
     ///
     /// Lag only ever adds to a measured latency, so it cannot make a slow site look fast; what it can do is thin out
-    /// the load, and 25 ms are under a tenth of the shortest usual pause. A lower limit would refuse healthy stacks:
-    /// where app and generator share two cores, a second's p99 passes 10 ms in one second of ten.
+    /// the load, and 25 ms are little beside the shortest usual pause of a second. A lower limit refuses healthy stacks
+    /// where app and generator share their cores.
     pub const LAG_LIMIT_MS: f64 = 25.0;
 
     /// True when the generator, not the app, may have shaped this second.
