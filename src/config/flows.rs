@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::flow::{Extract, Flow, FlowStep};
+use crate::domain::flow::{Extract, Flow, FlowStep, Json};
 
 use super::faults::Faults;
 use super::rules::{header_fault, headers, path_fault};
@@ -88,7 +88,9 @@ fn check_step(step: &FlowStep, path: &[&str; 4], known: &mut BTreeSet<String>, f
     }
     headers(&step.headers, &at("headers"), faults);
     template(step.path(), known, faults, &at(key));
-    template(step.json.as_deref().unwrap_or_default(), known, faults, &at("json"));
+    if let Some(Json::Text(json)) = &step.json {
+        template(json, known, faults, &at("json"));
+    }
     step.headers.iter().for_each(|(name, text)| template(text, known, faults, &inner("headers", name)));
     step.form.iter().for_each(|(name, text)| template(text, known, faults, &inner("form", name)));
     for (name, what) in &step.extract {
@@ -114,7 +116,7 @@ fn extract_fault(name: &str, what: &Extract) -> Option<String> {
             Some(format!("{pointer:?} is no JSON pointer; write for example \"/results/0/id\""))
         }
         Extract::Header(header) => header_fault(header, ""),
-        Extract::Json(_) => None,
+        Extract::Json(_) | Extract::Cookie(_) | Extract::Regex(_) => None,
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Op
         project_dir: project_dir.to_owned(),
         site,
         slo: file.slo,
-        mix: Mix { flows: file.flows, headers: file.load.headers, think: file.load.think },
+        mix: Mix { flows: file.flows, headers: file.load.headers, think: file.load.think, ..Mix::default() },
         pace,
         overrides,
         variables,

@@ -2,7 +2,8 @@
 //!
 //! Only the words; `load` speaks them. Text in paths, headers, forms and bodies may hold `{{…}}`:
 //! `{{user}}` the user's number from 0, `{{user.ip}}` an address of its own in 10.0.0.0/8 (for a practice edge that
-//! trusts a client-address header), `{{random A B}}` a number from A to B, `{{NAME}}` something extracted before.
+//! trusts a client-address header), `{{random A B}}` a number from A to B, `{{FEEDER.COLUMN}}` (of a range: `{{FEEDER}}`)
+//! a value that a feeder deals, `{{NAME}}` something extracted before.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,52 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::units::{parse_duration, show_duration};
-
-/// A pause drawn evenly between two bounds, written `5s-10s` (or `5s` for a constant).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Think {
-    /// Shortest pause.
-    pub least: Duration,
-    /// Longest pause.
-    pub most: Duration,
-}
-
-impl Think {
-    /// Mean pause in seconds.
-    #[must_use]
-    pub fn mean_seconds(&self) -> f64 {
-        f64::midpoint(self.least.as_secs_f64(), self.most.as_secs_f64())
-    }
-}
-
-impl TryFrom<String> for Think {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let (least, most) = text.split_once('-').unwrap_or((&text, &text));
-        let think = Self {
-            least: parse_duration(least).map_err(|e| e.to_string())?,
-            most: parse_duration(most).map_err(|e| e.to_string())?,
-        };
-        if think.least > think.most {
-            return Err(format!("think time {text:?} runs backwards; write the shorter pause first"));
-        }
-        Ok(think)
-    }
-}
-
-impl From<Think> for String {
-    fn from(think: Think) -> String {
-        think.to_string()
-    }
-}
-
-impl fmt::Display for Think {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", show_duration(self.least), show_duration(self.most))
-    }
-}
+pub use super::think::Think;
 
 /// A journey through the site that a share of the users makes, over and over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,21 +53,37 @@ pub struct FlowStep {
     /// Endpoint name in reports; the path as written when empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Path to GET. Exactly one of `get` and `post` is set.
+    /// Path to GET. Exactly one of `get`, `post`, `put`, `patch`, `delete` and `presigned` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub get: Option<String>,
     /// Path to POST to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub post: Option<String>,
+    /// Path to PUT to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub put: Option<String>,
+    /// Path to PATCH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<String>,
+    /// Path to DELETE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete: Option<String>,
+    /// Name of an earlier extract that holds a presigned-POST ticket, a JSON object with `url` and `fields` as boto3's
+    /// `generate_presigned_post` makes it: `upload` is sent there with all of its fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presigned: Option<String>,
+    /// Query parameters, percent-encoded and added to the path.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
     /// Extra request headers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Form fields (urlencoded).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub form: BTreeMap<String, String>,
-    /// A JSON body.
+    /// A JSON body, as text or as an inline table; text from outside is escaped when it fills a hole.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub json: Option<String>,
+    pub json: Option<Json>,
     /// A file of this many bytes as multipart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,
@@ -124,6 +96,15 @@ pub struct FlowStep {
     /// Text the body must hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect_text: Option<String>,
+    /// Headers the answer must have, with a text that each must hold (ignoring case; empty: any value).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub expect_header: BTreeMap<String, String>,
+    /// CSS selector that must match something in the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect_select: Option<String>,
+    /// JSON pointers with the value that must be there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub expect_json: BTreeMap<String, serde_json::Value>,
     /// Values to keep for later steps of this user, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub extract: BTreeMap<String, Extract>,
@@ -133,6 +114,23 @@ pub struct FlowStep {
     /// Go on at once instead of thinking first (a script's call right after its page).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_once: bool,
+    /// Pause before this step; the gate's or the mix's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub think: Option<Think>,
+    /// Fetch what the page links to as a browser would: style sheets, scripts, images and icons of this site, in
+    /// parallel, each once a user. They are counted apart and never part of p95: many fast files would hide slow pages.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub assets: bool,
+}
+
+/// A JSON body as written: its text, or the value itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Json {
+    /// `json = '{"id": {{id}}}'`
+    Text(String),
+    /// `json = { id = "{{id}}" }`
+    Value(serde_json::Value),
 }
 
 impl FlowStep {
@@ -142,10 +140,55 @@ impl FlowStep {
         if self.name.is_empty() { self.path() } else { &self.name }
     }
 
-    /// The path as written; empty when neither `get` nor `post` is set, which settings refuse.
+    /// The path as written; empty for a presigned upload, whose ticket says where, and for a step that settings refuse.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.get.as_deref().or(self.post.as_deref()).unwrap_or_default()
+        self.request().map(|(_, path)| path).unwrap_or_default()
+    }
+
+    /// Method and path; none unless exactly one of the five is set.
+    #[must_use]
+    pub fn request(&self) -> Option<(Method, &str)> {
+        let mut set = [
+            (Method::Get, &self.get),
+            (Method::Post, &self.post),
+            (Method::Put, &self.put),
+            (Method::Patch, &self.patch),
+            (Method::Delete, &self.delete),
+        ]
+        .into_iter()
+        .filter_map(|(method, path)| Some((method, path.as_deref()?)));
+        let first = set.next()?;
+        set.next().is_none().then_some(first)
+    }
+}
+
+/// What a step does to its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Sends something new.
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes a part.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// As HTTP writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
     }
 }
 
@@ -177,6 +220,73 @@ pub enum Extract {
     Json(String),
     /// `{ header = "location" }`.
     Header(String),
+    /// `{ cookie = "sessionid" }`: of the user's own jar after the answer.
+    Cookie(String),
+    /// `{ regex = 'data-id="(\d+)"' }`: the first group, or the whole match without one; the first match.
+    Regex(String),
+}
+
+/// Rows that are dealt to users: from a file beside the settings, or whole numbers of a range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feeder {
+    /// Its name; texts write `{{NAME.COLUMN}}`, and `{{NAME}}` for a range.
+    pub name: String,
+    /// A CSV file with a header line. Exactly one of `csv`, `jsonl` and `range` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<String>,
+    /// A file with one JSON object a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jsonl: Option<String>,
+    /// First and last number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[u64; 2]>,
+    /// To whom the rows go.
+    #[serde(default)]
+    pub deal: Deal,
+    /// What happens behind the last row.
+    #[serde(default)]
+    pub end: AtEnd,
+    /// The file's rows, read when the settings are. Part of the flows' digest: other rows are another load.
+    #[serde(skip_deserializing)]
+    pub rows: Rows,
+}
+
+/// To whom a feeder's rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deal {
+    /// Each pass of any user takes the next row.
+    #[default]
+    Shared,
+    /// Each user keeps one row of its own for the whole ramp.
+    PerUser,
+}
+
+/// What happens when a feeder has no row left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtEnd {
+    /// From the first row again.
+    #[default]
+    Repeat,
+    /// The ramp ends, and what it measured is invalid: each row may be used once.
+    Stop,
+}
+
+/// A feeder's rows. They may hold test users' passwords, so nothing prints them.
+#[derive(Clone, PartialEq, Default, Serialize)]
+pub struct Rows {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// One list of values a row, as long as the columns.
+    pub values: Vec<Vec<String>>,
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows of {:?}", self.values.len(), self.columns)
+    }
 }
 
 /// Everything a ramp plays: the flows and what all their requests share.
@@ -184,6 +294,9 @@ pub enum Extract {
 pub struct Mix {
     /// The flows, at least one.
     pub flows: Vec<Flow>,
+    /// What their texts are fed from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feeders: Vec<Feeder>,
     /// Headers on every request; `{{…}}` allowed.
     pub headers: BTreeMap<String, String>,
     /// Pause between actions.
@@ -192,7 +305,7 @@ pub struct Mix {
 
 impl Mix {
     /// Pause used when neither the mix nor the gate says one: a reader's 5 to 10 seconds.
-    pub const THINK: Think = Think { least: Duration::from_secs(5), most: Duration::from_secs(10) };
+    pub const THINK: Think = Think::Even { least: Duration::from_secs(5), most: Duration::from_secs(10) };
 
     /// The share of all requests that goes to one endpoint, 0 to 1.
     ///
@@ -236,12 +349,5 @@ mod tests {
         assert!((mix.share_of("a") - 1.5 / 5.0).abs() < 1e-9);
         assert!((mix.share_of("d") - 1.0 / 5.0).abs() < 1e-9);
         assert!(mix.share_of("nowhere").abs() < 1e-9);
-    }
-
-    #[test]
-    fn think_times_are_read_and_backward_ones_refused() {
-        assert!((Think::try_from("5s-10s".to_owned()).unwrap().mean_seconds() - 7.5).abs() < 1e-9);
-        assert_eq!(Think::try_from("2s".to_owned()).unwrap().to_string(), "2s-2s");
-        assert!(Think::try_from("10s-5s".to_owned()).is_err());
     }
 }

@@ -159,6 +159,9 @@ pub struct Window {
     pub errors: u64,
     /// Of these, answered by the edge instead of the app.
     pub blocked: u64,
+    /// Bytes of bodies read.
+    #[serde(default)]
+    pub bytes: u64,
     /// Latency of the successful ones.
     pub latency: Histogram,
     /// The generator in this second.
@@ -172,12 +175,56 @@ pub struct Endpoint {
     pub requests: u64,
     /// Failed ones.
     pub errors: ErrorKinds,
+    /// Latency of the successful ones, start to last byte.
+    pub latency: Histogram,
+    /// Time to first byte of the same requests.
+    #[serde(default)]
+    pub first_byte: Histogram,
+    /// What came back.
+    #[serde(default)]
+    pub answers: Answers,
+}
+
+/// What came back, whatever it counts as.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Answers {
+    /// Answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Answers by what the edge says of its cache (`cf-cache-status`, in capitals); those without a word are not here.
+    pub cache: BTreeMap<String, u64>,
+    /// Bytes of bodies read, as they came off the wire after decoding.
+    pub bytes: u64,
+}
+
+/// One rung of a climb in steps: a short hold on the way to, or past, the users of the gate. Never judged by itself.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RungFigures {
+    /// Users held.
+    pub users: u32,
+    /// Length of the short hold, seconds.
+    pub seconds: f64,
+    /// Requests a user started in it.
+    pub requests: u64,
+    /// Failed ones.
+    pub errors: u64,
     /// Latency of the successful ones.
     pub latency: Histogram,
+    /// Second of the ramp's clock at which it began.
+    pub from: u32,
+}
+
+impl RungFigures {
+    /// Requests a second.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "requests of some seconds")]
+    pub fn rps(&self) -> f64 {
+        if self.seconds > 0.0 { self.requests as f64 / self.seconds } else { 0.0 }
+    }
 }
 
 /// One hold. Requests = successes (`latency.count()`) + errors + blocked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Measurement {
     /// Concurrent users held.
     pub users: u32,
@@ -199,6 +246,18 @@ pub struct Measurement {
     pub first_byte: Histogram,
     /// The same by endpoint name.
     pub endpoints: BTreeMap<String, Endpoint>,
+    /// What came back.
+    #[serde(default)]
+    pub answers: Answers,
+    /// Files that pages link to, when a flow fetches them: counted apart, never part of the figures above.
+    #[serde(default)]
+    pub assets: Endpoint,
+    /// The rungs of a climb in steps, ascending.
+    #[serde(default)]
+    pub rungs: Vec<RungFigures>,
+    /// How many times the hold was looked at before it ended; 1 without an extension.
+    #[serde(default)]
+    pub looks: u8,
     /// The hold second by second.
     pub windows: Vec<Window>,
     /// How it ended.

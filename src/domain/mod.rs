@@ -19,5 +19,6 @@ pub mod site;
 pub mod slo;
 pub mod step;
 pub mod text;
+pub mod think;
 pub mod units;
 pub mod verdict;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::flow::{Mix, Think};
-use super::ramp::{Claim, RampPlan};
+use super::ramp::{Claim, Model, RampPlan};
 use super::slo::Slo;
 use super::step::Gate;
 use crate::stats::{order, proportion};
@@ -68,6 +68,11 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
         timeout: pace.timeout,
         seed,
         quick: pace.quick,
+        extensions: 0,
+        rungs: Vec::new(),
+        beyond: Vec::new(),
+        rung_hold: Duration::ZERO,
+        model: Model::Closed,
     };
     let claim = claim(&plan, slo, rate);
     (plan, claim)
@@ -90,7 +95,7 @@ fn rate(users: u32, think: Think) -> f64 {
 
 /// The same pauses, shorter.
 fn hurried(think: Think) -> Think {
-    Think { least: think.least.mul_f64(PRACTICE_HURRY), most: think.most.mul_f64(PRACTICE_HURRY) }
+    think.times(PRACTICE_HURRY)
 }
 
 fn claim(plan: &RampPlan, slo: &Slo, rate: f64) -> Claim {

@@ -31,6 +31,34 @@ pub struct RampPlan {
     pub seed: u64,
     /// A practice measurement: short holds, fewer users. Marked wherever it is shown.
     pub quick: bool,
+    /// How often an undecided hold may be made longer by its own length. Each look at it spends a part of the error
+    /// that the confidence allows.
+    #[serde(default)]
+    pub extensions: u8,
+    /// Numbers of users to hold shortly on the way up, ascending, all under `users`; empty for a climb in one go.
+    #[serde(default)]
+    pub rungs: Vec<u32>,
+    /// The same past `users`, after the hold that is judged: they show the knee and decide nothing.
+    #[serde(default)]
+    pub beyond: Vec<u32>,
+    /// Length of each rung's short hold.
+    #[serde(default, with = "seconds")]
+    pub rung_hold: Duration,
+    /// Who decides when a flow begins.
+    #[serde(default)]
+    pub model: Model,
+}
+
+/// Who decides when a flow begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Model {
+    /// The user who ended the last one: a slow site gets fewer requests.
+    #[default]
+    Closed,
+    /// Chance: flows begin as often as the users of a fast site would begin them, however slow this one is. Latency
+    /// counts from when a flow should have begun.
+    Open,
 }
 
 /// What a clean hold of the plan could show, said before it starts.
@@ -111,6 +139,15 @@ pub struct GeneratorSample {
     pub sockets: u32,
     /// Local socket errors (EMFILE, EADDRNOTAVAIL) in this second.
     pub socket_errors: u32,
+    /// Requests that were due in this second.
+    #[serde(default)]
+    pub due: u32,
+    /// Of these, left later than 25 ms after they were due.
+    #[serde(default)]
+    pub late: u32,
+    /// p95 of the requests to the generator's own loopback endpoint in this second, ms; 0 when none was made.
+    #[serde(default)]
+    pub control_ms: f64,
 }
 
 impl GeneratorSample {
@@ -129,10 +166,11 @@ impl GeneratorSample {
 }
 
 /// How the driving ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "end", content = "why")]
 pub enum RampEnd {
     /// The hold ran its whole time.
+    #[default]
     Completed,
     /// A breaker or a person stopped it; the text names the value that tripped it.
     Aborted(String),

@@ -54,6 +54,7 @@ impl Health {
             cpu: used,
             sockets: open_files(),
             socket_errors: recorder.take_socket_errors(),
+            ..GeneratorSample::default()
         }
     }
 }

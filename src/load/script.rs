@@ -10,7 +10,7 @@ use scraper::Selector;
 
 use super::LoadError;
 use super::template::{Filling, Template};
-use crate::domain::flow::{Extract, Flow, FlowStep, Login, Mix, Think, Upload};
+use crate::domain::flow::{self, Extract, Flow, FlowStep, Json, Login, Mix, Think, Upload};
 use crate::domain::secret::Secret;
 
 /// Everything that users play.
@@ -228,10 +228,18 @@ fn sign_in(login: &Login, passwords: &BTreeMap<String, Secret>, endpoints: &mut 
 }
 
 fn action(step: &FlowStep, endpoints: &mut Vec<String>) -> Result<Action, String> {
-    let (method, path) = match (&step.get, &step.post) {
-        (Some(path), None) => (Method::GET, path),
-        (None, Some(path)) => (Method::POST, path),
-        _ => return Err(format!("step {:?} must have exactly one of get and post", step.endpoint())),
+    let (method, path) = match step.request() {
+        Some((flow::Method::Get, path)) => (Method::GET, path),
+        Some((flow::Method::Post, path)) => (Method::POST, path),
+        Some((flow::Method::Put, path)) => (Method::PUT, path),
+        Some((flow::Method::Patch, path)) => (Method::PATCH, path),
+        Some((flow::Method::Delete, path)) => (Method::DELETE, path),
+        None => {
+            return Err(format!(
+                "step {:?} must have exactly one of get, post, put, patch and delete",
+                step.endpoint()
+            ));
+        }
     };
     let endpoint = endpoints.iter().position(|e| e == step.endpoint()).unwrap_or_else(|| {
         endpoints.push(step.endpoint().to_owned());
@@ -265,7 +273,8 @@ fn payload(step: &FlowStep) -> Result<Payload, String> {
         (Some(_), _) if step.upload.is_some() || !fields.is_empty() => {
             return Err(format!("step {:?} has json and a form; a body is one of them", step.endpoint()));
         }
-        (Some(json), _) => Payload::Json(Template::parse(json)?),
+        (Some(Json::Text(json)), _) => Payload::Json(Template::parse(json)?),
+        (Some(Json::Value(json)), _) => Payload::Json(Template::parse(&json.to_string())?),
         (None, Some(upload)) => Payload::File {
             fields,
             field: upload.field.clone(),
@@ -301,6 +310,7 @@ fn pick(extract: &Extract) -> Result<Pick, String> {
         Extract::Header(name) => {
             name.parse().map(Pick::Header).map_err(|_| format!("{name:?} is not the name of a header"))
         }
+        Extract::Cookie(_) | Extract::Regex(_) => Err("not spoken yet".to_owned()),
     }
 }
 
@@ -317,10 +327,18 @@ fn headers(written: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, Templa
         .collect()
 }
 
-/// The pause between actions: the plan's, drawn evenly.
+/// A pause drawn by its law; a lognormal one of at most ten medians, so that nobody sleeps through the ramp.
 pub(super) fn pause(think: Think, dice: &mut rand::rngs::SmallRng) -> std::time::Duration {
     use rand::Rng;
-    if think.least >= think.most { think.least } else { dice.random_range(think.least..=think.most) }
+    use statrs::distribution::{ContinuousCDF, Normal};
+    match think {
+        Think::Even { least, most } if least >= most => least,
+        Think::Even { least, most } => dice.random_range(least..=most),
+        Think::Lognormal { median, spread } => {
+            let z = Normal::standard().inverse_cdf(dice.random_range(1e-9..1.0));
+            median.mul_f64((spread * z).exp().min(10.0))
+        }
+    }
 }
 
 #[cfg(test)]

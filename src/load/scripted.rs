@@ -84,6 +84,7 @@ pub fn clean_hold(users: u32, seconds: u32, latencies_ms: &[f64]) -> Measurement
         endpoints: BTreeMap::new(),
         windows,
         end: RampEnd::Completed,
+        ..Measurement::default()
     }
 }
 

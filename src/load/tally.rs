@@ -184,7 +184,9 @@ impl Tally {
             first_byte: self.first_byte,
             endpoints,
             windows: self.windows,
+            looks: 1,
             end,
+            ..Measurement::default()
         }
     }
 }

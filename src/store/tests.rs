@@ -11,7 +11,7 @@ use crate::domain::fingerprint::Contract;
 use crate::domain::ids::{StepId, TaskId};
 use crate::domain::measurement::{FarSide, Histogram, Measurement};
 use crate::domain::progress::StepState;
-use crate::domain::ramp::{Claim, RampEnd, RampPlan};
+use crate::domain::ramp::{Claim, Model, RampEnd, RampPlan};
 use crate::domain::slo::Slo;
 use crate::domain::verdict::{Objective, ObjectiveOutcome, RampOutcome, Verdict};
 
@@ -311,6 +311,7 @@ fn ramp(step: u8, users: u32) -> Vec<EventKind> {
         endpoints: Default::default(),
         windows: vec![],
         end: RampEnd::Completed,
+        ..Measurement::default()
     };
     let plan = RampPlan {
         users,
@@ -321,6 +322,11 @@ fn ramp(step: u8, users: u32) -> Vec<EventKind> {
         timeout: second,
         seed: 1,
         quick: true,
+        extensions: 0,
+        rungs: Vec::new(),
+        beyond: Vec::new(),
+        rung_hold: std::time::Duration::ZERO,
+        model: Model::Closed,
     };
     let claim = Claim { requests: 1150, error_percent: None, p95_ranks: None, takes: second };
     let verdict = Verdict {

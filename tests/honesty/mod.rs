@@ -248,6 +248,7 @@ impl File {
             endpoints: std::collections::BTreeMap::new(),
             windows: self.windows,
             end: RampEnd::Completed,
+            ..Measurement::default()
         };
         (measurement, exact)
     }

@@ -16,7 +16,7 @@ use rampup::domain::fingerprint::Contract;
 use rampup::domain::flow::Think;
 use rampup::domain::ids::{CheckId, RunId, StepId};
 use rampup::domain::progress::{Progress, StepState};
-use rampup::domain::ramp::{Claim, RampPlan};
+use rampup::domain::ramp::{Claim, Model, RampPlan};
 use rampup::domain::slo::Slo;
 use rampup::domain::step::{CheckLine, Gate, Level, Step};
 use rampup::tui::{Look, Start};
@@ -193,10 +193,15 @@ pub fn plan() -> RampPlan {
         climb: Duration::from_secs(u64::from(CLIMB)),
         settle_limit: Duration::from_secs(60),
         hold: Duration::from_secs(u64::from(HOLD)),
-        think: Think { least: Duration::from_secs(5), most: Duration::from_secs(10) },
+        think: Think::Even { least: Duration::from_secs(5), most: Duration::from_secs(10) },
         timeout: Duration::from_secs(30),
         seed: 7,
         quick: false,
+        extensions: 0,
+        rungs: Vec::new(),
+        beyond: Vec::new(),
+        rung_hold: Duration::ZERO,
+        model: Model::Closed,
     }
 }
 

@@ -241,7 +241,7 @@ fn ramp(tape: &mut Tape, ending: Ending) {
                     lag_ms: 1.4 + noise(second, 7).abs(),
                     cpu: 0.08 + 0.3 * load,
                     sockets: 24 + users,
-                    socket_errors: 0,
+                    ..GeneratorSample::default()
                 },
             },
         });
@@ -279,7 +279,7 @@ fn endpoint(p95_ms: f64, requests: u64, errors: u64) -> Endpoint {
     }
     let mut kinds = ErrorKinds::default();
     (0..errors).for_each(|_| kinds.add(ErrorKind::ServerError));
-    Endpoint { requests, errors: kinds, latency }
+    Endpoint { requests, errors: kinds, latency, ..Endpoint::default() }
 }
 
 fn measurement(ending: Ending) -> Measurement {
@@ -314,6 +314,7 @@ fn measurement(ending: Ending) -> Measurement {
         endpoints,
         windows: Vec::new(),
         end: RampEnd::Completed,
+        ..Measurement::default()
     }
 }
 

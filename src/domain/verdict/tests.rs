@@ -44,6 +44,7 @@ fn of_windows(windows: Vec<Window>) -> Measurement {
         endpoints: BTreeMap::new(),
         windows,
         end: RampEnd::Completed,
+        ..Measurement::default()
     }
 }
 

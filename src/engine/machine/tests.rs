@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::check::{Missing, Rung};
 use crate::domain::flow::Mix;
 use crate::domain::measurement::{ErrorKind, Histogram, Window};
-use crate::domain::ramp::RampEnd;
+use crate::domain::ramp::{Model, RampEnd};
 use crate::domain::step::Gate;
 
 fn step(id: StepId) -> Prepared {
@@ -49,6 +49,11 @@ fn step(id: StepId) -> Prepared {
             timeout: Duration::from_secs(10),
             seed: 1,
             quick: false,
+            extensions: 0,
+            rungs: Vec::new(),
+            beyond: Vec::new(),
+            rung_hold: Duration::ZERO,
+            model: Model::Closed,
         },
         claim: Claim { requests: 1000, error_percent: Some(0.3), p95_ranks: None, takes: Duration::from_secs(60) },
     }
@@ -60,20 +65,7 @@ fn machine() -> Machine {
 
 /// A hold of 30 s with 100 requests a second, all of them this slow, this share of them failed.
 fn hold(latency_ms: u64, failed_percent: u64, end: RampEnd) -> (Measurement, FarSide) {
-    let mut whole = Measurement {
-        users: 10,
-        hold_seconds: 30.0,
-        settle_seconds: 5.0,
-        settle_limit_reached: false,
-        requests: 0,
-        errors: Default::default(),
-        blocked: 0,
-        latency: Histogram::new(),
-        first_byte: Histogram::new(),
-        endpoints: Default::default(),
-        windows: Vec::new(),
-        end,
-    };
+    let mut whole = Measurement { users: 10, hold_seconds: 30.0, settle_seconds: 5.0, end, ..Measurement::default() };
     for second in 0..30_u64 {
         let mut window = Window::default();
         for request in 0..100_u64 {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::server::Server;
 use super::{Order, Signal};
 use crate::domain::flow::{Flow, Mix, Think};
-use crate::domain::ramp::RampPlan;
+use crate::domain::ramp::{Model, RampPlan};
 use crate::domain::secret::Secret;
 use crate::domain::slo::Slo;
 
@@ -46,10 +46,15 @@ fn order(server: &Server, flows: &str, users: u32, hold: Duration) -> (Order, Un
         climb: ms(300),
         settle_limit: ms(300),
         hold,
-        think: Think { least: ms(100), most: ms(300) },
+        think: Think::Even { least: ms(100), most: ms(300) },
         timeout: ms(1000),
         seed: 7,
         quick: true,
+        extensions: 0,
+        rungs: Vec::new(),
+        beyond: Vec::new(),
+        rung_hold: Duration::ZERO,
+        model: Model::Closed,
     };
     let order = Order {
         plan,

@@ -99,8 +99,7 @@ async fn a_stop_ends_the_traffic_within_a_second_and_keeps_what_was_seen() {
     let _turn = turn().await;
     let server = Server::start(|_| Reply::ok().after(400, 0)).await;
     let (mut order, _heard) = order(&server, HOME, 30, ms(20_000));
-    order.plan.think.least = ms(0);
-    order.plan.think.most = ms(50);
+    order.plan.think = crate::domain::flow::Think::Even { least: ms(0), most: ms(50) };
     let stop = order.stop.clone();
     let ramp = tokio::spawn(async move { drive(&GooseDriver::default(), order).await });
     let patience = Instant::now();
