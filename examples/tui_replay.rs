@@ -8,6 +8,7 @@
 #[path = "../tests/story/mod.rs"]
 mod story;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -68,8 +69,9 @@ async fn main() -> ExitCode {
         Ok(Leave::Quit) => ExitCode::SUCCESS,
         Ok(Leave::Signal(number)) => ExitCode::from(u8::try_from(128 + number).unwrap_or(1)),
         Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(101)
+            // Nobody is left to read it when the terminal itself has gone.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -219,6 +219,37 @@ fn signals_end_it_with_their_number() {
     }
 }
 
+/// Whoever closes the window leaves, too: what runs behind the screen must be told, not torn down by a panic.
+#[test]
+fn a_closed_terminal_ends_it_in_order() {
+    let size = PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
+    let mut command = CommandBuilder::new(program());
+    command.cwd(env!("CARGO_MANIFEST_DIR"));
+    command.env("TERM", "xterm-256color");
+    let mut child = pair.slave.spawn_command(command).expect("the example starts");
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader().expect("a reader");
+    let (drawn, shown) = std::sync::mpsc::channel();
+    // It lets go of the terminal once the screen is up.
+    std::thread::spawn(move || {
+        let (mut seen, mut buffer) = (Vec::new(), [0; 8192]);
+        while !String::from_utf8_lossy(&seen).contains("Do this next") {
+            match reader.read(&mut buffer) {
+                Ok(read) if read > 0 => seen.extend_from_slice(&buffer[..read]),
+                _ => return,
+            }
+        }
+        drop(reader);
+        drawn.send(()).expect("the test waits");
+    });
+    shown.recv_timeout(LIMIT).expect("the screen is drawn");
+    drop(pair.master);
+    // By the signal, or by the error of a frame that could not be drawn, whichever comes first.
+    let code = child.wait().expect("it ends").exit_code();
+    assert!([1, 129].contains(&code), "{code}");
+}
+
 #[test]
 fn a_panic_beside_the_screen_gives_it_back_first() {
     let mut tty = Tty::start(&["--panic-ui"]);
@@ -234,7 +265,7 @@ fn a_panic_in_a_task_ends_the_screen_too() {
     let mut tty = Tty::start(&["--panic-task"]);
     tty.wait_for("Do this next");
     tty.press("r");
-    assert_eq!(tty.end().exit_code(), 101);
+    assert_eq!(tty.end().exit_code(), 1);
     tty.assert_given_back();
     assert!(tty.contents().contains("a panic in a task"), "{}", tty.contents());
 }

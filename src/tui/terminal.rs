@@ -4,6 +4,7 @@
 //! only the first of them act. Nothing here knows what is drawn.
 
 use std::io::{self, Write, stdout};
+use std::mem::ManuallyDrop;
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +27,9 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Told when a panic took the screen away.
 static TORN: Notify = Notify::const_new();
 
-pub(super) type Screen = Terminal<CrosstermBackend<Frames>>;
+/// Never dropped: ratatui's own `Drop` shows the cursor once more and prints when that fails, and printing panics when
+/// the terminal has gone. [`leave`] shows the cursor.
+pub(super) type Screen = ManuallyDrop<Terminal<CrosstermBackend<Frames>>>;
 
 /// Takes the terminal: raw mode, alternate screen, bracketed paste, wheel as arrows, no cursor.
 pub(super) fn enter() -> io::Result<()> {
@@ -61,7 +64,8 @@ pub(super) async fn torn() {
 
 /// A new screen to draw on, of the terminal's size.
 pub(super) fn screen() -> io::Result<Screen> {
-    Terminal::new(CrosstermBackend::new(Frames { out: stdout(), frame: Vec::with_capacity(64 * 1024) }))
+    let frames = Frames { out: stdout(), frame: Vec::with_capacity(64 * 1024) };
+    Terminal::new(CrosstermBackend::new(frames)).map(ManuallyDrop::new)
 }
 
 /// Gives the terminal back when dropped, for returns that nobody planned.
