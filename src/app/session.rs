@@ -86,7 +86,13 @@ fn describe(project: &Path, environment: &Environment, run: &RunId, quick: bool)
     let Config { settings, access, passwords } = configured(project, environment)?;
     let steps = steps_of(&settings)?;
     let times = settings.pace;
-    let pace = plan::Pace { quick, climb: times.climb, settle_limit: times.settle_limit, timeout: times.timeout };
+    let pace = plan::Pace {
+        quick,
+        climb: times.climb,
+        settle_limit: times.settle_limit,
+        timeout: times.timeout,
+        model: times.model,
+    };
     let prepared = steps.iter().map(|step| prepare(step, &settings, &pace)).collect();
     let probes = Probes::new(settings.site.clone(), access, run.clone()).map_err(|e| Trouble::Broken(e.into()))?;
     let sign = settings.ownership.as_ref().map(|o| Sign { path: o.path.clone(), nonce: o.nonce.clone() });
@@ -119,7 +125,7 @@ impl Session {
         let run = RunId::new(Timestamp::now(), rand::random());
         let Described { settings, steps, prepared, reach } = describe(project, environment, &run, quick)?;
         let store = Store::open(&settings.project_dir, &run)?;
-        let machine = Machine::new(run.clone(), prepared, store.progress().clone());
+        let machine = Machine::new(run.clone(), prepared, store.progress().clone(), store.ramps());
         let (inputs, answers) = mpsc::unbounded_channel();
         let runner = Runner::new(reach, Arc::new(GooseDriver::default()), store.ramps(), inputs);
         let environment = environment.clone();

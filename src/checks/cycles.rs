@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::domain::diagnosis::{Change, change, comparable};
 use crate::domain::measurement::RampRecord;
-use crate::domain::verdict::RampOutcome;
 
 use super::{Check, Context, Entry, ramp};
 
@@ -46,8 +46,8 @@ impl Check for Repeated {
     const ID: &'static str = "cycles.repeated";
     const TITLE: &'static str = "the same ramp was measured at least twice, and the newest is no worse";
     const ABOUT: &'static str = "Compares this ramp with earlier ones of the same step: same users, same flows, a full measurement with a full \
-        one. At least two must have been measured to the end, and the newest may not be worse than the one before beyond both \
-        intervals. Traps: two runs with different scripts or user counts, a quick practice run beside a full one, a run that was \
+        one. At least two must have been measured to the end, and the newest may not be slower than the one before beyond \
+        the interval of their ratio. Traps: two runs with different scripts or user counts, a quick practice run beside a full one, a run that was \
         stopped or spoiled.";
     const PHASE: Phase = Phase::After;
     const HOW: Rung = Rung::Observed;
@@ -80,20 +80,26 @@ impl Check for Repeated {
             return too_few(facts, cycles);
         }
         let mut findings = Vec::new();
-        for (what, unit, old, new) in [
-            ("p95", "ms", before.p95_ms, newest.p95_ms),
-            ("the error rate", "%", before.error_percent, newest.error_percent),
-        ] {
-            if new[1] > old[2] {
-                findings.push(Finding {
-                    seen: format!(
-                        "{what} rose from {:.3} to {:.3} {unit} (from at most {:.3} to at least {:.3})",
-                        old[0], new[0], old[2], new[1]
-                    ),
-                    todo: "look at what was deployed in between, put it right or take it back, and measure again"
-                        .to_owned(),
-                });
+        let mut worse = |what: &str, unit: &str, old: [f64; 3], new: [f64; 3], how: String| {
+            findings.push(Finding {
+                seen: format!("{what} rose from {:.3} to {:.3} {unit} ({how})", old[0], new[0]),
+                todo: "look at what was deployed in between, put it right or take it back, and measure again"
+                    .to_owned(),
+            });
+        };
+        let (old, new) = (before.p95_ms, newest.p95_ms);
+        match change(new, old) {
+            Some((r, Change::Slower)) => {
+                worse("p95", "ms", old, new, format!("{:.2} times, {:.2} to {:.2}", r[0], r[1], r[2]));
             }
+            Some(_) => {}
+            // Without a ratio only intervals that do not touch can be told apart.
+            None if new[1] > old[2] => worse("p95", "ms", old, new, "the intervals do not touch".to_owned()),
+            None => {}
+        }
+        let (old, new) = (before.error_percent, newest.error_percent);
+        if new[1] > old[2] {
+            worse("the error rate", "%", old, new, format!("from at most {:.3} to at least {:.3}", old[2], new[1]));
         }
         if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
     }
@@ -113,22 +119,9 @@ fn too_few(facts: &Facts, cycles: usize) -> CheckOutcome {
 }
 
 fn cycle(record: &RampRecord, newest: &RampRecord) -> Result<Cycle, &'static str> {
-    if record.users != newest.users {
-        return Err("another number of users");
-    }
-    if record.flows != newest.flows {
-        return Err("other flows");
-    }
-    if record.quick != newest.quick {
-        return Err("a quick and a full measurement");
-    }
-    if !matches!(record.outcome, RampOutcome::Pass | RampOutcome::Fail | RampOutcome::Inconclusive) {
-        return Err("not measured to the end");
-    }
+    comparable(record, newest)?;
     match (record.p95_ms, record.error_percent) {
-        (Some(p95_ms), Some(error_percent)) if record.requests > 0 => {
-            Ok(Cycle { at: record.at, p95_ms, error_percent })
-        }
+        (Some(p95_ms), Some(error_percent)) => Ok(Cycle { at: record.at, p95_ms, error_percent }),
         _ => Err("too few requests for an interval"),
     }
 }
@@ -137,6 +130,7 @@ fn cycle(record: &RampRecord, newest: &RampRecord) -> Result<Cycle, &'static str
 mod tests {
     use super::*;
     use crate::domain::ids::{RunId, StepId};
+    use crate::domain::verdict::RampOutcome;
 
     fn record(outcome: RampOutcome) -> RampRecord {
         RampRecord {
@@ -151,6 +145,8 @@ mod tests {
             error_percent: Some([0.0, 0.0, 0.1]),
             requests: 4000,
             statements: vec![],
+            think: crate::domain::flow::Mix::THINK,
+            model: crate::domain::ramp::Model::Closed,
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::domain::flow::{Flow, Think};
+use crate::domain::ramp::Model;
 use crate::domain::slo::Slo;
 use crate::domain::units::parse_duration;
 
@@ -124,6 +125,8 @@ pub(super) struct Load {
     pub climb: Option<Words>,
     pub settle_limit: Option<Words>,
     pub timeout: Option<Words>,
+    #[serde(default)]
+    pub model: Model,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }

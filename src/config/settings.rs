@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::domain::fingerprint::{Contract, digest};
 use crate::domain::flow::{Mix, Think};
 use crate::domain::ids::StepId;
+use crate::domain::ramp::Model;
 use crate::domain::site::Site;
 use crate::domain::slo::Slo;
 use crate::domain::step::Step;
@@ -51,11 +52,18 @@ pub struct Pace {
     pub settle_limit: Duration,
     /// A request that takes longer is a timeout error.
     pub timeout: Duration,
+    /// Who decides when a flow begins.
+    pub model: Model,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { climb: None, settle_limit: Duration::from_secs(60), timeout: Duration::from_secs(10) }
+        Self {
+            climb: None,
+            settle_limit: Duration::from_secs(60),
+            timeout: Duration::from_secs(10),
+            model: Model::Closed,
+        }
     }
 }
 
@@ -143,7 +151,11 @@ impl Settings {
             playbook: step.digest.clone(),
             slo: digest_of(&self.slo_of(step)),
             // The time-out belongs to it: a longer one turns errors into slow successes.
-            flows: digest_of(&(&self.mix, self.pace.timeout)),
+            // So does the model, unless it is the usual one: older proofs rest on that.
+            flows: match self.pace.model {
+                Model::Closed => digest_of(&(&self.mix, self.pace.timeout)),
+                model @ Model::Open => digest_of(&(&self.mix, self.pace.timeout, model)),
+            },
             site: digest_of(&self.site),
             target: self.site.url.origin().ascii_serialization(),
             quick,

@@ -259,6 +259,7 @@ fn pace(load: &raw::Load, faults: &mut Faults<'_>) -> Pace {
         climb: load.climb.map(|climb| climb.0),
         settle_limit: load.settle_limit.map_or(usual.settle_limit, |limit| limit.0),
         timeout: load.timeout.map_or(usual.timeout, |timeout| timeout.0),
+        model: load.model,
     };
     if !(1..=120).contains(&pace.timeout.as_secs()) {
         faults.add(&["load", "timeout"], "timeout must be 1s to 2m; nobody waits longer for a page");

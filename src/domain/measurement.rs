@@ -2,115 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Serialize};
+
+pub use super::histogram::Histogram;
 
 use super::ids::{RunId, StepId};
 use super::ramp::{GeneratorSample, RampEnd, RampPlan, ServerSample};
 use super::verdict::{RampOutcome, Verdict};
-
-/// Latencies in microseconds: HDR, 3 significant digits, 1 µs to 2 minutes (longer ones count as 2 minutes).
-///
-/// It grows with its largest value and counts in 32 bits: a hold keeps one for each of its seconds, and at full width
-/// ten minutes of them would take 90 MB.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Histogram(hdrhistogram::Histogram<u32>);
-
-impl Histogram {
-    const HIGHEST: u64 = 120_000_000;
-
-    /// An empty one.
-    #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        clippy::expect_used,
-        reason = "three digits is a constant that the crate accepts"
-    )]
-    pub fn new() -> Self {
-        Self(hdrhistogram::Histogram::new(3).expect("three digits are valid"))
-    }
-
-    /// Adds one latency, in µs.
-    pub fn record(&mut self, micros: u64) {
-        // It grows to take any value, so recording cannot fail.
-        let _ = self.0.record(micros.clamp(1, Self::HIGHEST));
-    }
-
-    /// Adds all of another's.
-    pub fn merge(&mut self, other: &Histogram) {
-        // Both have the same digits, and this one grows to the other's largest value, so adding cannot fail.
-        let _ = self.0.add(&other.0);
-    }
-
-    /// How many were recorded.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.0.len()
-    }
-
-    /// The value at a quantile (0 to 1), in ms; none when empty.
-    #[must_use]
-    pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
-        (!self.0.is_empty()).then(|| to_ms(self.0.value_at_quantile(quantile)))
-    }
-
-    /// The `rank`-th smallest value (from 1), in ms; none when there are fewer.
-    #[must_use]
-    pub fn rank_ms(&self, rank: u64) -> Option<f64> {
-        if rank == 0 || rank > self.count() {
-            return None;
-        }
-        let mut seen = 0;
-        for bucket in self.0.iter_recorded() {
-            seen += bucket.count_since_last_iteration();
-            if seen >= rank {
-                return Some(to_ms(bucket.value_iterated_to()));
-            }
-        }
-        None
-    }
-
-    /// Every distinct value in µs with its count, ascending.
-    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.iter_recorded().map(|b| (b.value_iterated_to(), u64::from(b.count_at_value())))
-    }
-
-    /// Largest value, ms; none when empty.
-    #[must_use]
-    pub fn max_ms(&self) -> Option<f64> {
-        (!self.0.is_empty()).then(|| to_ms(self.0.max()))
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "latencies are far below 2^52 µs")]
-fn to_ms(micros: u64) -> f64 {
-    micros as f64 / 1000.0
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Serialize for Histogram {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(self.buckets())
-    }
-}
-
-impl<'de> Deserialize<'de> for Histogram {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut histogram = Self::new();
-        for (value, count) in Vec::<(u64, u64)>::deserialize(from)? {
-            if value > Self::HIGHEST * 2 {
-                return Err(D::Error::custom(format!("a latency of {value} µs is out of range")));
-            }
-            let count = u32::try_from(count).map_err(|_| D::Error::custom(format!("{count} requests are too many")))?;
-            histogram.0.record_n(value.clamp(1, Self::HIGHEST), count).map_err(D::Error::custom)?;
-        }
-        Ok(histogram)
-    }
-}
 
 /// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -197,6 +95,15 @@ pub struct Answers {
     pub bytes: u64,
 }
 
+impl Answers {
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Answers) {
+        self.bytes += other.bytes;
+        other.statuses.iter().for_each(|(status, count)| *self.statuses.entry(*status).or_default() += count);
+        other.cache.iter().for_each(|(word, count)| *self.cache.entry(word.clone()).or_default() += count);
+    }
+}
+
 /// One rung of a climb in steps: a short hold on the way to, or past, the users of the gate. Never judged by itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RungFigures {
@@ -255,6 +162,9 @@ pub struct Measurement {
     /// The rungs of a climb in steps, ascending.
     #[serde(default)]
     pub rungs: Vec<RungFigures>,
+    /// Users at which the generator was first unwell for two seconds in a row, in whichever phase; none when it never was.
+    #[serde(default)]
+    pub unwell_from: Option<u32>,
     /// How many times the hold was looked at before it ended; 1 without an extension.
     #[serde(default)]
     pub looks: u8,
@@ -342,6 +252,8 @@ impl RampFacts {
             error_percent: bounds("errors"),
             requests: self.measurement.requests,
             statements: self.far_side.statements.clone(),
+            think: self.plan.think,
+            model: self.plan.model,
         }
     }
 }
@@ -371,6 +283,10 @@ pub struct RampRecord {
     pub requests: u64,
     /// The database's statements over the hold.
     pub statements: Vec<Statement>,
+    /// Pauses of its users; other pauses are another load.
+    pub think: super::flow::Think,
+    /// Who decided when a flow began.
+    pub model: super::ramp::Model,
 }
 
 /// Names of the series a sampler may write.
@@ -381,6 +297,12 @@ pub mod series {
     pub const PG_BACKENDS: &str = "pg.backends";
     /// PostgreSQL client backends that wait for a lock or I/O.
     pub const PG_WAITING: &str = "pg.waiting";
+    /// Of these, waiting for a lock that another transaction holds.
+    pub const PG_LOCKS: &str = "pg.locks";
+    /// Of these, waiting for the disk.
+    pub const PG_IO: &str = "pg.io";
+    /// PostgreSQL's `max_connections`.
+    pub const PG_MOST: &str = "pg.max-connections";
     /// PostgreSQL sessions opened in the app's database since its statistics began (PostgreSQL 14 and newer).
     pub const PG_SESSIONS: &str = "pg.sessions";
     /// PgBouncer clients linked to a server or waiting (all pools of the app).
@@ -399,50 +321,24 @@ pub mod series {
     pub const CACHE_MISSES: &str = "cache.misses";
     /// Redis cache evictions in this second.
     pub const CACHE_EVICTED: &str = "cache.evicted";
+    /// Redis clients that wait in a blocking call.
+    pub const CACHE_BLOCKED: &str = "cache.blocked";
+    /// Redis memory in use, bytes.
+    pub const CACHE_MEMORY: &str = "cache.memory";
+    /// Redis `maxmemory`, bytes; not there when it has none.
+    pub const CACHE_MOST: &str = "cache.max-memory";
+    /// Users that the load let in.
+    pub const LOAD_USERS: &str = "load.users";
+    /// Requests finished in this second.
+    pub const LOAD_RPS: &str = "load.rps";
+    /// p95 of the second's successful requests, ms.
+    pub const LOAD_P95: &str = "load.p95";
+    /// Failed requests of the second.
+    pub const LOAD_ERRORS: &str = "load.errors";
+    /// Timer lag of the load generator, p99 of the second, ms.
+    pub const GENERATOR_LAG: &str = "generator.lag";
     /// Tasks waiting: lists of the queue and its priorities, plus unacknowledged.
     pub const QUEUE_DEPTH: &str = "queue.depth";
     /// Tasks the workers have processed since the sampler first heard of each, summed.
     pub const QUEUE_PROCESSED: &str = "queue.processed";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(values: &[u64]) -> Histogram {
-        let mut histogram = Histogram::new();
-        values.iter().for_each(|micros| histogram.record(*micros));
-        histogram
-    }
-
-    #[test]
-    fn a_histogram_survives_the_run_log() {
-        for values in [&[][..], &[0, 1, 999], &[150_000, 150_001, 7, 119_999_999, u64::MAX]] {
-            let histogram = of(values);
-            let text = serde_json::to_string(&histogram).unwrap();
-            let back: Histogram = serde_json::from_str(&text).unwrap();
-            assert_eq!(back, histogram, "{text}");
-            assert_eq!(back.count(), values.len() as u64);
-            assert_eq!(serde_json::to_string(&back).unwrap(), text);
-        }
-        assert!(serde_json::from_str::<Histogram>("[[999999999999, 1]]").is_err());
-    }
-
-    #[test]
-    fn histograms_add_whatever_their_sizes() {
-        let (small, large) = (of(&[10, 20]), of(&[50_000_000]));
-        for (mut one, other) in [(small.clone(), &large), (large.clone(), &small)] {
-            one.merge(other);
-            assert_eq!(one, of(&[10, 20, 50_000_000]));
-            assert_eq!(one.rank_ms(2), Some(0.02));
-            assert_eq!(one.rank_ms(4), None);
-        }
-        assert_eq!(Histogram::new().quantile_ms(0.95), None);
-    }
-
-    #[test]
-    fn three_digits_are_kept() {
-        let p95 = of(&(1..=100_000).collect::<Vec<_>>()).quantile_ms(0.95).unwrap();
-        assert!((p95 / 95.0 - 1.0).abs() < 0.001, "{p95}");
-    }
 }

@@ -5,9 +5,11 @@
 
 pub mod check;
 pub mod command;
+pub mod diagnosis;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;
+pub mod histogram;
 pub mod ids;
 pub mod measurement;
 pub mod place;

@@ -6,6 +6,7 @@ use super::flow::{Mix, Think};
 use super::ramp::{Claim, Model, RampPlan};
 use super::slo::Slo;
 use super::step::Gate;
+use super::verdict::at_look;
 use crate::stats::{order, proportion};
 
 /// How thoroughly to measure, and the times that belong to the site.
@@ -19,6 +20,8 @@ pub struct Pace {
     pub settle_limit: Duration,
     /// A request that takes longer counts as a timeout error.
     pub timeout: Duration,
+    /// Who decides when a flow begins.
+    pub model: Model,
 }
 
 /// Most users of a practice measurement, unless an endpoint of its own needs more requests than they make. A full one
@@ -36,18 +39,26 @@ const PRACTICE_SETTLE: Duration = Duration::from_secs(10);
 const RESERVE: f64 = 1.25;
 
 /// Time of a request when nothing is known yet, seconds: a third of the usual limit.
-const GUESSED_LATENCY: f64 = 0.1;
+pub const GUESSED_LATENCY: f64 = 0.1;
 
 /// Shortest practice hold: four bootstrap blocks, and two halves that can be compared.
 const LEAST_HOLD: f64 = 20.0;
 
+/// How often an undecided hold may be made longer by its own length.
+const EXTENSIONS: u8 = 2;
+
+/// The same for a practice measurement, which must stay short.
+const PRACTICE_EXTENSIONS: u8 = 1;
+
 /// The ramp for a gate and what a clean hold of it could show.
 ///
 /// The pause is the gate's, else the mix's, else [`Mix::THINK`]. The hold lasts as long as the gate says or longer: until
-/// the floors of p95 and error rate are passed with a reserve, at `users / (mean pause + 0.1 s)` requests a second.
+/// the floors of p95 and error rate are passed with a reserve at the confidence of the first look, at `users / (mean pause + 0.1 s)` requests a second.
 /// Endpoints that must meet the limit on their own need 59 requests themselves: the rarest decides.
 #[must_use]
 pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampPlan, Claim) {
+    let extensions = if pace.quick { PRACTICE_EXTENSIONS } else { EXTENSIONS };
+    let slo = &at_look(slo, extensions, 1);
     let natural = gate.think.or(mix.think).unwrap_or(Mix::THINK);
     let needed = needed(gate, slo, mix);
     // A rare endpoint needs so many requests that only the gate's own users make them without overrunning the site.
@@ -68,11 +79,11 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
         timeout: pace.timeout,
         seed,
         quick: pace.quick,
-        extensions: 0,
+        extensions,
         rungs: Vec::new(),
         beyond: Vec::new(),
         rung_hold: Duration::ZERO,
-        model: Model::Closed,
+        model: pace.model,
     };
     let claim = claim(&plan, slo, rate);
     (plan, claim)
@@ -106,6 +117,7 @@ fn claim(plan: &RampPlan, slo: &Slo, rate: f64) -> Claim {
         let share = rank as f64 / requests.max(1) as f64;
         share * 100.0
     };
+    let likely = plan.climb + plan.settle_limit + plan.hold;
     let ranks = order::ranks(requests, 0.95, slo.confidence);
     Claim {
         requests,
@@ -113,7 +125,8 @@ fn claim(plan: &RampPlan, slo: &Slo, rate: f64) -> Claim {
             .map(|(_, high)| high * 100.0)
             .filter(|_| slo.error_percent > 0.0),
         p95_ranks: ranks.low.zip(ranks.high).map(|(low, high)| (percentile(low), percentile(high))),
-        takes: plan.climb + plan.settle_limit + plan.hold,
+        takes: likely,
+        longest: likely + plan.hold * u32::from(plan.extensions),
     }
 }
 
@@ -123,8 +136,13 @@ mod tests {
     use crate::domain::flow::{Flow, FlowStep};
     use proptest::{prop_assert, proptest};
 
-    const FULL: Pace =
-        Pace { quick: false, climb: None, settle_limit: Duration::from_secs(60), timeout: Duration::from_secs(10) };
+    const FULL: Pace = Pace {
+        quick: false,
+        climb: None,
+        settle_limit: Duration::from_secs(60),
+        timeout: Duration::from_secs(10),
+        model: Model::Closed,
+    };
     const QUICK: Pace = Pace { quick: true, ..FULL };
 
     fn think(text: &str) -> Option<Think> {

@@ -70,9 +70,12 @@ pub struct Claim {
     pub error_percent: Option<f64>,
     /// Ranks of the order statistics that bound p95, as percentiles (for example 93.7 to 96.3); none under the floor.
     pub p95_ranks: Option<(f64, f64)>,
-    /// Whole time of the ramp.
+    /// Whole time of the ramp when its first look decides it, as it does for most.
     #[serde(with = "seconds")]
     pub takes: Duration,
+    /// Whole time when every extension is needed.
+    #[serde(default, with = "seconds")]
+    pub longest: Duration,
 }
 
 /// Where a ramp is.
@@ -137,6 +140,9 @@ pub struct GeneratorSample {
     pub cpu: f64,
     /// Open file descriptors.
     pub sockets: u32,
+    /// How many this process may open; 0 when that is not known.
+    #[serde(default)]
+    pub socket_limit: u32,
     /// Local socket errors (EMFILE, EADDRNOTAVAIL) in this second.
     pub socket_errors: u32,
     /// Requests that were due in this second.
@@ -158,11 +164,59 @@ impl GeneratorSample {
     /// where app and generator share their cores.
     pub const LAG_LIMIT_MS: f64 = 25.0;
 
+    /// A request that leaves later than this after it was due is late, ms. The same 25 ms as for the timer: on two shared
+    /// cores a healthy generator passes 10 ms in up to a third of the seconds.
+    pub const PUNCTUAL_MS: u64 = 25;
+
+    /// Share of late requests over which a second is tainted: 98 % of the plan must leave on time. One late request is
+    /// a hiccup, whatever its share of a quiet second.
+    pub const LATE_LIMIT: f64 = 0.02;
+
+    /// p95 of the control requests over which a second is tainted, ms.
+    ///
+    /// The control request crosses the same runtime, client and loopback as the load but meets no app, so what it takes
+    /// is the generator's own share of every latency. That share only ever adds, so it cannot make a slow site look
+    /// fast; the limit is the timer's, because the same wait for a processor shows in both.
+    pub const CONTROL_LIMIT_MS: f64 = Self::LAG_LIMIT_MS;
+
+    /// Share of the allowed open files over which the next connection may be refused.
+    pub const SOCKET_SHARE: f64 = 0.95;
+
+    /// Why the generator, not the app, may have shaped this second: every sign there is.
+    pub fn signs(&self) -> impl Iterator<Item = Sign> + use<> {
+        let late = self.late >= 2 && f64::from(self.late) > Self::LATE_LIMIT * f64::from(self.due);
+        let full = self.socket_limit > 0 && f64::from(self.sockets) > Self::SOCKET_SHARE * f64::from(self.socket_limit);
+        [
+            (self.lag_ms > Self::LAG_LIMIT_MS, Sign::Lag),
+            (late, Sign::Late),
+            (self.control_ms > Self::CONTROL_LIMIT_MS, Sign::Control),
+            (self.socket_errors > 0, Sign::SocketErrors),
+            (full, Sign::Sockets),
+        ]
+        .into_iter()
+        .filter_map(|(seen, sign)| seen.then_some(sign))
+    }
+
     /// True when the generator, not the app, may have shaped this second.
     #[must_use]
     pub fn tainted(&self) -> bool {
-        self.lag_ms > Self::LAG_LIMIT_MS || self.socket_errors > 0
+        self.signs().next().is_some()
     }
+}
+
+/// A sign of an unwell generator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sign {
+    /// The load runtime's timer woke late.
+    Lag,
+    /// Requests left late.
+    Late,
+    /// Requests to the generator's own endpoint were slow.
+    Control,
+    /// Files or ports ran out.
+    SocketErrors,
+    /// Nearly all allowed files are open.
+    Sockets,
 }
 
 /// How the driving ended.

@@ -4,14 +4,17 @@
 //! fails when it lies over it; nothing passes on missing data, on too little data or on a hold that was not steady.
 
 mod hold;
+mod looks;
 mod objective;
 mod sentence;
 mod steady;
 
 use serde::{Deserialize, Serialize};
 
+pub use looks::{Next, after_look, at_look, judge_looked};
 pub use steady::{Second, settled};
 
+use super::diagnosis::Diagnosis;
 use super::measurement::Measurement;
 use super::ramp::RampEnd;
 use super::slo::Slo;
@@ -56,9 +59,9 @@ pub struct Objective {
     pub limit: f64,
     /// What was measured; none without data.
     pub value: Option<f64>,
-    /// One-sided lower bound at the SLO's confidence.
+    /// One-sided lower bound at the confidence of the look.
     pub low: Option<f64>,
-    /// One-sided upper bound at the SLO's confidence; none under the floor of requests.
+    /// One-sided upper bound at the confidence of the look; none under the floor of requests.
     pub high: Option<f64>,
     /// Requests it rests on.
     pub n: u64,
@@ -83,6 +86,9 @@ pub struct Verdict {
     pub tainted: f64,
     /// Things worth knowing that do not decide: the settle limit was reached, drift, blocked answers.
     pub notes: Vec<String>,
+    /// Where to look next; decides nothing.
+    #[serde(default)]
+    pub diagnosis: Diagnosis,
 }
 
 /// Share of blocked answers over which a measurement says more about the edge than about the app.
@@ -92,6 +98,7 @@ pub const BLOCKED_LIMIT: f64 = 0.01;
 pub const TAINTED_LIMIT: f64 = 0.05;
 
 /// Judges a hold: p95 and error rate against the limits, and the p95 of each endpoint that must meet it on its own.
+/// Every bound has the confidence of `slo`; a hold that is looked at several times is for [`judge_looked`].
 ///
 /// The same measurement always gets the same verdict: the bootstrap is seeded with a constant.
 #[must_use]
@@ -110,7 +117,7 @@ pub fn judge(measurement: &Measurement, slo: &Slo, endpoints: &[String]) -> Verd
             None => decide(&hold, slo, &objectives, &mut notes),
         },
     };
-    Verdict { outcome, sentence, objectives, worst_window, tainted, notes }
+    Verdict { outcome, sentence, objectives, worst_window, tainted, notes, diagnosis: Diagnosis::default() }
 }
 
 /// The outcome of a hold that ran its time and was not spoiled.

@@ -10,15 +10,16 @@ use jiff::Timestamp;
 
 use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::command::{Command, Waiver};
+use crate::domain::diagnosis::diagnose;
 use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::fingerprint::{Contract, Fingerprint};
 use crate::domain::ids::{CheckId, RunId, StepId, TaskId};
-use crate::domain::measurement::{FarSide, Measurement, RampFacts};
+use crate::domain::measurement::{FarSide, Measurement, RampFacts, RampRecord};
 use crate::domain::progress::{Progress, StepState};
 use crate::domain::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
 use crate::domain::slo::Slo;
 use crate::domain::step::{CheckLine, Level, Step};
-use crate::domain::verdict::{RampOutcome, Verdict, judge};
+use crate::domain::verdict::{RampOutcome, Verdict, judge_looked};
 
 /// A step with everything decided that does not depend on what happens.
 #[derive(Debug, Clone)]
@@ -91,8 +92,10 @@ pub enum Effect {
         step: StepId,
         /// What to drive.
         plan: RampPlan,
-        /// The promise, for the breakers.
+        /// The promise, for the breakers and the looks.
         slo: Slo,
+        /// Endpoints that must meet it on their own.
+        endpoints: Vec<String>,
     },
     /// Cut whatever is being asked or driven; answers may still come.
     Cancel,
@@ -129,14 +132,16 @@ pub struct Machine {
     tasks: u64,
     steps: Vec<Prepared>,
     progress: Progress,
+    /// Measured ramps, the newest last; they say whether this one is slower, and open nothing here.
+    history: Vec<RampRecord>,
     job: Option<Job>,
 }
 
 impl Machine {
     /// A machine over the ten prepared steps, going on from known progress.
     #[must_use]
-    pub fn new(run: RunId, steps: Vec<Prepared>, progress: Progress) -> Self {
-        Self { run, seq: 0, tasks: 0, steps, progress, job: None }
+    pub fn new(run: RunId, steps: Vec<Prepared>, progress: Progress, history: Vec<RampRecord>) -> Self {
+        Self { run, seq: 0, tasks: 0, steps, progress, history, job: None }
     }
 
     /// Goes on with steps prepared anew, after settings or playbooks changed. A job under way keeps its own.
@@ -320,9 +325,9 @@ impl Machine {
         if let Some(job) = &mut self.job {
             job.task = task;
         }
-        let Prepared { plan, slo, claim, .. } = self.prepared(step).clone();
+        let Prepared { plan, slo, claim, step: Step { gate, .. }, .. } = self.prepared(step).clone();
         let started = EventKind::RampStarted { task, step, plan: plan.clone(), slo: slo.clone(), claim };
-        vec![self.record(now, started), Effect::Drive { task, step, plan, slo }]
+        vec![self.record(now, started), Effect::Drive { task, step, plan, slo, endpoints: gate.endpoints }]
     }
 
     fn checked(&mut self, now: Timestamp, evidence: Evidence) -> Vec<Effect> {
@@ -347,20 +352,25 @@ impl Machine {
 
     fn ramped(&mut self, now: Timestamp, task: TaskId, measurement: Measurement, far_side: FarSide) -> Vec<Effect> {
         let Some(step) = self.of_ramp(task) else { return Vec::new() };
-        let prepared = self.prepared(step);
-        let verdict = judge(&measurement, &prepared.slo, &prepared.step.gate.endpoints);
-        let facts = Arc::new(RampFacts {
+        let prepared = self.prepared(step).clone();
+        let endpoints = &prepared.step.gate.endpoints;
+        let verdict = judge_looked(&measurement, &prepared.plan, &prepared.slo, endpoints);
+        let mut facts = RampFacts {
             step,
             flows: prepared.contract.flows.clone(),
             plan: prepared.plan.clone(),
             measurement: measurement.clone(),
             far_side: far_side.clone(),
-            verdict: verdict.clone(),
-        });
+            verdict,
+        };
+        let record = facts.record(self.run.clone(), now);
+        facts.verdict.diagnosis = diagnose(&facts, prepared.slo.p95_ms, &record, &self.history);
+        self.history.push(record);
+        let verdict = facts.verdict.clone();
         let after: VecDeque<CheckLine> =
             prepared.step.checks.iter().filter(|l| prepared.after.contains(&l.check)).cloned().collect();
         if let Some(job) = &mut self.job {
-            job.ramp = Some(facts);
+            job.ramp = Some(Arc::new(facts));
             if job.wish == Wish::Run && !job.stopping {
                 job.waiting = after;
             }

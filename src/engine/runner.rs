@@ -17,9 +17,10 @@ use crate::domain::ramp::{RampPhase, RampPlan};
 use crate::domain::secret::Secret;
 use crate::domain::slo::Slo;
 use crate::domain::step::CheckLine;
+use crate::domain::verdict::after_look;
 use crate::engine::machine::{Effect, Input};
 use crate::engine::sampler::Sampler;
-use crate::load::{BoxFuture, Driver, LoadError, Order, Signal};
+use crate::load::{BoxFuture, Driver, LoadError, Onlooker, Order, Signal};
 use crate::probes::Probes;
 use crate::probes::ownership::{self, Ownership, Sign};
 
@@ -74,7 +75,7 @@ impl Runner {
     pub fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Gather { task, step, line, ramp } => self.gather(task, step, line, ramp),
-            Effect::Drive { task, step: _, plan, slo } => self.drive(task, plan, slo),
+            Effect::Drive { task, step: _, plan, slo, endpoints } => self.drive(task, plan, slo, endpoints),
             Effect::Cancel => self.cut.cancel(),
             Effect::Record(_) | Effect::Idle => {}
         }
@@ -127,11 +128,16 @@ impl Runner {
         });
     }
 
-    fn drive(&mut self, task: TaskId, plan: RampPlan, slo: Slo) {
+    fn drive(&mut self, task: TaskId, plan: RampPlan, slo: Slo, endpoints: Vec<String>) {
         let (cut, driver, inputs) = (self.token(), self.driver.clone(), self.inputs.clone());
         let Reach { probes, mix, passwords, sign } = self.reach.clone();
         let (signals, heard) = mpsc::unbounded_channel();
+        let looks = {
+            let (plan, slo) = (plan.clone(), slo.clone());
+            Onlooker::new(move |seen, look| after_look(seen, &plan, &slo, &endpoints, look))
+        };
         let order = Order {
+            looks,
             plan,
             slo,
             mix,

@@ -22,6 +22,36 @@ pub(super) enum Outcome {
     Cut,
 }
 
+/// What the edge says of its cache (`cf-cache-status`): a known word, another one, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct CacheWord(u8);
+
+impl CacheWord {
+    /// Cloudflare's words. Whatever else may stand there is counted as `OTHER`, so that nobody's header decides how much
+    /// we remember or what a screen shows.
+    const WORDS: [&str; 10] =
+        ["HIT", "MISS", "EXPIRED", "STALE", "BYPASS", "REVALIDATED", "UPDATING", "DYNAMIC", "NONE", "OTHER"];
+    /// Values it may have.
+    pub const KINDS: usize = Self::WORDS.len() + 1;
+
+    /// As the headers say.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let Some(word) = headers.get("cf-cache-status") else { return Self::default() };
+        let known = Self::WORDS.iter().position(|known| word.as_bytes().eq_ignore_ascii_case(known.as_bytes()));
+        Self(u8::try_from(known.unwrap_or(Self::WORDS.len() - 1) + 1).unwrap_or_default())
+    }
+
+    /// Its number, under [`Self::KINDS`]; 0 for none.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The words by their numbers, from 1.
+    pub fn words() -> impl Iterator<Item = (usize, &'static str)> {
+        (1..).zip(Self::WORDS)
+    }
+}
+
 /// A request that got no whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -34,8 +64,12 @@ pub(super) struct Failure {
 /// Statuses by which an edge refuses a visitor.
 const REFUSALS: [u16; 2] = [403, 429];
 
-/// Judges status and headers. Statuses that the flow names are right whoever sent them.
+/// Judges status and headers. Statuses that the flow names are right whoever sent them, but for challenges.
 pub(super) fn judge(status: u16, headers: &HeaderMap, expect: &[u16]) -> Outcome {
+    // No flow means a challenge, whatever status it expects.
+    if headers.contains_key("cf-mitigated") {
+        return Outcome::Blocked;
+    }
     if expect.contains(&status) {
         return Outcome::Success;
     }
@@ -49,28 +83,50 @@ pub(super) fn judge(status: u16, headers: &HeaderMap, expect: &[u16]) -> Outcome
     }
 }
 
+/// Whether the edge or the platform refused on its own. Only what cannot be the app's doing counts: a server error never
+/// does, for an edge that finds no app (Cloudflare's 52x, Railway's "application failed to respond") tells of the app.
 fn blocked(status: u16, headers: &HeaderMap) -> bool {
-    headers.contains_key("cf-mitigated")
-        || (REFUSALS.contains(&status) && headers.contains_key("cf-ray") && !from_origin(headers))
+    if !REFUSALS.contains(&status) || from_app(headers) {
+        return false;
+    }
+    let through_platform = PLATFORM.iter().any(|sign| headers.contains_key(*sign));
+    if through_platform {
+        // The platform's own limit; an app may refuse with 403 and say nothing else, but Railway does not.
+        return status == 429;
+    }
+    // What the edge asked somebody for it says in its cache status; its own pages have none.
+    headers.contains_key("cf-ray") && !headers.contains_key("cf-cache-status")
 }
 
-/// Signs that the app or its platform answered and the edge only passed it on.
+/// Signs that the request came as far as the platform behind the edge.
+const PLATFORM: [&str; 4] = ["x-railway-request-id", "x-railway-edge", "x-railway-fallback", "x-amz-request-id"];
+
+/// Signs that the app itself answered.
 ///
 /// Cloudflare's own block pages carry `x-frame-options: SAMEORIGIN` and `referrer-policy`, so these say nothing;
-/// Django's default is `DENY`, and only an app varies on a cookie.
-fn from_origin(headers: &HeaderMap) -> bool {
-    const SIGNS: [&str; 6] = [
-        "x-railway-request-id",
-        "x-railway-edge",
-        "x-amz-request-id",
+/// Django's default is `DENY`. Its security middleware, its locale middleware and the REST framework leave the others,
+/// and only an app varies on a cookie or sets one that is not the edge's.
+fn from_app(headers: &HeaderMap) -> bool {
+    const SIGNS: [&str; 8] = [
         "x-content-type-options",
         "cross-origin-opener-policy",
         "x-ratelimit-limit",
+        "www-authenticate",
+        "content-language",
+        "allow",
+        "x-powered-by",
+        "x-request-id",
     ];
-    let says = |name: &str, word: &str| {
-        headers.get_all(name).iter().any(|v| v.to_str().is_ok_and(|v| v.to_ascii_lowercase().contains(word)))
+    let any = |name: &str, is: fn(&str) -> bool| {
+        headers.get_all(name).iter().any(|v| v.to_str().is_ok_and(|v| is(&v.to_ascii_lowercase())))
     };
-    SIGNS.iter().any(|sign| headers.contains_key(*sign)) || says("x-frame-options", "deny") || says("vary", "cookie")
+    SIGNS.iter().any(|sign| headers.contains_key(*sign))
+        || any("x-frame-options", |v| v.contains("deny"))
+        || any("vary", |v| v.contains("cookie") || v.contains("origin"))
+        || any("set-cookie", |v| !v.starts_with("__cf") && !v.starts_with("_cf") && !v.starts_with("cf_"))
+        || any("server", |v| {
+            ["gunicorn", "uvicorn", "daphne", "wsgi", "nginx", "granian"].iter().any(|s| v.contains(s))
+        })
 }
 
 /// The kind of a request that failed before its headers, or of a body that broke off (`in_body`).
@@ -121,6 +177,18 @@ mod tests {
     }
 
     #[test]
+    fn the_edge_s_words_are_known_ones() {
+        let word = |text: &'static str| {
+            let seen = CacheWord::of(&headers(&[("cf-cache-status", text)])).index();
+            CacheWord::words().find(|(index, _)| *index == seen).map(|(_, word)| word)
+        };
+        assert_eq!((word("HIT"), word("dynamic")), (Some("HIT"), Some("DYNAMIC")));
+        assert_eq!((word("evil"), word("")), (Some("OTHER"), Some("OTHER")));
+        assert_eq!(CacheWord::of(&headers(&[])).index(), 0);
+        assert!(CacheWord::words().all(|(index, _)| index < CacheWord::KINDS));
+    }
+
+    #[test]
     fn an_edge_that_answers_for_the_app_is_told_apart() {
         use Outcome::{Blocked, Error, Success};
         let unexpected = Error(ErrorKind::UnexpectedStatus);
@@ -134,6 +202,37 @@ mod tests {
             ("Django's CSRF refusal", 403, &[("cf-ray", "1"), ("x-frame-options", "DENY")], &[], unexpected),
             ("the app's own 429", 429, &[("cf-ray", "1"), ("vary", "Accept, Cookie")], &[], unexpected),
             ("no edge at all", 429, &[], &[], unexpected),
+            ("challenge that a flow would take", 403, &[("cf-mitigated", "challenge")], &[403], Blocked),
+            ("challenge in the old way", 503, &[("cf-ray", "1"), ("cf-mitigated", "challenge")], &[], Blocked),
+            ("the app's 503 behind the edge", 503, &[("cf-ray", "1")], &[], Error(ErrorKind::ServerError)),
+            (
+                "1015 with its cookie",
+                429,
+                &[("cf-ray", "1"), ("retry-after", "30"), ("set-cookie", "__cf_bm=1")],
+                &[],
+                Blocked,
+            ),
+            ("an app's session", 403, &[("cf-ray", "1"), ("set-cookie", "sessionid=1")], &[], unexpected),
+            ("a bare app was asked", 403, &[("cf-ray", "1"), ("cf-cache-status", "DYNAMIC")], &[], unexpected),
+            ("REST framework", 429, &[("cf-ray", "1"), ("allow", "GET"), ("retry-after", "9")], &[], unexpected),
+            ("the platform's limit", 429, &[("x-railway-edge", "fra1"), ("x-railway-request-id", "1")], &[], Blocked),
+            (
+                "and behind the edge",
+                429,
+                &[("cf-ray", "1"), ("cf-cache-status", "DYNAMIC"), ("x-railway-edge", "1")],
+                &[],
+                Blocked,
+            ),
+            (
+                "the app's limit there",
+                429,
+                &[("x-railway-edge", "1"), ("x-content-type-options", "nosniff")],
+                &[],
+                unexpected,
+            ),
+            ("the app's refusal there", 403, &[("x-railway-edge", "1")], &[], unexpected),
+            ("no app at the platform", 502, &[("x-railway-fallback", "true")], &[], Error(ErrorKind::ServerError)),
+            ("nginx limits", 429, &[("server", "nginx")], &[], unexpected),
             ("asked for", 403, &[("cf-ray", "1")], &[403], Success),
             ("not what was asked for", 200, &[], &[201], unexpected),
             ("origin down behind the edge", 522, &[("cf-ray", "1")], &[], Error(ErrorKind::ServerError)),

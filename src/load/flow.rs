@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use tokio::time::sleep_until;
 
+use super::recorder::{Ended, InFlight};
 use super::request::{Done, NotMade, Transport, Visitor};
 use super::script::{Play, SignIn, pause};
 use super::stage::{Gate, Stage};
@@ -33,7 +34,13 @@ pub(super) async fn live<T: Transport>(
     if let Some(login) = &play.login {
         while !life.sign_in(login, visitor, transport).await? {}
     }
+    let arrivals = stage.arrivals.get(stage.cast[me as usize]);
     loop {
+        if let Some(arrivals) = arrivals {
+            // What nobody begins before the gate is shut is counted by whoever shut it.
+            life.unless_shut().await;
+            life.due = opened + arrivals.take();
+        }
         life.pass(play, visitor, transport).await?;
     }
 }
@@ -112,25 +119,41 @@ impl Life<'_> {
         Ok(done.is_good())
     }
 
-    fn record(&self, flight: super::recorder::InFlight<'_>, done: &Done) {
+    fn record(&self, flight: InFlight<'_>, done: &Done) {
         if done.local {
             self.stage.recorder.socket_error();
         }
-        flight.end(done.status.unwrap_or_default(), done.latency, done.first_byte, done.outcome);
+        flight.end(Ended {
+            status: done.status.unwrap_or_default(),
+            latency: done.latency,
+            first_byte: done.first_byte,
+            outcome: done.outcome,
+            bytes: done.bytes,
+            cache: done.cache,
+        });
     }
 
     fn think(&mut self, visitor: &mut Visitor<'_>) {
         self.due = Instant::now() + pause(self.stage.plan.think, &mut visitor.dice);
     }
 
-    /// Sleeps until the next request is due and says when it counts as due. Never returns once the gate is shut.
-    async fn wait(&self) -> Instant {
-        sleep_until(self.due.into()).await;
+    /// Never returns once the gate is shut.
+    async fn unless_shut(&self) {
         if *self.stage.gate.borrow() == Gate::Shut {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Sleeps until the next request is due and says when it counts as due. Never returns once the gate is shut.
+    async fn wait(&self) -> Instant {
+        let ready = Instant::now();
+        sleep_until(self.due.into()).await;
+        self.unless_shut().await;
         let now = Instant::now();
-        if now.saturating_duration_since(self.due) <= COARSENESS { now } else { self.due }
+        let late_by = now.saturating_duration_since(self.due);
+        // A user who was busy until after it was due kept the request waiting, not the generator.
+        self.stage.recorder.depart(now.saturating_duration_since(self.due.max(ready)));
+        if late_by <= COARSENESS { now } else { self.due }
     }
 }
 

@@ -28,7 +28,7 @@ use super::precedence::{Precedence, thread_first};
 use super::ramp::{Ears, conduct};
 use super::request::{SendError, Transport, Visitor};
 use super::script::Script;
-use super::stage::Stage;
+use super::stage::{Stage, pool};
 use super::{BoxFuture, Driver, LoadError, Order, Signal, flow, limits};
 use crate::domain::measurement::Measurement;
 
@@ -72,11 +72,11 @@ impl Driver for GooseDriver {
 }
 
 async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
-    let Order { plan, slo: _, mix, target, health, passwords, pulses, stop } = order;
+    let Order { plan, slo: _, mix, target, health, passwords, pulses, looks, stop } = order;
     if plan.users == 0 {
         return Err(LoadError::Plan("it has no users; ask for at least one".into()));
     }
-    limits::ensure(plan.users)?;
+    limits::ensure(pool(&plan))?;
     let script = Script::compile(&mix, passwords)?;
     let clients = Clients::prepare(&target, plan.timeout).await?;
     let nurse = Clients::prepare(&target, HEALTH_TIMEOUT.max(limits.stuck_after())).await?;
@@ -101,7 +101,7 @@ async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
             // Goose has set it for the whole process to what its own settings say.
             log::set_max_level(level);
             let heartbeat = listen(&stage, &health, &nurse, &pulses).await;
-            Ok(conduct(stage, Ears { stop, engine_gone, heartbeat, limits, signals: pulses }).await)
+            Ok(conduct(stage, Ears { stop, engine_gone, heartbeat, limits, looks, signals: pulses }).await)
         }
     });
     let measured = ramp.await.map_err(|e| LoadError::Engine(e.to_string())).flatten();
@@ -157,7 +157,7 @@ impl Drop for Own {
 /// Waits until every user stands at the gate, or the ramp is stopped before it began.
 async fn parked(stage: &Stage, stop: &CancellationToken, gone: &CancellationToken) -> Result<(), LoadError> {
     let since = Instant::now();
-    let users = stage.plan.users;
+    let users = stage.pool;
     while stage.ready() < users && !stop.is_cancelled() {
         if gone.is_cancelled() || since.elapsed() > PARKING {
             return Err(LoadError::Engine(format!("{} of {users} users were ready to start", stage.ready())));
@@ -179,7 +179,7 @@ async fn listen(
             return Err("none is set".to_owned());
         }
         let url = stage.target.join(path).map_err(|e| e.to_string())?;
-        let headers = stage.script.common_headers(stage.plan.users);
+        let headers = stage.script.common_headers(stage.pool);
         let (client, _) = nurse.build().map_err(|e| e.to_string())?;
         Heartbeat::start(client, url, headers).await
     };
@@ -195,10 +195,14 @@ async fn listen(
 
 fn attack(stage: &Arc<Stage>) -> Result<GooseAttack, LoadError> {
     let plan = &stage.plan;
-    let whole = plan.climb + plan.settle_limit + plan.hold + plan.timeout + Duration::from_secs(3600);
+    let whole = plan.climb
+        + plan.settle_limit
+        + plan.hold * (u32::from(plan.extensions) + 1)
+        + plan.timeout
+        + Duration::from_secs(3600);
     let mut config = GooseConfiguration::default();
     config.host = Some(stage.target.to_string());
-    config.users = usize::try_from(plan.users).ok();
+    config.users = usize::try_from(stage.pool).ok();
     config.increase_rate = Some(STARTS_PER_SECOND.to_string());
     config.run_time = Some(whole.as_secs().to_string());
     config.quiet = 2;

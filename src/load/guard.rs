@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use crate::domain::ramp::RampEnd;
 use crate::domain::slo::Slo;
 
 /// What trips a breaker (`verdicts.md`).
@@ -86,6 +87,16 @@ impl fmt::Display for Trip {
             ),
             Self::Health { failures } => write!(f, "the health endpoint failed {failures} times in a row"),
         }
+    }
+}
+
+impl Trip {
+    /// How a ramp ends when the generator itself was unwell meanwhile: nobody can say then whose fault it was.
+    pub fn by_ourselves(&self, users: u32) -> RampEnd {
+        RampEnd::Invalid(format!(
+            "a breaker tripped at {users} users ({self}) while the load generator itself was unwell, so this says nothing \
+             of the app; measure from a machine with more free CPU or sockets"
+        ))
     }
 }
 

@@ -1,10 +1,13 @@
-//! How the generator itself feels: does its runtime wake on time, what does it use, did it run out of sockets.
+//! How the generator itself feels: does its runtime wake on time, do requests leave on time, what do its own
+//! requests take, what does it use, did it run out of sockets.
 //!
 //! When it does not feel well, what it measures is its own weakness; the verdict must know.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::control::Control;
+use super::limits;
 use super::recorder::Recorder;
 use crate::domain::ramp::GeneratorSample;
 
@@ -17,6 +20,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[derive(Debug)]
 pub(super) struct Health {
     probes: Arc<Mutex<Probes>>,
+    control: Control,
     cpu: Option<f64>,
     looked: Instant,
 }
@@ -33,7 +37,7 @@ impl Health {
     pub fn start() -> Self {
         let probes = Arc::new(Mutex::new(Probes { lateness: Vec::new(), next: Instant::now() + PROBE }));
         tokio::spawn(probe(Arc::downgrade(&probes)));
-        Self { probes, cpu: cpu_seconds(), looked: Instant::now() }
+        Self { probes, control: Control::start(), cpu: cpu_seconds(), looked: Instant::now() }
     }
 
     /// The time since the last call.
@@ -49,12 +53,16 @@ impl Health {
         let (cpu, elapsed) = (cpu_seconds(), now.duration_since(self.looked).as_secs_f64());
         let used = cpu.zip(self.cpu).map_or(0.0, |(now, before)| (now - before) / elapsed.max(0.001));
         (self.cpu, self.looked) = (cpu, now);
+        let departures = recorder.take_departures();
         GeneratorSample {
             lag_ms: lag.as_secs_f64() * 1000.0,
             cpu: used,
             sockets: open_files(),
             socket_errors: recorder.take_socket_errors(),
-            ..GeneratorSample::default()
+            socket_limit: limits::allowed(),
+            due: departures.due,
+            late: departures.late,
+            control_ms: self.control.take().as_secs_f64() * 1000.0,
         }
     }
 }

@@ -25,6 +25,11 @@ pub(super) fn ensure(users: u32) -> Result<(), LoadError> {
     Err(LoadError::OpenFiles { users, needed, allowed: allowed.unwrap_or_default() })
 }
 
+/// Files this process may open now; 0 when there is no limit.
+pub(super) fn allowed() -> u32 {
+    getrlimit(Resource::Nofile).current.map_or(0, |soft| u32::try_from(soft).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,9 @@
 //! ```
 
 mod answer;
+mod arrivals;
 mod client;
+mod control;
 mod extract;
 mod flow;
 mod goose;
@@ -47,6 +49,7 @@ use crate::domain::measurement::Measurement;
 use crate::domain::ramp::{LoadPulse, RampPhase, RampPlan};
 use crate::domain::secret::Secret;
 use crate::domain::slo::Slo;
+use crate::domain::verdict::Next;
 
 /// A future that can be kept in a struct and polled from anywhere.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -77,8 +80,32 @@ pub struct Order {
     pub passwords: Arc<BTreeMap<String, Secret>>,
     /// Where the ramp's signals go. A closed channel does not disturb the ramp.
     pub pulses: mpsc::UnboundedSender<Signal>,
+    /// Who says at the end of each look whether the hold goes on. Not asked when the plan has no extensions.
+    pub looks: Onlooker,
     /// A stop from outside: traffic ceases within a second, the measurement of what was seen is still handed back.
     pub stop: CancellationToken,
+}
+
+/// Looks at a hold that is still running: what was measured so far and the number of the look (0 at half its length, 1
+/// at its planned length, 2 after the first extension). The load decides no verdict; it asks.
+#[derive(Clone)]
+pub struct Onlooker(Arc<dyn Fn(&Measurement, u8) -> Next + Send + Sync>);
+
+impl Onlooker {
+    /// Asks this function. It may take its time: it is called beside the load, which goes on meanwhile.
+    pub fn new(look: impl Fn(&Measurement, u8) -> Next + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+
+    fn look(&self, measurement: &Measurement, look: u8) -> Next {
+        self.0(measurement, look)
+    }
+}
+
+impl std::fmt::Debug for Onlooker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Onlooker")
+    }
 }
 
 /// What a ramp says of itself while it runs.

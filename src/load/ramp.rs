@@ -6,19 +6,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use super::Signal;
 use super::guard::{Glance, Guard, Limits};
 use super::health::Health;
 use super::heartbeat::Heartbeat;
-use super::recorder::UnderWay;
+use super::recorder::{Sample, UnderWay};
 use super::stage::{Gate, Stage};
 use super::tally::{Settled, Tally, Tick};
+use super::{Onlooker, Signal};
 use crate::domain::measurement::Measurement;
 use crate::domain::ramp::{GeneratorSample, LoadPulse, RampEnd, RampPhase};
-use crate::domain::verdict::{Second, settled};
+use crate::domain::verdict::{Next, Second, settled};
 
 /// The pulse of everything.
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,6 +27,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// Time past a request's own timeout after which a drain stops waiting for it.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Half a hold shorter than this has too few bootstrap blocks to be looked at.
+const LEAST_HALF: Duration = Duration::from_secs(20);
 
 /// What the ramp listens to besides the clock.
 pub(super) struct Ears {
@@ -37,6 +41,8 @@ pub(super) struct Ears {
     pub heartbeat: Option<Heartbeat>,
     /// Limits of the breakers.
     pub limits: Limits,
+    /// Who says whether an undecided hold goes on.
+    pub looks: Onlooker,
     /// Who wants to know.
     pub signals: mpsc::UnboundedSender<Signal>,
 }
@@ -72,7 +78,28 @@ struct Ramp<'a> {
     second_began: Instant,
     recent: Vec<Second>,
     settled: Settled,
-    hold_until: Option<Instant>,
+    /// Looks at the hold so far.
+    looks: u8,
+    /// When the next look is due; none before the hold.
+    look_at: Option<Instant>,
+    /// A look under way: the answer to come, and the tally that counts if the hold ended when the look was due.
+    looking: Option<Looking>,
+    /// What ended since the last whole second and has been shown to a look already.
+    early: Vec<Sample>,
+}
+
+/// A question to the onlooker.
+struct Looking {
+    answer: JoinHandle<Next>,
+    closing: Tally,
+}
+
+/// The answer of a look; never, when nobody looks. A look that broke off decides that the hold ends as planned.
+async fn answered(looking: &mut Option<Looking>) -> Next {
+    match looking {
+        Some(Looking { answer, .. }) => answer.await.unwrap_or(Next::Stop),
+        None => std::future::pending().await,
+    }
 }
 
 impl<'a> Ramp<'a> {
@@ -90,7 +117,10 @@ impl<'a> Ramp<'a> {
             second_began: now,
             recent: Vec::new(),
             settled: Settled::default(),
-            hold_until: None,
+            looks: 0,
+            look_at: None,
+            looking: None,
+            early: Vec::new(),
             stage,
             ears,
         };
@@ -107,6 +137,7 @@ impl<'a> Ramp<'a> {
                 () = self.ears.engine_gone.cancelled() => {
                     return RampEnd::Invalid("the load engine ended before the ramp did; start the ramp again".into());
                 }
+                next = answered(&mut self.looking) => self.heard(next),
                 () = sleep_until(next.into()) => {}
             }
             let now = Instant::now();
@@ -131,7 +162,7 @@ impl<'a> Ramp<'a> {
         match self.phase {
             RampPhase::Climb => self.began + plan.climb,
             RampPhase::Settle => self.phase_began + plan.settle_limit,
-            RampPhase::Hold => self.hold_until.unwrap_or(self.phase_began),
+            RampPhase::Hold => self.look_at.filter(|_| self.looking.is_none()).unwrap_or(self.second_began + SECOND),
             RampPhase::Drain => Instant::now() + DRAIN_LOOK,
         }
     }
@@ -140,11 +171,7 @@ impl<'a> Ramp<'a> {
         match self.phase {
             RampPhase::Climb => self.enter(RampPhase::Settle, now),
             RampPhase::Settle => self.hold(now, true),
-            RampPhase::Hold => {
-                self.stage.gate.send_replace(Gate::Shut);
-                self.examine(now);
-                self.enter(RampPhase::Drain, now);
-            }
+            RampPhase::Hold => self.look(now),
             RampPhase::Drain => {}
         }
     }
@@ -156,10 +183,76 @@ impl<'a> Ramp<'a> {
 
     fn hold(&mut self, from: Instant, limit_reached: bool) {
         self.settled = Settled { took: from.saturating_duration_since(self.phase_began), limit_reached };
-        let (until, recorder) = (from + self.stage.plan.hold, &self.stage.recorder);
-        self.hold_until = Some(until);
-        self.tally.hold(recorder.at(from), recorder.at(until));
         self.enter(RampPhase::Hold, from);
+        let half = self.stage.plan.hold / 2;
+        let early = self.stage.plan.extensions > 0 && half >= LEAST_HALF;
+        self.look_at = Some(from + if early { half } else { self.stage.plan.hold });
+        self.count_until(from + self.stage.plan.hold);
+    }
+
+    fn count_until(&mut self, until: Instant) {
+        let recorder = &self.stage.recorder;
+        self.tally.hold(recorder.at(self.phase_began), recorder.at(until));
+    }
+
+    /// A look is due: at half the hold, at its planned end, at the end of each extension. The users play on meanwhile.
+    fn look(&mut self, now: Instant) {
+        let (plan, recorder) = (&self.stage.plan, &self.stage.recorder);
+        let Some(due) = self.look_at.filter(|_| self.looking.is_none()) else { return };
+        let planned = self.phase_began + plan.hold * (u32::from(self.looks) + 1);
+        let number = if due < planned { 0 } else { self.looks + 1 };
+        self.examine(now);
+        if number > plan.extensions {
+            self.looks = number;
+            self.drain_from(now);
+            return;
+        }
+        let mut closing = self.tally.clone();
+        closing.hold(recorder.at(self.phase_began), recorder.at(due));
+        self.early.extend(recorder.drain());
+        let mut shown = closing.clone();
+        shown.fold(&self.early);
+        let mut shown = shown.finish(self.users(now), self.settled, recorder.at(due), RampEnd::Completed);
+        shown.looks = number;
+        self.looks = number;
+        // What leaves from now on belongs to the sample if the hold goes on.
+        let next = if number == 0 { planned } else { due + plan.hold };
+        self.count_until(next);
+        self.look_at = Some(next);
+        let looks = self.ears.looks.clone();
+        self.looking =
+            Some(Looking { answer: tokio::task::spawn_blocking(move || looks.look(&shown, number)), closing });
+    }
+
+    /// What a look made of the hold.
+    fn heard(&mut self, next: Next) {
+        let Some(Looking { closing, .. }) = self.looking.take() else { return };
+        match next {
+            Next::Stop => {
+                self.tally = closing;
+                self.drain_from(Instant::now());
+            }
+            Next::Hold(words) => {
+                if let Some(words) = words {
+                    self.say(Signal::Note(words));
+                }
+            }
+        }
+    }
+
+    fn drain_from(&mut self, now: Instant) {
+        self.stage.gate.send_replace(Gate::Shut);
+        self.enter(RampPhase::Drain, now);
+    }
+
+    /// Counts what ended since the last time, also for a hold that may turn out to be over.
+    fn fold(&mut self) -> Tick {
+        let mut samples = std::mem::take(&mut self.early);
+        samples.append(&mut self.stage.recorder.drain());
+        if let Some(Looking { closing, .. }) = &mut self.looking {
+            closing.fold(&samples);
+        }
+        self.tally.fold(&samples)
     }
 
     fn drained(&self) -> bool {
@@ -171,7 +264,7 @@ impl<'a> Ramp<'a> {
     fn second(&mut self, now: Instant) -> Option<RampEnd> {
         let took = now.duration_since(self.second_began);
         self.second_began += Duration::from_secs(took.as_secs());
-        let ended = self.tally.fold(&self.stage.recorder.drain());
+        let ended = self.fold();
         let generator = self.examine(self.second_began);
         let under_way = self.stage.recorder.under_way(self.ears.limits.stuck_after());
         let oldest_ms = millis(under_way.oldest);
@@ -179,10 +272,11 @@ impl<'a> Ramp<'a> {
         if self.phase == RampPhase::Drain {
             return None;
         }
-        if let Some(missing) = self.stage.plan.users.checked_sub(self.stage.alive()).filter(|m| *m > 0) {
+        self.stage.exhausted().into_iter().for_each(|note| self.say(Signal::Note(note)));
+        if let Some(missing) = self.stage.pool.checked_sub(self.stage.alive()).filter(|m| *m > 0) {
             return Some(RampEnd::Invalid(format!(
                 "{missing} of {} users broke off inside the generator; this is its fault, not the site's: run again",
-                self.stage.plan.users
+                self.stage.pool
             )));
         }
         let glance = Glance {
@@ -196,7 +290,11 @@ impl<'a> Ramp<'a> {
             health_failures: self.ears.heartbeat.as_ref().map_or(0, Heartbeat::failures),
         };
         if let Some(trip) = self.guard.look(&glance) {
-            return Some(RampEnd::Aborted(trip.to_string()));
+            return Some(if self.tally.unwell() {
+                trip.by_ourselves(glance.users)
+            } else {
+                RampEnd::Aborted(trip.to_string())
+            });
         }
         self.settle(&ended, took);
         None
@@ -209,7 +307,7 @@ impl<'a> Ramp<'a> {
         }
         let latency_ms = ended.latency.quantile_ms(0.5);
         self.recent.push(Second { rps: per_second(ended.finished, took), latency_ms });
-        if self.stage.playing() == self.stage.plan.users && settled(&self.recent) {
+        if self.stage.all_play() && settled(&self.recent) {
             self.hold(self.second_began, false);
         }
     }
@@ -220,6 +318,7 @@ impl<'a> Ramp<'a> {
             return GeneratorSample::default();
         }
         let sample = self.health.take(&self.stage.recorder);
+        self.tally.generator_at(self.users(until), &sample);
         let recorder = &self.stage.recorder;
         self.tally.generator(recorder.at(self.healthy_until), recorder.at(until), sample);
         self.healthy_until = until;
@@ -265,9 +364,12 @@ impl<'a> Ramp<'a> {
 
     fn finish(mut self, end: RampEnd, ended: Instant) -> Measurement {
         self.examine(ended);
-        self.tally.fold(&self.stage.recorder.drain());
+        self.stage.abandon(self.began);
+        self.fold();
         let users = self.stage.let_in(ended.saturating_duration_since(self.began));
-        self.tally.finish(users, self.settled, self.stage.recorder.at(ended), end)
+        let mut measured = self.tally.finish(users, self.settled, self.stage.recorder.at(ended), end);
+        measured.looks = self.looks.max(1);
+        measured
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::answer::Outcome;
+use super::answer::{CacheWord, Outcome};
+use crate::domain::ramp::GeneratorSample;
 
 /// One request that ended, on the ramp's own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,36 @@ pub(super) struct Sample {
     pub first_byte: Duration,
     /// What it counts as.
     pub outcome: Outcome,
+    /// Bytes of its body, as far as it was read.
+    pub bytes: u64,
+    /// What the edge says of its cache.
+    pub cache: CacheWord,
+}
+
+/// How a request ended; durations count from when it should have left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    /// Status; 0 without an answer.
+    pub status: u16,
+    /// To the last byte.
+    pub latency: Duration,
+    /// To the headers.
+    pub first_byte: Duration,
+    /// What it counts as.
+    pub outcome: Outcome,
+    /// Bytes of its body, as far as it was read.
+    pub bytes: u64,
+    /// What the edge says of its cache.
+    pub cache: CacheWord,
+}
+
+/// Requests that left, and how many of them too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Departures {
+    /// All.
+    pub due: u32,
+    /// Later than [`Recorder::PUNCTUAL`] after they were due.
+    pub late: u32,
 }
 
 /// What is under way.
@@ -46,9 +77,14 @@ pub(super) struct Recorder {
     seats: Vec<AtomicU64>,
     shards: [Mutex<Vec<Sample>>; 8],
     socket_errors: AtomicU32,
+    departed: AtomicU32,
+    departed_late: AtomicU32,
 }
 
 impl Recorder {
+    /// What leaves later than this after it was due is late: the limit of the timer's lag, for the same reason.
+    pub const PUNCTUAL: Duration = Duration::from_millis(GeneratorSample::PUNCTUAL_MS);
+
     /// For so many users; its clock begins now.
     pub fn new(users: u32) -> Self {
         Self {
@@ -56,6 +92,8 @@ impl Recorder {
             seats: (0..users).map(|_| AtomicU64::new(0)).collect(),
             shards: Default::default(),
             socket_errors: AtomicU32::new(0),
+            departed: AtomicU32::new(0),
+            departed_late: AtomicU32::new(0),
         }
     }
 
@@ -68,6 +106,21 @@ impl Recorder {
     pub fn begin(&self, user: u32, endpoint: usize, due: Instant) -> InFlight<'_> {
         self.seats[user as usize].store(micros(self.at(due)) + 1, Ordering::Release);
         InFlight { recorder: self, user, endpoint, due, ended: None, forgotten: false }
+    }
+
+    /// A request leaves, so long after its user could and should have sent it.
+    pub fn depart(&self, late_by: Duration) {
+        self.departed.fetch_add(1, Ordering::Relaxed);
+        if late_by > Self::PUNCTUAL {
+            self.departed_late.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Departures since the last call.
+    pub fn take_departures(&self) -> Departures {
+        // Late ones first: one that departs in between must not be late without having been due.
+        let late = self.departed_late.swap(0, Ordering::Relaxed);
+        Departures { due: self.departed.swap(0, Ordering::Relaxed).max(late), late }
     }
 
     /// Local sockets ran out for one request.
@@ -124,9 +177,14 @@ pub(super) struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// It ended: durations count from when it should have left.
-    pub fn end(mut self, status: u16, latency: Duration, first_byte: Duration, outcome: Outcome) {
-        self.ended = Some(Sample { endpoint: self.endpoint, status, due: self.due(), latency, first_byte, outcome });
+    /// It ended.
+    pub fn end(mut self, how: Ended) {
+        self.ended = Some(self.sample(how));
+    }
+
+    fn sample(&self, how: Ended) -> Sample {
+        let Ended { status, latency, first_byte, outcome, bytes, cache } = how;
+        Sample { endpoint: self.endpoint, status, due: self.due(), latency, first_byte, outcome, bytes, cache }
     }
 
     /// It was never made.
@@ -143,14 +201,14 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let sample = self.ended.take().unwrap_or_else(|| {
             let age = self.due.elapsed();
-            Sample {
-                endpoint: self.endpoint,
+            self.sample(Ended {
                 status: 0,
-                due: self.due(),
                 latency: age,
                 first_byte: age,
                 outcome: Outcome::Cut,
-            }
+                bytes: 0,
+                cache: CacheWord::default(),
+            })
         });
         if !self.forgotten {
             self.recorder.record(self.user, sample);
@@ -175,13 +233,35 @@ mod tests {
         let cut = recorder.begin(1, 4, due);
         assert_eq!(recorder.under_way(Duration::from_secs(9)).count, 2);
         assert_eq!(recorder.under_way(Duration::ZERO).older, 2);
-        ended.end(200, Duration::from_millis(7), Duration::from_millis(5), Outcome::Success);
+        ended.end(Ended {
+            status: 200,
+            latency: Duration::from_millis(7),
+            first_byte: Duration::from_millis(5),
+            outcome: Outcome::Success,
+            bytes: 70,
+            cache: CacheWord::default(),
+        });
         drop(cut);
         let samples = recorder.drain();
         let seen: Vec<_> = samples.iter().map(|s| (s.endpoint, s.outcome)).collect();
         assert_eq!(seen, [(3, Outcome::Success), (4, Outcome::Cut)]);
         assert_eq!(recorder.under_way(Duration::ZERO), UnderWay::default());
         assert!(recorder.drain().is_empty());
+    }
+
+    #[test]
+    fn departures_are_late_past_the_limit_only() {
+        let recorder = Recorder::new(1);
+        for late in [0, 24, 25, 26, 900] {
+            recorder.depart(Duration::from_millis(late));
+        }
+        assert_eq!(recorder.take_departures(), Departures { due: 5, late: 2 });
+        assert_eq!(recorder.take_departures(), Departures::default());
+    }
+
+    #[test]
+    fn a_sample_stays_small() {
+        assert!(size_of::<Sample>() <= 72, "{}", size_of::<Sample>());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder, Response, header};
 use url::Url;
 
-use super::answer::{self, Outcome};
+use super::answer::{self, CacheWord, Outcome};
 use super::client::may_visit;
 use super::extract;
 use super::script::{Action, Payload, Script, SignIn};
@@ -65,6 +65,10 @@ pub(super) struct Done {
     pub extracted: Vec<String>,
     /// The generator itself ran out of files or ports.
     pub local: bool,
+    /// Bytes of the body, as far as it was read.
+    pub bytes: u64,
+    /// What the edge says of its cache.
+    pub cache: CacheWord,
 }
 
 impl Done {
@@ -78,6 +82,8 @@ impl Done {
             why: Some(why),
             extracted: Vec::new(),
             local: false,
+            bytes: 0,
+            cache: CacheWord::default(),
         }
     }
 
@@ -213,11 +219,15 @@ impl<'a> Visitor<'a> {
         let first_byte = due.elapsed();
         let status = response.status().as_u16();
         let keep = keep || action.reads_body();
-        let mut body = Vec::new();
+        let (mut body, mut bytes) = (Vec::new(), 0);
         let broken = loop {
             match response.chunk().await {
-                Ok(Some(bytes)) if keep && body.len() < KEPT => body.extend_from_slice(&bytes),
-                Ok(Some(_)) => {}
+                Ok(Some(chunk)) => {
+                    bytes += chunk.len() as u64;
+                    if keep && body.len() < KEPT {
+                        body.extend_from_slice(&chunk);
+                    }
+                }
                 Ok(None) => break None,
                 Err(error) => break Some(error),
             }
@@ -239,7 +249,8 @@ impl<'a> Visitor<'a> {
                 _ => format!("status {status}"),
             });
         }
-        (Done { status: Some(status), latency, first_byte, outcome, why, extracted, local: false }, body)
+        let cache = CacheWord::of(response.headers());
+        (Done { status: Some(status), latency, first_byte, outcome, why, extracted, local: false, bytes, cache }, body)
     }
 
     /// Checks what must be in a body, keeps what is to be kept.

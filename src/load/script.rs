@@ -11,6 +11,7 @@ use scraper::Selector;
 use super::LoadError;
 use super::template::{Filling, Template};
 use crate::domain::flow::{self, Extract, Flow, FlowStep, Json, Login, Mix, Think, Upload};
+use crate::domain::plan::GUESSED_LATENCY;
 use crate::domain::secret::Secret;
 
 /// Everything that users play.
@@ -36,6 +37,16 @@ pub(super) struct Play {
     pub login: Option<SignIn>,
     /// What happens, in order.
     pub actions: Vec<Action>,
+}
+
+impl Play {
+    /// Seconds that once through it takes on a fast site, with pauses of this mean.
+    pub fn mean_pass(&self, think: f64) -> f64 {
+        let of = |action: &Action| {
+            action.share.unwrap_or(1.0) * (GUESSED_LATENCY + if action.at_once { 0.0 } else { think })
+        };
+        self.actions.iter().map(of).sum()
+    }
 }
 
 /// Django's login: the form, then the answer to it.

@@ -1,16 +1,18 @@
 //! Where users and the ramp meet: the gate that lets users in and shuts, the stopwatch, the head count.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::arrivals::Arrivals;
 use super::client::Clients;
 use super::recorder::Recorder;
-use super::script::Script;
-use crate::domain::ramp::RampPlan;
+use super::script::{Play, Script};
+use crate::domain::plan::GUESSED_LATENCY;
+use crate::domain::ramp::{Model, RampPlan};
 
 /// The gate that users look at before every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,11 @@ pub(super) struct Stage {
     pub target: Url,
     /// What users do.
     pub script: Script,
+    /// Users that stand ready: those of the plan; twice as many in the open model, for a site that keeps them waiting.
+    pub pool: u32,
+    /// When flows begin, by play; empty in the closed model, where users decide.
+    pub arrivals: Vec<Arrivals>,
+    exhausted: AtomicBool,
     /// Which play each user makes.
     pub cast: Vec<usize>,
     /// Their clients.
@@ -50,9 +57,18 @@ pub(super) struct Stage {
 impl Stage {
     /// An empty stage with the gate closed.
     pub fn new(plan: RampPlan, target: Url, script: Script, clients: Clients) -> Self {
+        let pool = pool(&plan);
+        let cast = script.cast(pool);
+        let arrivals = match plan.model {
+            Model::Closed => Vec::new(),
+            Model::Open => arrivals(&plan, &script, &cast),
+        };
         Self {
-            cast: script.cast(plan.users),
-            recorder: Recorder::new(plan.users),
+            pool,
+            arrivals,
+            exhausted: AtomicBool::new(false),
+            cast,
+            recorder: Recorder::new(pool),
             gate: watch::Sender::new(Gate::Parked),
             cut: CancellationToken::new(),
             alive: AtomicU32::new(0),
@@ -95,7 +111,36 @@ impl Stage {
 
     /// When a user comes in, after the climb began: evenly, user 0 at once.
     pub fn arrival(&self, user: u32) -> Duration {
-        self.plan.climb.mul_f64(f64::from(user) / f64::from(self.plan.users.max(1)))
+        self.plan.climb.mul_f64(f64::from(user) / f64::from(self.pool.max(1)))
+    }
+
+    /// True once every user plays. In the open model some of the pool may never be needed.
+    pub fn all_play(&self) -> bool {
+        !self.arrivals.is_empty() || self.playing() == self.pool
+    }
+
+    /// Said once, when flows have waited for a free user for longer than a request may take.
+    pub fn exhausted(&self) -> Option<String> {
+        let Gate::Open(opened) = *self.gate.borrow() else { return None };
+        let waited = self.arrivals.iter().map(|a| opened.elapsed().saturating_sub(a.next_due())).max()?;
+        (waited > self.plan.timeout && !self.exhausted.swap(true, Ordering::Relaxed)).then(|| {
+            format!(
+                "flows have waited {:.0} s for a user: all {} are busy with a site this slow; what they wait counts as \
+                 latency, and what never began counts as timed out",
+                waited.as_secs_f64(),
+                self.pool
+            )
+        })
+    }
+
+    /// Records every flow that should have begun since `opened` and for which nobody was free, as a request without end.
+    pub fn abandon(&self, opened: Instant) {
+        for (play, arrivals) in self.script.plays.iter().zip(&self.arrivals) {
+            let Some(action) = play.actions.first() else { continue };
+            while let Some(due) = arrivals.take_overdue(opened.elapsed()) {
+                drop(self.recorder.begin(0, action.endpoint, opened + due));
+            }
+        }
     }
 
     /// Users let in so far.
@@ -108,6 +153,26 @@ impl Stage {
         let users = (share * f64::from(self.plan.users)).floor() as u32 + 1;
         users.min(self.plan.users)
     }
+}
+
+/// Users that a plan keeps ready.
+pub(super) fn pool(plan: &RampPlan) -> u32 {
+    match plan.model {
+        Model::Closed => plan.users,
+        Model::Open => plan.users.saturating_mul(2),
+    }
+}
+
+/// As often as the plan's users of a fast site would begin each play.
+fn arrivals(plan: &RampPlan, script: &Script, cast: &[usize]) -> Vec<Arrivals> {
+    let of = |(index, play): (usize, &Play)| {
+        let users =
+            cast.iter().filter(|part| **part == index).count() / (cast.len() / plan.users.max(1) as usize).max(1);
+        #[expect(clippy::cast_precision_loss, reason = "some thousands of users")]
+        let rate = users as f64 / play.mean_pass(plan.think.mean_seconds()).max(GUESSED_LATENCY);
+        Arrivals::new(rate, plan.climb, plan.seed.rotate_left(17) ^ index as u64)
+    };
+    script.plays.iter().enumerate().map(of).collect()
 }
 
 /// A user on the stage.

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::answer::Outcome;
+use super::answer::{CacheWord, Outcome};
 use super::recorder::{Sample, micros};
-use crate::domain::measurement::{Endpoint, ErrorKind, ErrorKinds, Histogram, Measurement, Window};
+use crate::domain::measurement::{Answers, Endpoint, ErrorKind, ErrorKinds, Histogram, Measurement, Window};
 use crate::domain::ramp::{GeneratorSample, RampEnd};
 
 /// What ended in one second.
@@ -24,13 +24,17 @@ pub(super) struct Tick {
 }
 
 /// All that a ramp saw.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tally {
     endpoints: Vec<String>,
     /// The hold on the ramp's clock: first instant, first instant after it.
     hold: Option<(Duration, Duration)>,
     windows: Vec<Window>,
-    by_endpoint: Vec<Endpoint>,
+    by_endpoint: Vec<Counted>,
+    /// Users when the generator was first unwell for two seconds in a row.
+    unwell_from: Option<u32>,
+    /// Whether it was in each of the last seconds, newest in the lowest bit.
+    unwell: u16,
     errors: ErrorKinds,
     blocked: u64,
     latency: Histogram,
@@ -53,11 +57,13 @@ impl Tally {
     /// For endpoints of these names; answers that take longer than `slow_after` are counted apart.
     pub fn new(endpoints: Vec<String>, slow_after: Duration) -> Self {
         Self {
-            by_endpoint: vec![Endpoint::default(); endpoints.len()],
+            by_endpoint: endpoints.iter().map(|_| Counted::default()).collect(),
             endpoints,
             hold: None,
             windows: Vec::new(),
             errors: ErrorKinds::default(),
+            unwell_from: None,
+            unwell: 0,
             blocked: 0,
             latency: Histogram::new(),
             first_byte: Histogram::new(),
@@ -110,9 +116,12 @@ impl Tally {
 
     fn fold_into_hold(&mut self, sample: &Sample, outcome: Outcome, from: Duration) {
         let window = window_at(&mut self.windows, sample.due.saturating_sub(from));
-        let endpoint = &mut self.by_endpoint[sample.endpoint];
+        let counted = &mut self.by_endpoint[sample.endpoint];
         self.requests += 1;
         window.requests += 1;
+        window.bytes += sample.bytes;
+        counted.answer(sample);
+        let endpoint = &mut counted.endpoint;
         endpoint.requests += 1;
         match outcome {
             Outcome::Success => {
@@ -121,6 +130,7 @@ impl Tally {
                 self.first_byte.record(micros(sample.first_byte));
                 window.latency.record(latency);
                 endpoint.latency.record(latency);
+                endpoint.first_byte.record(micros(sample.first_byte));
             }
             Outcome::Error(kind) => {
                 self.errors.add(kind);
@@ -149,8 +159,27 @@ impl Tally {
             kept.lag_ms = kept.lag_ms.max(sample.lag_ms);
             kept.cpu = kept.cpu.max(sample.cpu);
             kept.sockets = kept.sockets.max(sample.sockets);
+            kept.socket_limit = sample.socket_limit;
             kept.socket_errors += sample.socket_errors;
+            kept.control_ms = kept.control_ms.max(sample.control_ms);
+            // A sample that spans seconds says of each what it says of all.
+            kept.due = kept.due.max(sample.due);
+            kept.late = kept.late.max(sample.late);
         }
+    }
+
+    /// How the generator was with so many users, in whichever phase.
+    pub fn generator_at(&mut self, users: u32, sample: &GeneratorSample) {
+        self.unwell = self.unwell << 1 | u16::from(sample.tainted());
+        if self.unwell & 0b11 == 0b11 {
+            self.unwell_from.get_or_insert(users);
+        }
+    }
+
+    /// True when the generator was unwell in at least half of the last ten seconds: what trips a breaker now may be its
+    /// own doing.
+    pub fn unwell(&self) -> bool {
+        (self.unwell & 0x3ff).count_ones() >= 5
     }
 
     /// Answers since the ramp began by class: `2xx`, `3xx`, `4xx`, `5xx`. What got no answer has none.
@@ -170,8 +199,14 @@ impl Tally {
             // A second without requests is a window too.
             window_at(&mut self.windows, hold.saturating_sub(Duration::from_micros(1)));
         }
-        let endpoints: BTreeMap<_, _> =
-            self.endpoints.into_iter().zip(self.by_endpoint).filter(|(_, e)| e.requests > 0).collect();
+        let endpoints: BTreeMap<_, _> = self
+            .endpoints
+            .into_iter()
+            .zip(self.by_endpoint.into_iter().map(Counted::done))
+            .filter(|(_, e)| e.requests > 0)
+            .collect();
+        let mut answers = Answers::default();
+        endpoints.values().for_each(|endpoint| answers.merge(&endpoint.answers));
         Measurement {
             users,
             hold_seconds: hold.as_secs_f64(),
@@ -183,11 +218,37 @@ impl Tally {
             latency: self.latency,
             first_byte: self.first_byte,
             endpoints,
+            answers,
+            unwell_from: self.unwell_from,
             windows: self.windows,
             looks: 1,
             end,
             ..Measurement::default()
         }
+    }
+}
+
+/// An endpoint while it is counted: words as numbers, so that a sample allocates nothing.
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    endpoint: Endpoint,
+    cache: [u64; CacheWord::KINDS],
+}
+
+impl Counted {
+    fn answer(&mut self, sample: &Sample) {
+        let answers = &mut self.endpoint.answers;
+        answers.bytes += sample.bytes;
+        if sample.status > 0 {
+            *answers.statuses.entry(sample.status).or_default() += 1;
+        }
+        self.cache[sample.cache.index()] += 1;
+    }
+
+    fn done(mut self) -> Endpoint {
+        let said = CacheWord::words().filter(|(index, _)| self.cache[*index] > 0);
+        self.endpoint.answers.cache = said.map(|(index, word)| (word.to_owned(), self.cache[index])).collect();
+        self.endpoint
     }
 }
 
@@ -217,7 +278,16 @@ mod tests {
     }
 
     fn sample(due: u64, latency: u64, outcome: Outcome) -> Sample {
-        Sample { endpoint: 0, due: ms(due), status: 200, latency: ms(latency), first_byte: ms(latency / 2), outcome }
+        Sample {
+            endpoint: 0,
+            due: ms(due),
+            status: 200,
+            latency: ms(latency),
+            first_byte: ms(latency / 2),
+            outcome,
+            bytes: 100,
+            cache: CacheWord::default(),
+        }
     }
 
     fn held(samples: &[Sample], cut_is_timeout: bool) -> Measurement {
@@ -258,6 +328,65 @@ mod tests {
         assert_eq!(drained.errors.0[&ErrorKind::Timeout], 1, "what never ended is a timeout");
         let aborted = held(&samples, false);
         assert_eq!((aborted.requests, aborted.errors.total()), (3, 1), "what we cut ourselves is nothing");
+    }
+
+    #[test]
+    fn answers_are_kept_by_status_cache_and_bytes() {
+        let hit = reqwest::header::HeaderMap::from_iter([(
+            reqwest::header::HeaderName::from_static("cf-cache-status"),
+            reqwest::header::HeaderValue::from_static("HIT"),
+        )]);
+        let ok = sample(1000, 20, Outcome::Success);
+        let measured = held(
+            &[
+                Sample { cache: CacheWord::of(&hit), ..ok },
+                Sample { status: 404, outcome: Outcome::Error(ErrorKind::UnexpectedStatus), due: ms(2500), ..ok },
+                Sample { status: 0, bytes: 0, outcome: Outcome::Error(ErrorKind::Connect), ..ok },
+                sample(9000, 20, Outcome::Success),
+            ],
+            true,
+        );
+        let home = &measured.endpoints["home"];
+        assert_eq!(home.answers, measured.answers);
+        assert_eq!(home.answers.statuses, BTreeMap::from([(200, 1), (404, 1)]));
+        assert_eq!(home.answers.cache, BTreeMap::from([("HIT".to_owned(), 1)]));
+        assert_eq!(home.answers.bytes, 200);
+        assert_eq!(measured.windows.iter().map(|w| w.bytes).collect::<Vec<_>>(), [100, 100, 0]);
+        assert_eq!(home.first_byte.count(), home.latency.count());
+    }
+
+    /// Two hours at 200 requests a second: at full width each second would take 40 KB, 290 MB in all.
+    #[test]
+    fn a_long_hold_stays_small() {
+        let mut tally = Tally::new(vec!["home".into()], ms(1500));
+        tally.hold(ms(0), ms(7_200_000));
+        for second in 0..7200 {
+            let samples: Vec<_> = (0..200)
+                .map(|i| Sample {
+                    latency: Duration::from_micros(20_000 + (i * 7919 + second * 104_729) % 280_000),
+                    ..sample(second * 1000 + i * 5, 0, Outcome::Success)
+                })
+                .collect();
+            tally.fold(&samples);
+        }
+        let measured = tally.finish(200, Settled::default(), ms(7_200_000), RampEnd::Completed);
+        let heap: usize = measured.windows.iter().map(|w| w.latency.bytes()).sum();
+        let whole = heap + measured.windows.capacity() * size_of::<Window>();
+        assert_eq!((measured.requests, measured.windows.len()), (1_440_000, 7200));
+        assert!(heap > 7200 * 150 * 8 && whole < 20 << 20, "{heap} and {whole} bytes");
+    }
+
+    #[test]
+    fn the_users_at_which_the_generator_fell_ill_are_kept() {
+        let after = |lags: &[(u32, f64)]| {
+            let mut tally = Tally::new(vec![], ms(1500));
+            for (users, lag_ms) in lags {
+                tally.generator_at(*users, &GeneratorSample { lag_ms: *lag_ms, ..GeneratorSample::default() });
+            }
+            tally.finish(9, Settled::default(), ms(1), RampEnd::Completed).unwell_from
+        };
+        assert_eq!(after(&[(1, 99.0), (2, 1.0), (3, 99.0), (4, 99.0), (5, 99.0)]), Some(4));
+        assert_eq!(after(&[(1, 99.0), (2, 1.0)]), None, "one bad second is no illness");
     }
 
     #[test]

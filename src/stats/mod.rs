@@ -5,8 +5,12 @@
 
 pub mod binomial;
 pub mod bootstrap;
+pub mod change;
 pub mod effective;
+pub mod looks;
 pub mod order;
 pub mod proportion;
+pub mod ratio;
 pub mod seconds;
 pub mod trend;
+pub mod usl;

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::StepId;
 use crate::domain::measurement::RampRecord;
+use crate::domain::ramp::RampPlan;
 use crate::domain::verdict::Verdict;
 
 use super::{StoreError, log};
@@ -15,8 +16,8 @@ use super::{StoreError, log};
 pub struct Ramps {
     /// Digest of the flows by step, as its contract says.
     flows: BTreeMap<StepId, String>,
-    /// Whether the step's latest ramp is a practice one.
-    quick: BTreeMap<StepId, bool>,
+    /// What the step's latest ramp was to drive.
+    plans: BTreeMap<StepId, RampPlan>,
 }
 
 impl Ramps {
@@ -30,22 +31,27 @@ impl Ramps {
                 None
             }
             EventKind::RampStarted { step, plan, .. } => {
-                self.quick.insert(*step, plan.quick);
+                self.plans.insert(*step, plan.clone());
                 None
             }
-            EventKind::RampFinished { step, measurement, far_side, verdict, .. } => Some(RampRecord {
-                run: event.run.clone(),
-                step: *step,
-                users: measurement.users,
-                flows: self.flows.get(step)?.clone(),
-                at: event.at,
-                quick: self.quick.remove(step)?,
-                outcome: verdict.outcome,
-                p95_ms: bounds(verdict, "p95"),
-                error_percent: bounds(verdict, "errors"),
-                requests: measurement.requests,
-                statements: far_side.statements.clone(),
-            }),
+            EventKind::RampFinished { step, measurement, far_side, verdict, .. } => {
+                let plan = self.plans.remove(step)?;
+                Some(RampRecord {
+                    run: event.run.clone(),
+                    step: *step,
+                    users: measurement.users,
+                    flows: self.flows.get(step)?.clone(),
+                    at: event.at,
+                    quick: plan.quick,
+                    outcome: verdict.outcome,
+                    p95_ms: bounds(verdict, "p95"),
+                    error_percent: bounds(verdict, "errors"),
+                    requests: measurement.requests,
+                    statements: far_side.statements.clone(),
+                    think: plan.think,
+                    model: plan.model,
+                })
+            }
             _ => None,
         }
     }

@@ -328,7 +328,7 @@ fn ramp(step: u8, users: u32) -> Vec<EventKind> {
         rung_hold: std::time::Duration::ZERO,
         model: Model::Closed,
     };
-    let claim = Claim { requests: 1150, error_percent: None, p95_ranks: None, takes: second };
+    let claim = Claim { requests: 1150, error_percent: None, p95_ranks: None, takes: second, longest: second };
     let verdict = Verdict {
         outcome: RampOutcome::Pass,
         sentence: String::new(),
@@ -336,6 +336,7 @@ fn ramp(step: u8, users: u32) -> Vec<EventKind> {
         worst_window: None,
         tainted: 0.0,
         notes: vec![],
+        diagnosis: Default::default(),
     };
     vec![
         EventKind::StepStarted { step, contract: contract("flows") },

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rampup::domain::check::{CheckOutcome, Evidence, Finding, Missing, Rung};
+use rampup::domain::diagnosis::Diagnosis;
 use rampup::domain::event::Feed;
 use rampup::domain::event::{Event, EventKind, SCHEMA};
 use rampup::domain::ids::{CheckId, TaskId};
@@ -368,6 +369,7 @@ fn verdict(tape: &mut Tape, ending: Ending) {
             Ending::Breaks => vec!["11 clients waited for a connection at the peak".to_owned()],
             Ending::Unsure => vec!["settling reached its limit of 60 s".to_owned()],
         },
+        diagnosis: Diagnosis::default(),
     };
     tape.say(EventKind::RampFinished {
         task: RAMP,

@@ -1,9 +1,11 @@
 //! A measurement laid out for judging: its seconds as tables, and whether it may be judged at all.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::rc::Rc;
 
 use crate::domain::measurement::{Measurement, Window};
+use crate::domain::ramp::{GeneratorSample, Sign};
 use crate::domain::verdict::{BLOCKED_LIMIT, TAINTED_LIMIT};
 use crate::stats::bootstrap::Bootstrap;
 use crate::stats::effective::design_effect;
@@ -154,18 +156,44 @@ impl<'a> Hold<'a> {
             ));
         }
         if tainted > TAINTED_LIMIT {
-            let lag = m.windows.iter().map(|w| w.generator.lag_ms).fold(0.0, f64::max);
-            let sockets: u64 = m.windows.iter().map(|w| u64::from(w.generator.socket_errors)).sum();
-            let began = m.windows.iter().position(|w| w.generator.tainted()).unwrap_or(0);
             return Some(format!(
-                "the load generator itself was unwell at {} users in {:.0} % of the seconds, from second {began} of the \
-                 hold (timer lag up to {lag:.0} ms, {sockets} local socket errors); measure from a machine with more \
-                 free CPU or sockets",
+                "the load generator itself was unwell at {} users in {:.0} % of the seconds{} ({}); measure from a machine \
+                 with more free CPU or sockets",
                 m.users,
                 tainted * 100.0,
+                self.unwell_since(),
+                self.signs().join(", "),
             ));
         }
         None
+    }
+
+    fn unwell_since(&self) -> String {
+        let m = self.measurement;
+        let began = m.windows.iter().position(|w| w.generator.tainted()).unwrap_or(0);
+        match m.unwell_from {
+            Some(users) if users < m.users => format!(", and had been since {users} users"),
+            _ => format!(", from second {began} of the hold"),
+        }
+    }
+
+    /// What the generator suffered from, each with its worst value.
+    fn signs(&self) -> Vec<String> {
+        let ill: Vec<_> = self.measurement.windows.iter().map(|w| &w.generator).filter(|g| g.tainted()).collect();
+        let worst = |of: fn(&GeneratorSample) -> f64| ill.iter().map(|g| of(g)).fold(0.0, f64::max);
+        let sum = |of: fn(&GeneratorSample) -> u32| ill.iter().map(|g| u64::from(of(g))).sum::<u64>();
+        let seen: BTreeSet<Sign> = ill.iter().flat_map(|g| g.signs()).collect();
+        let said = |sign: &Sign| match sign {
+            Sign::Lag => format!("timer lag up to {:.0} ms", worst(|g| g.lag_ms)),
+            Sign::Late => format!("{} of {} requests left late", sum(|g| g.late), sum(|g| g.due)),
+            Sign::Control => format!("its own control request took up to {:.0} ms", worst(|g| g.control_ms)),
+            Sign::SocketErrors => format!("{} local socket errors", sum(|g| g.socket_errors)),
+            Sign::Sockets => {
+                let open = worst(|g| f64::from(g.sockets));
+                format!("{open:.0} of {:.0} allowed files open", worst(|g| f64::from(g.socket_limit)))
+            }
+        };
+        seen.iter().map(said).collect()
     }
 
     /// Totals and seconds tell the same story, and no second of the hold is missing.

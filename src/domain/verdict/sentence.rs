@@ -7,7 +7,7 @@ use crate::domain::slo::Slo;
 
 /// "Held 200 users for 60 s: p95 143 ms (137–150) against 300 ms, errors 0.00 % (at most 0.08 %) against 0.5 %."
 pub fn held(m: &Measurement, objectives: &[Objective]) -> String {
-    format!("Held {} for {:.0} s: {}.", users(m), m.hold_seconds, list(objectives.iter()))
+    format!("Held {} for {}: {}.", users(m), held_for(m), list(objectives.iter()))
 }
 
 /// "Broke at 500 users: p95 341 ms (333–350) against 300 ms."
@@ -34,7 +34,18 @@ pub fn undecided(m: &Measurement, objectives: &[Objective]) -> String {
             "too close to its limit for any bearable hold to decide; make it faster or the promise looser".to_owned()
         }
     };
-    format!("Undecided at {} after {:.0} s: {}; {advice}.", users(m), m.hold_seconds, list(open.into_iter()))
+    format!("Undecided at {} after {}: {}; {advice}.", users(m), held_for(m), list(open.into_iter()))
+}
+
+/// "Undecided after 60 s: p95 295 ms (281–309) against 300 ms."
+pub fn undecided_so_far(m: &Measurement, objectives: &[Objective]) -> String {
+    let open = objectives.iter().filter(|o| o.outcome != ObjectiveOutcome::Pass);
+    format!("Undecided after {}: {}.", held_for(m), list(open))
+}
+
+/// "Too short at 200 users: …"
+pub fn short(m: &Measurement, planned: f64) -> String {
+    format!("Too short at {}: it was held for {:.0} of {planned:.0} s. Run it again.", users(m), m.hold_seconds)
 }
 
 /// "Not steady at 300 users: p95 rose from …"
@@ -61,6 +72,14 @@ pub fn notes(m: &Measurement, slo: &Slo, worst: Option<(f64, u32)>) -> Vec<Strin
             m.settle_seconds
         ));
     }
+    if m.looks > 1 {
+        notes.push(format!(
+            "it was extended while undecided and judged at look {}, where each bound holds with {:.1} %: looking again \
+             buys no pass",
+            m.looks,
+            slo.confidence * 100.0
+        ));
+    }
     if let Some((p95, from)) = worst
         && p95 >= slo.p95_ms
     {
@@ -79,6 +98,12 @@ pub fn notes(m: &Measurement, slo: &Slo, worst: Option<(f64, u32)>) -> Vec<Strin
         notes.push(format!("the load generator itself was unwell in {tainted} of {} seconds", m.windows.len()));
     }
     notes
+}
+
+/// "60 s", "120 s and 2 looks"
+fn held_for(m: &Measurement) -> String {
+    let looks = if m.looks > 1 { format!(" and {} looks", m.looks) } else { String::new() };
+    format!("{:.0} s{looks}", m.hold_seconds)
 }
 
 fn users(m: &Measurement) -> String {

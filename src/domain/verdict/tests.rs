@@ -202,6 +202,41 @@ fn an_unwell_generator_spoils_the_measurement() {
 }
 
 #[test]
+fn each_sign_of_an_unwell_generator_is_named_and_small_ones_are_none() {
+    let well = GeneratorSample { sockets: 200, socket_limit: 1024, due: 100, ..GeneratorSample::default() };
+    for (name, seen, said) in [
+        ("well", well, None),
+        ("the timer at its limit", GeneratorSample { lag_ms: 25.0, ..well }, None),
+        ("the timer over it", GeneratorSample { lag_ms: 26.0, ..well }, Some("timer lag up to 26 ms")),
+        ("2 % late", GeneratorSample { late: 2, ..well }, None),
+        ("3 % late", GeneratorSample { late: 3, ..well }, Some("of 6000 requests left late")),
+        ("one late of five", GeneratorSample { due: 5, late: 1, ..well }, None),
+        ("two late of five", GeneratorSample { due: 5, late: 2, ..well }, Some("120 of 300 requests left late")),
+        ("control at its limit", GeneratorSample { control_ms: 25.0, ..well }, None),
+        ("control over it", GeneratorSample { control_ms: 30.0, ..well }, Some("control request took up to 30 ms")),
+        ("no more ports", GeneratorSample { socket_errors: 1, ..well }, Some("60 local socket errors")),
+        ("files nearly out", GeneratorSample { sockets: 1000, ..well }, Some("1000 of 1024 allowed files open")),
+        ("no limit of files", GeneratorSample { sockets: 9000, socket_limit: 0, ..well }, None),
+    ] {
+        let mut m = hold(60, 100, 350.0);
+        m.windows.iter_mut().for_each(|w| w.generator = seen);
+        let verdict = judged(&m);
+        let expected = if said.is_some() { RampOutcome::Invalid } else { RampOutcome::Fail };
+        assert_eq!(verdict.outcome, expected, "{name}: {}", verdict.sentence);
+        assert!(said.is_none_or(|said| verdict.sentence.contains(said)), "{name}: {}", verdict.sentence);
+    }
+}
+
+#[test]
+fn an_unwell_generator_names_the_users_at_which_it_began() {
+    let mut m = hold(60, 100, 350.0);
+    m.windows.iter_mut().for_each(|w| w.generator.lag_ms = 90.0);
+    m.unwell_from = Some(140);
+    let sentence = judged(&m).sentence;
+    assert!(sentence.contains("at 200 users") && sentence.contains("since 140 users"), "{sentence}");
+}
+
+#[test]
 fn a_drift_towards_the_limit_never_passes_and_a_harmless_one_is_noted() {
     let rising =
         |from: f64, to: f64| judged(&shaped(60, 100, move |second| from + (to - from) * second as f64 / 60.0, |_| 0));

@@ -55,12 +55,18 @@ fn step(id: StepId) -> Prepared {
             rung_hold: Duration::ZERO,
             model: Model::Closed,
         },
-        claim: Claim { requests: 1000, error_percent: Some(0.3), p95_ranks: None, takes: Duration::from_secs(60) },
+        claim: Claim {
+            requests: 1000,
+            error_percent: Some(0.3),
+            p95_ranks: None,
+            takes: Duration::from_secs(60),
+            longest: Duration::from_secs(60),
+        },
     }
 }
 
 fn machine() -> Machine {
-    Machine::new("run".into(), StepId::all().map(step).collect(), Progress::default())
+    Machine::new("run".into(), StepId::all().map(step).collect(), Progress::default(), Vec::new())
 }
 
 /// A hold of 30 s with 100 requests a second, all of them this slow, this share of them failed.

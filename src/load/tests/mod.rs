@@ -64,6 +64,7 @@ fn order(server: &Server, flows: &str, users: u32, hold: Duration) -> (Order, Un
         health: String::new(),
         passwords: passwords(),
         pulses,
+        looks: crate::load::Onlooker::new(|_, _| crate::domain::verdict::Next::Stop),
         stop: CancellationToken::new(),
     };
     (order, heard)

@@ -277,6 +277,7 @@ async fn users_that_break_off_in_silence_spoil_the_measurement() {
         engine_gone: CancellationToken::new(),
         heartbeat: None,
         limits: Limits::of(&order.slo),
+        looks: order.looks,
         signals: order.pulses,
     };
     let measured = conduct(stage, ears).await;

@@ -1,0 +1,47 @@
+//! Where to look next: what moved first, where the knee is, whether this ramp is slower than the last one.
+//!
+//! Pure, and no part of the verdict: nothing here opens or holds a step. What the figures do not show is not said.
+
+mod compare;
+mod knee;
+mod moved;
+
+use serde::{Deserialize, Serialize};
+
+pub use compare::{Change, Compared, change, comparable, compare};
+pub use knee::{Knee, KneeRung, knee};
+pub use moved::{Moved, Mover, moved};
+
+use super::measurement::{RampFacts, RampRecord};
+
+/// Beside a verdict.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Diagnosis {
+    /// What left its calm before p95 did; none without a clock that both share.
+    pub moved: Option<Moved>,
+    /// The climb in steps; none without one.
+    pub knee: Option<Knee>,
+    /// Against the last comparable ramp.
+    pub compared: Compared,
+}
+
+/// Looks at a ramp that has just been judged. `newest` is its own record, `limit_ms` the p95 it was held to.
+#[must_use]
+pub fn diagnose(ramp: &RampFacts, limit_ms: f64, newest: &RampRecord, history: &[RampRecord]) -> Diagnosis {
+    Diagnosis {
+        moved: moved(&ramp.far_side),
+        knee: knee(&ramp.measurement, limit_ms),
+        compared: compare(newest, history),
+    }
+}
+
+impl Diagnosis {
+    /// The sentences, the most useful first; the same words in every face.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let moved = self.moved.as_ref().map_or_else(Vec::new, Moved::sentences);
+        let knee = self.knee.as_ref().map_or_else(Vec::new, Knee::sentences);
+        [moved, knee, self.compared.sentence().into_iter().collect()].concat()
+    }
+}

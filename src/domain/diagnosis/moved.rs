@@ -1,0 +1,216 @@
+//! Which series left its calm first. A correlation in time, never a cause: it says where to look.
+//!
+//! Both clocks are read once a second, so what lies a second apart happened together. Series that grow with the users by
+//! nature are held against the requests of the same second; the others against their own first seconds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::measurement::{FarSide, series};
+use crate::stats::change::{band, explained, leaves, median, poisson_upper};
+
+/// Seconds in a row outside.
+const RUN: usize = 3;
+/// Share of a limit at which little room is left.
+const NEARLY: f64 = 0.9;
+
+enum Kind {
+    /// At rest it is what it was in its first seconds; the least rise that means something.
+    Level(f64),
+    /// Grows with the requests; the least count that means something.
+    PerRequest(f64),
+    /// Has a limit of its own, in another series.
+    Limit(&'static str),
+}
+
+/// What is watched: series, words, the step whose remedy fits, how it behaves at rest. What lies deeper comes first: of two
+/// that move together, the deeper one explains the other.
+const WATCHED: [(&str, &str, Option<u8>, Kind); 9] = [
+    (series::PG_LOCKS, "PostgreSQL statements waiting for a lock", Some(9), Kind::Level(1.0)),
+    (series::PG_IO, "PostgreSQL statements waiting for the disk", Some(9), Kind::Level(2.0)),
+    (series::PG_ACTIVE, "PostgreSQL statements running at once", Some(9), Kind::PerRequest(3.0)),
+    (series::PG_BACKENDS, "PostgreSQL connections, near their limit", Some(5), Kind::Limit(series::PG_MOST)),
+    (series::POOL_WAITING, "PgBouncer clients waiting", Some(5), Kind::Level(1.0)),
+    (series::CACHE_EVICTED, "Redis evictions a second", Some(3), Kind::Level(1.0)),
+    (series::CACHE_MISSES, "cache misses a second", Some(3), Kind::PerRequest(3.0)),
+    (series::QUEUE_DEPTH, "jobs waiting", Some(6), Kind::PerRequest(5.0)),
+    (series::GENERATOR_LAG, "the load generator's own lag, ms", None, Kind::Level(10.0)),
+];
+
+/// Systems by the series that shows them.
+const SYSTEMS: [(&str, &str); 4] = [
+    (series::PG_ACTIVE, "PostgreSQL"),
+    (series::POOL_WAITING, "PgBouncer"),
+    (series::CACHE_MISSES, "Redis"),
+    (series::QUEUE_DEPTH, "the job queue"),
+];
+
+/// A series that left its calm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mover {
+    /// Its name.
+    pub series: String,
+    /// In words.
+    pub words: String,
+    /// Second at which it left, on the ramp's clock.
+    pub second: u32,
+    /// Median of its calm.
+    pub from: f64,
+    /// Largest of the first three seconds outside.
+    pub to: f64,
+    /// The step whose remedy fits, 1 to 10.
+    pub step: Option<u8>,
+}
+
+/// What left before p95 did, or with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// p95 itself, when it left.
+    pub p95: Option<Mover>,
+    /// The others, first come first; none when p95 stayed.
+    pub first: Vec<Mover>,
+    /// Systems of which nothing was seen.
+    pub unseen: Vec<String>,
+}
+
+/// Looks from the first request to the end of the hold; none without the load's own seconds.
+#[must_use]
+pub fn moved(far: &FarSide) -> Option<Moved> {
+    let end = far.hold.map_or(u32::MAX, |(_, to)| to);
+    let users: Vec<(u32, f64)> = far.series(series::LOAD_USERS).filter(|(s, n)| *s < end && *n > 0.0).collect();
+    let begin = far.series(series::LOAD_RPS).find(|(s, rps)| *rps > 0.0 && *s < end)?.0;
+    let all = users.iter().map(|u| u.1).fold(0.0, f64::max);
+    let top = users.iter().find(|u| u.1 >= all)?.0;
+    let calm = begin..begin + (top.saturating_sub(begin) / 3).clamp(5, 10);
+    let last = users.last()?.0;
+    let load = Load { far, begin, calm, last };
+
+    let p95 = load.left(series::LOAD_P95, "p95, ms", None, &|calm| {
+        let band = band(calm, 10.0)?;
+        let top = band.top.max(1.5 * band.centre);
+        Some(Box::new(move |_| Some(top)))
+    });
+    let mut first: Vec<Mover> = WATCHED
+        .iter()
+        .filter_map(|(name, words, step, kind)| load.left(name, words, *step, &|calm| load.limit(name, kind, calm)))
+        .filter(|mover| p95.as_ref().is_some_and(|p95| mover.second <= p95.second + 1))
+        .collect();
+    first.sort_by_key(|mover| mover.second);
+    let unseen = SYSTEMS.iter().filter(|(name, _)| far.series(name).next().is_none());
+    Some(Moved { p95, first, unseen: unseen.map(|(_, system)| (*system).to_owned()).collect() })
+}
+
+/// The limit of a series at a second; none where it cannot be said.
+type Limit<'a> = Box<dyn Fn(u32) -> Option<f64> + 'a>;
+
+struct Load<'a> {
+    far: &'a FarSide,
+    begin: u32,
+    calm: std::ops::Range<u32>,
+    last: u32,
+}
+
+impl Load<'_> {
+    fn values(&self, name: &str) -> Vec<(u32, f64)> {
+        self.far
+            .samples
+            .iter()
+            .filter(|s| (self.begin..=self.last).contains(&s.second))
+            .filter_map(|s| Some((s.second, *s.values.get(name)?)))
+            .collect()
+    }
+
+    fn at(&self, name: &str, second: u32) -> Option<f64> {
+        let found = self.far.samples.binary_search_by_key(&second, |s| s.second).ok()?;
+        self.far.samples[found].values.get(name).copied()
+    }
+
+    fn left<'l>(
+        &self,
+        name: &str,
+        words: &str,
+        step: Option<u8>,
+        limit: &dyn Fn(&[f64]) -> Option<Limit<'l>>,
+    ) -> Option<Mover> {
+        let values = self.values(name);
+        let calm: Vec<f64> = values.iter().filter(|v| self.calm.contains(&v.0)).map(|v| v.1).collect();
+        let limit = limit(&calm)?;
+        let after = values.iter().filter_map(|(s, v)| Some((*s, *v, limit(*s)?)));
+        let (second, to) = leaves(after, RUN)?;
+        Some(Mover { series: name.to_owned(), words: words.to_owned(), second, from: median(&calm)?, to, step })
+    }
+
+    fn limit<'l>(&'l self, name: &str, kind: &Kind, calm: &[f64]) -> Option<Limit<'l>> {
+        match *kind {
+            Kind::Level(floor) => {
+                let top = band(calm, floor)?.top;
+                Some(Box::new(move |_| Some(top)))
+            }
+            Kind::Limit(most) => {
+                // What was nearly full at rest did not move.
+                let most = self.values(most).first()?.1;
+                (median(calm)? < NEARLY * most).then(|| -> Limit<'l> { Box::new(move |_| Some(NEARLY * most)) })
+            }
+            Kind::PerRequest(floor) => {
+                let both = |s: u32| Some((self.at(name, s)?, self.at(series::LOAD_RPS, s)?));
+                let (seen, requests) =
+                    self.calm.clone().filter_map(both).fold((0.0, 0.0), |(x, r), (y, q)| (x + y, r + q));
+                if requests <= 0.0 || calm.len() < 4 {
+                    return None;
+                }
+                let each = poisson_upper(seen, 0.95) / requests;
+                Some(Box::new(move |s| Some(explained(each * self.at(series::LOAD_RPS, s)?, floor))))
+            }
+        }
+    }
+}
+
+impl Moved {
+    /// What it says, the most useful first.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let Some(p95) = &self.p95 else { return Vec::new() };
+        let unseen = match self.unseen.as_slice() {
+            [] => String::new(),
+            names => format!("; not watched: {}", names.join(", ")),
+        };
+        let mut said: Vec<String> = self
+            .first
+            .iter()
+            .take(3)
+            .enumerate()
+            .map(|(i, mover)| {
+                let when = match p95.second.saturating_sub(mover.second) {
+                    0 | 1 => "with p95".to_owned(),
+                    lead => format!("{lead} s before p95"),
+                };
+                let step = match mover.step {
+                    Some(step) => format!("; step {step} has the remedy"),
+                    None => "; measure from a stronger machine".to_owned(),
+                };
+                let head = if i == 0 { "moved first (correlation)" } else { "then" };
+                format!("{head}: {}, {} → {}, {when}{step}", mover.words, short(mover.from), short(mover.to))
+            })
+            .collect();
+        let left = format!("p95 left its calm at second {}, {} → {} ms", p95.second, short(p95.from), short(p95.to));
+        if let Some(first) = said.first_mut() {
+            first.push_str(&unseen);
+            said.push(left);
+        } else if self.unseen.iter().any(|name| name == "PostgreSQL") {
+            said.push(format!("{left}; nothing that was watched moved before it{unseen}"));
+        } else {
+            said.push(format!(
+                "moved first (correlation): p95 itself; nothing watched behind the app moved before it, so look at workers and threads, step 7{unseen}"
+            ));
+            said.push(left);
+        }
+        said
+    }
+}
+
+/// "0", "3.5", "412".
+fn short(value: f64) -> String {
+    if value < 9.95 && value.fract() != 0.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+#[cfg(test)]
+mod tests;
