@@ -24,7 +24,7 @@ impl<'a> Faults<'a> {
     /// Notes a fault at a key path; list positions are written as numbers from 0. A path that is not in the file
     /// (a default, a missing key) stands for its nearest parent that is.
     pub fn add(&mut self, path: &[&str], what: impl AsRef<str>) {
-        let place = Place::of(self.text, offset(&self.tree, path));
+        let place = self.place(path);
         self.found.push(Problem { file: self.file.to_owned(), place, what: mask(what.as_ref()) });
     }
 
@@ -40,9 +40,20 @@ impl<'a> Faults<'a> {
         self.found.push(Problem { file: self.file.to_owned(), place, what: mask(what) });
     }
 
+    /// Notes a fault in another file that the settings name.
+    pub fn add_in(&mut self, file: &str, place: Place, what: &str) {
+        self.found.push(Problem { file: file.to_owned(), place, what: mask(what) });
+    }
+
+    /// Where a key path stands; its nearest parent that is in the file when it is not.
+    pub fn place(&self, path: &[&str]) -> Place {
+        Place::of(self.text, offset(&self.tree, path))
+    }
+
     /// All that was found, in the order of the file.
     pub fn into_found(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|problem| problem.place);
+        let own = self.file;
+        self.found.sort_by(|a, b| (a.file != own, &a.file, a.place).cmp(&(b.file != own, &b.file, b.place)));
         self.found.dedup();
         self.found
     }

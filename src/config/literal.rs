@@ -1,12 +1,10 @@
 //! Recognises secrets that somebody wrote where a variable's name belongs. Never repeats what it found.
 
+use crate::domain::secret::looks_like_a_key;
+
 /// What to do with a secret found in the settings.
 pub(super) const TODO: &str = "put the value into the environment or into the env_file (never into git), write only the \
      variable's name here, and replace the secret if this file was ever shared";
-
-/// Ways in which well-known services begin their tokens.
-const PREFIXES: [&str; 10] =
-    ["sntrys_", "sntryu_", "ghp_", "gho_", "github_pat_", "xoxb", "xoxp", "AKIA", "sk_", "eyJ"];
 
 /// What is wrong with a text that should be the name of an environment variable; none when it may be one.
 pub(super) fn not_a_name(text: &str) -> Option<&'static str> {
@@ -14,19 +12,13 @@ pub(super) fn not_a_name(text: &str) -> Option<&'static str> {
     let begins = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if text.is_empty() {
         Some("is empty; write the name of an environment variable")
-    } else if text.contains("://") || looks_like_a_token(text) {
+    } else if text.contains("://") || looks_like_a_key(text) {
         Some("wants the name of an environment variable, and this looks like the secret itself")
     } else if !begins || !letters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
         Some("wants the name of an environment variable (letters, digits and _), and this is none")
     } else {
         None
     }
-}
-
-fn looks_like_a_token(text: &str) -> bool {
-    let digits = text.chars().filter(char::is_ascii_digit).count();
-    let small = text.chars().any(|c| c.is_ascii_lowercase());
-    PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || (text.len() >= 20 && digits >= 4 && small)
 }
 
 /// True for a URL that carries a password (or a user name) before its host.

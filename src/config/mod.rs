@@ -8,11 +8,13 @@ mod dotenv;
 mod environment;
 mod error;
 mod faults;
+mod feeders;
 mod flows;
 mod literal;
 mod raw;
 mod rules;
 mod settings;
+mod slots;
 mod template;
 #[cfg(test)]
 mod tests;

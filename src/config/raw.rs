@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use crate::domain::flow::{Flow, Think};
+use crate::domain::flow::{Feeder, Flow, Think};
 use crate::domain::ramp::Model;
 use crate::domain::slo::Slo;
 use crate::domain::units::parse_duration;
@@ -31,6 +31,8 @@ pub(super) struct File {
     pub flows: Vec<Flow>,
     #[serde(default)]
     pub steps: BTreeMap<String, Step>,
+    #[serde(default, rename = "feeder")]
+    pub feeders: Vec<Feeder>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,6 +131,8 @@ pub(super) struct Load {
     pub model: Model,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub upload_hosts: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

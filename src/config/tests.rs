@@ -160,6 +160,30 @@ fn what_is_wrong_is_refused_at_its_place() {
         ("a.product", "a[", "no CSS selector"),
         ("{{user.ip}}", "{{product}}", "is not known here"),
         ("expect = [302]", "expect = [3020]", "no HTTP status"),
+        ("post = \"/checkout/\"", "put = \"/a\"\npatch = \"/b\"", "both put and patch"),
+        (
+            "post = \"/checkout/\"",
+            "post = \"/checkout/\"\npresigned = \"ticket\"",
+            "no earlier step of the flow extracts",
+        ),
+        ("post = \"/checkout/\"", "delete = \"checkout\"", "does not begin with /"),
+        ("form = {", "query = { q = \"{{nowhere}}\" }\nform = {", "{{nowhere}} is not known here"),
+        ("form = { note = \"{{random 1 9}}\" }", "json = '{\"a\": }'", "json is no JSON"),
+        ("form = { note = \"{{random 1 9}}\" }", "json = { a = \"{{nowhere}}\" }", "{{nowhere}} is not known here"),
+        ("form = { note = \"{{random 1 9}}\" }", "json = { day = 2026-01-01 }", "JSON knows no dates"),
+        ("expect = [302]", "expect_select = \"a[\"", "no CSS selector"),
+        ("expect = [302]", "expect_json = { id = 1 }", "no JSON pointer"),
+        ("expect = [302]", "expect_header = { \"a b\" = \"\" }", "no header name"),
+        ("expect = [302]", "expect_text = \"{{nowhere}}\"", "{{nowhere}} is not known here"),
+        ("expect = [302]", "extract = { a = { regex = \"(\" } }", "no regular expression"),
+        ("expect = [302]", "extract = { a = { cookie = \"\" } }", "the cookie has no name"),
+        ("expect = [302]", "at_once = true\nthink = \"1s\"", "at_once and thinks"),
+        ("timeout = \"10s\"", "upload_hosts = [\"https://b.example\"]", "is no host"),
+        ("timeout = \"10s\"", "upload_hosts = [\"*.example\"]", "is no host"),
+        ("schema = 1\n", "schema = 1\nfeeder = [{ name = \"f\", range = [9, 1] }]\n", "runs backwards"),
+        ("schema = 1\n", "schema = 1\nfeeder = [{ name = \"user\", range = [1, 9] }]\n", "no name for a feeder"),
+        ("schema = 1\n", "schema = 1\nfeeder = [{ name = \"f\" }]\n", "exactly one of"),
+        ("schema = 1\n", "schema = 1\nfeeder = [{ name = \"f\", csv = \"gone.csv\" }]\n", "cannot be read"),
         ("slow_endpoints = [\"checkout\"]", "slow_endpoints = [\"chekout\"]", "did you mean \"checkout\"?"),
         ("p95_ms = 250", "p95_ms = 0", "p95_ms must be over 0"),
         ("p95_ms = 250", "p95_ms = nan", "p95_ms must be over 0"),
@@ -176,6 +200,63 @@ fn what_is_wrong_is_refused_at_its_place() {
     ] {
         refuses(from, to, what);
     }
+}
+
+/// A project with a file of rows.
+fn fed(feeder: &str, flow: &str, file: &str, rows: &str) -> Result<Settings, String> {
+    let project = tempfile::tempdir().unwrap();
+    crate::store::atomic::write(&project.path().join(file), rows.as_bytes()).unwrap();
+    let text = format!(
+        "schema = 1\n[site]\nname = \"s\"\nurl = \"http://127.0.0.1\"\n[[feeder]]\n{feeder}\n[[flow]]\nname = \"f\"\n{flow}"
+    );
+    parse(&text, project.path()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn feeders_bring_their_rows_and_flows_use_their_columns() {
+    let users = "name = \"users\"\ncsv = \"users.csv\"\ndeal = \"per-user\"";
+    let flow = "login = { path = \"/in\", username = \"{{users.email}}\", password_env = \"P\" }\nstep = [{ get = \"/{{users.id}}\" }]";
+    let settings = fed(users, flow, "users.csv", "email,id\na@b,1\nc@d,2\n").unwrap();
+    assert_eq!(settings.mix.feeders[0].rows.values, [["a@b", "1"], ["c@d", "2"]]);
+    let other = fed(users, flow, "users.csv", "email,id\na@b,1\n").unwrap();
+    assert_ne!(
+        serde_json::to_string(&settings.mix).unwrap(),
+        serde_json::to_string(&other.mix).unwrap(),
+        "other rows are another load"
+    );
+    for (feeder, flow, file, rows, what) in [
+        (users, "step = [{ get = \"/{{users.nmae}}\" }]", "users.csv", "email,id\na,1\n", "has no column \"nmae\""),
+        (users, "step = [{ get = \"/{{users}}\" }]", "users.csv", "email,id\na,1\n", "write one of {{users.email}}"),
+        (users, "step = [{ get = \"/\" }]", "users.csv", "email,id\na\n", "users.csv:2:1: this row has 1 values"),
+        (users, "step = [{ get = \"/\" }]", "users.csv", "email,id\n", "there are no rows"),
+        (&users.replace("per-user", "shared"), flow, "users.csv", "email,id\na,1\n", "a row of its own"),
+        (
+            &users.replace("users.csv", "../users.csv"),
+            "step = [{ get = \"/\" }]",
+            "users.csv",
+            "email\na\n",
+            "rampup.toml:7:7",
+        ),
+        (
+            &users.replace("users.csv", "/etc/hostname"),
+            "step = [{ get = \"/\" }]",
+            "users.csv",
+            "email\na\n",
+            "rampup.toml:7:7",
+        ),
+        ("name = \"n\"\nrange = [1, 2]", "step = [{ get = \"/{{n.x}}\" }]", "u", "", "is a range"),
+        (
+            "name = \"n\"\nrange = [1, 2]",
+            "step = [{ get = \"/\", extract = { n = { json = \"/a\" } } }]",
+            "u",
+            "",
+            "name of a feeder",
+        ),
+    ] {
+        let error = fed(feeder, flow, file, rows).expect_err(what);
+        assert!(error.contains(what), "{what}: {error}");
+    }
+    assert!(fed("name = \"n\"\nrange = [1, 2]", "step = [{ get = \"/{{n}}\" }]", "u", "").is_ok());
 }
 
 #[test]

@@ -14,7 +14,10 @@ use crate::domain::slo::Slo;
 
 use super::faults::Faults;
 use super::rules::{headers, path_fault, server_fault};
-use super::{ConfigError, FILE, GateOverride, Ownership, Pace, Problem, Settings, Variables, flows, literal, raw};
+use super::slots::{Known, template};
+use super::{
+    ConfigError, FILE, GateOverride, Ownership, Pace, Problem, Settings, Variables, feeders, flows, literal, raw,
+};
 
 /// Settings, and the name of the file that may hold some variables.
 pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Option<String>), ConfigError> {
@@ -35,15 +38,18 @@ pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Op
         return Err(wrong(Place::of(text, schema.span().start), what));
     }
     let mut faults = Faults::new(FILE, text, tree);
-    let file = toml::from_str::<raw::File>(text).map_err(unreadable)?;
+    let mut file = toml::from_str::<raw::File>(text).map_err(unreadable)?;
     refuse_keys(&mut faults);
     let (site, ownership) = site(&file.site, &mut faults);
     slo(&file.slo, &mut faults);
+    feeders::read(&mut file.feeders, project_dir, &mut faults);
+    let known = Known::new(&file.feeders);
     headers(&file.load.headers, &["load", "headers"], &mut faults);
     for (name, value) in &file.load.headers {
-        flows::template(value, &BTreeSet::new(), &mut faults, &["load", "headers", name]);
+        template(value, &known, &mut faults, &["load", "headers", name]);
     }
-    flows::check(&file.flows, &mut faults);
+    upload_hosts(&file.load.upload_hosts, &mut faults);
+    flows::check(&file.flows, &known, &mut faults);
     let endpoints: BTreeSet<&str> =
         file.flows.iter().flat_map(|flow| flow.steps.iter().map(|s| s.endpoint())).collect();
     named_endpoints(&site.slow_endpoints, &endpoints, &["site", "slow_endpoints"], &mut faults);
@@ -58,7 +64,13 @@ pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Op
         project_dir: project_dir.to_owned(),
         site,
         slo: file.slo,
-        mix: Mix { flows: file.flows, headers: file.load.headers, think: file.load.think, ..Mix::default() },
+        mix: Mix {
+            flows: file.flows,
+            feeders: file.feeders,
+            headers: file.load.headers,
+            think: file.load.think,
+            upload_hosts: file.load.upload_hosts,
+        },
         pace,
         overrides,
         variables,
@@ -250,6 +262,18 @@ fn variables(file: &raw::File, faults: &mut Faults<'_>) -> Variables {
             file.site.account.as_ref().map(|account| &account.password_env),
         ),
         sentry_token: name(&["site", "sentry", "token_env"], file.site.sentry.as_ref().map(|sentry| &sentry.token_env)),
+    }
+}
+
+/// Each is a host that load may go to besides the target: written down, and nothing that could stand for many.
+fn upload_hosts(hosts: &[String], faults: &mut Faults<'_>) {
+    for (index, host) in hosts.iter().enumerate() {
+        let url = url::Url::parse(&format!("https://{host}"));
+        let plain = host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c));
+        if !plain || !url.is_ok_and(|url| server_fault(&url).is_none() && url.path() == "/") {
+            let what = format!("{host:?} is no host; write for example \"my-bucket.s3.eu-central-1.amazonaws.com\"");
+            faults.add(&["load", "upload_hosts", &index.to_string()], what);
+        }
     }
 }
 

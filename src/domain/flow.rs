@@ -301,27 +301,45 @@ pub struct Mix {
     pub headers: BTreeMap<String, String>,
     /// Pause between actions.
     pub think: Option<Think>,
+    /// Hosts besides the target that presigned uploads may go to, `host` or `host:port`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upload_hosts: Vec<String>,
 }
 
 impl Mix {
+    /// Time of a request when nothing is known yet, seconds: a third of the usual limit.
+    const LATENCY: f64 = 0.1;
+
     /// Pause used when neither the mix nor the gate says one: a reader's 5 to 10 seconds.
     pub const THINK: Think = Think::Even { least: Duration::from_secs(5), most: Duration::from_secs(10) };
 
     /// The share of all requests that goes to one endpoint, 0 to 1.
     ///
-    /// Users repeat their flow and pause before every step that is not `at_once`, so a flow of few pauses comes round
-    /// more often: requests per unit of time are `weight × steps ÷ pauses`.
+    /// Users repeat their flow and pause before every step that is not `at_once` (the first step of a pass always waits),
+    /// so a flow of few or short pauses comes round more often: requests per unit of time are `weight × steps ÷ time of a
+    /// pass`, where a pass takes its mean pauses and [`Mix::LATENCY`] a request.
     #[must_use]
     pub fn share_of(&self, endpoint: &str) -> f64 {
-        let per_pause = |flow: &Flow, counts: &dyn Fn(&FlowStep) -> bool| {
-            let made = |step: &&FlowStep| step.share.unwrap_or(1.0);
-            let requests: f64 = flow.steps.iter().filter(|step| counts(step)).map(|step| made(&step)).sum();
-            let pauses: f64 = flow.steps.iter().filter(|step| !step.at_once).map(|step| made(&step)).sum();
-            if pauses > 0.0 { f64::from(flow.weight) * requests / pauses } else { 0.0 }
+        let per_second = |flow: &Flow, counts: &dyn Fn(&FlowStep) -> bool| {
+            let made = |step: &FlowStep| step.share.unwrap_or(1.0);
+            let requests: f64 = flow.steps.iter().filter(|step| counts(step)).map(made).sum();
+            let seconds = self.pass_seconds(flow);
+            if seconds > 0.0 { f64::from(flow.weight) * requests / seconds } else { 0.0 }
         };
-        let all: f64 = self.flows.iter().map(|flow| per_pause(flow, &|_| true)).sum();
-        let these: f64 = self.flows.iter().map(|flow| per_pause(flow, &|step| step.endpoint() == endpoint)).sum();
+        let all: f64 = self.flows.iter().map(|flow| per_second(flow, &|_| true)).sum();
+        let these: f64 = self.flows.iter().map(|flow| per_second(flow, &|step| step.endpoint() == endpoint)).sum();
         if all > 0.0 { these / all } else { 0.0 }
+    }
+
+    /// Seconds that one pass through a flow takes on average.
+    fn pass_seconds(&self, flow: &Flow) -> f64 {
+        let usual = self.think.unwrap_or(Self::THINK);
+        let of = |(index, step): (usize, &FlowStep)| {
+            let waits = index == 0 || !step.at_once;
+            let pause = if waits { step.think.unwrap_or(usual).mean_seconds() } else { 0.0 };
+            step.share.unwrap_or(1.0) * (pause + Self::LATENCY)
+        };
+        flow.steps.iter().enumerate().map(of).sum()
     }
 }
 
@@ -345,9 +363,20 @@ mod tests {
             flows: vec![flow(3, &[("a", false), ("b", false)]), flow(1, &[("c", false), ("d", true)])],
             ..Mix::default()
         };
-        // In one pause's time the first flow's users make 3 requests, the second's 2 (one of them at once).
-        assert!((mix.share_of("a") - 1.5 / 5.0).abs() < 1e-9);
-        assert!((mix.share_of("d") - 1.0 / 5.0).abs() < 1e-9);
+        // A pass of the first flow takes 15.2 s and makes 2 requests, one of the second takes 7.7 s for as many.
+        let (first, second) = (3.0 * 2.0 / 15.2, 2.0 / 7.7);
+        assert!((mix.share_of("a") - first / 2.0 / (first + second)).abs() < 1e-9);
+        assert!((mix.share_of("d") - second / 2.0 / (first + second)).abs() < 1e-9);
         assert!(mix.share_of("nowhere").abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_step_with_a_long_pause_of_its_own_makes_its_flow_rarer() {
+        let mut mix = Mix { flows: vec![flow(1, &[("a", false)]), flow(1, &[("b", false)])], ..Mix::default() };
+        assert!((mix.share_of("a") - 0.5).abs() < 1e-9);
+        mix.flows[1].steps[0].think = Some(Think::constant(Duration::from_secs(15)));
+        assert!((mix.share_of("a") - 15.1 / (15.1 + 7.6)).abs() < 1e-9);
+        mix.flows[1].steps[0].think = Some(Think::constant(Duration::ZERO));
+        assert!(mix.share_of("b") > 0.98, "no pause at all is no division by zero");
     }
 }

@@ -104,6 +104,14 @@ fn rate(users: u32, think: Think) -> f64 {
     f64::from(users) / (think.mean_seconds() + GUESSED_LATENCY)
 }
 
+impl RampPlan {
+    /// A step's own pause as this ramp plays it: shorter in a practice measurement, like all the others.
+    #[must_use]
+    pub fn in_its_pace(&self, think: Think) -> Think {
+        if self.quick { hurried(think) } else { think }
+    }
+}
+
 /// The same pauses, shorter.
 fn hurried(think: Think) -> Think {
     think.times(PRACTICE_HURRY)

@@ -48,8 +48,51 @@ pub fn mask(text: &str) -> String {
     masked + rest
 }
 
+/// True for the name of a header, cookie, column or value that usually carries a key: nobody should see what it holds.
+#[must_use]
+pub fn sounds_secret(name: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "authorization",
+        "cookie",
+        "session",
+        "csrf",
+        "token",
+        "secret",
+        "passw",
+        "pwd",
+        "credential",
+        "signature",
+        "api-key",
+        "api_key",
+        "apikey",
+        "jwt",
+    ];
+    let name = name.to_ascii_lowercase();
+    WORDS.iter().any(|word| name.contains(word)) || name == "pin" || name == "otp"
+}
+
+/// True for a text that begins like the keys of well-known services, or is as long and as mixed as a key.
+#[must_use]
+pub fn looks_like_a_key(text: &str) -> bool {
+    const PREFIXES: [&str; 10] =
+        ["sntrys_", "sntryu_", "ghp_", "gho_", "github_pat_", "xoxb", "xoxp", "AKIA", "sk_", "eyJ"];
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let small = text.chars().any(|c| c.is_ascii_lowercase());
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix)) || (text.len() >= 20 && digits >= 4 && small)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn names_that_carry_keys_are_known() {
+        for name in ["Set-Cookie", "X-API-Key", "password", "csrfmiddlewaretoken", "X-Amz-Signature", "pin"] {
+            assert!(super::sounds_secret(name), "{name}");
+        }
+        for name in ["email", "product", "location", "spinner", "key"] {
+            assert!(!super::sounds_secret(name), "{name}");
+        }
+    }
+
     #[test]
     fn a_masked_text_keeps_everything_but_the_keys() {
         for (text, masked) in [

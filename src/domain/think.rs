@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::units::{parse_duration, show_duration};
 
@@ -35,12 +36,21 @@ impl Think {
         Self::Even { least: pause, most: pause }
     }
 
-    /// Mean pause in seconds. Of a lognormal law it is median × exp(σ²/2).
+    /// No lognormal pause is longer than this many medians, so that nobody sleeps through the ramp.
+    pub const LONGEST: f64 = 10.0;
+
+    /// Mean pause in seconds. Of a lognormal law cut at c medians it is, with median 1,
+    /// `exp(σ²/2) Φ(ln c/σ − σ) + c (1 − Φ(ln c/σ))` (the limited expected value; Klugman, Panjer and Willmot,
+    /// *Loss Models*, appendix A).
     #[must_use]
     pub fn mean_seconds(&self) -> f64 {
         match self {
             Self::Even { least, most } => f64::midpoint(least.as_secs_f64(), most.as_secs_f64()),
-            Self::Lognormal { median, spread } => median.as_secs_f64() * (spread * spread / 2.0).exp(),
+            Self::Lognormal { median, spread } => {
+                let (normal, cut) = (Normal::standard(), Self::LONGEST.ln() / spread);
+                let uncut = (spread * spread / 2.0).exp() * normal.cdf(cut - spread);
+                median.as_secs_f64() * (uncut + Self::LONGEST * normal.sf(cut))
+            }
         }
     }
 
@@ -103,12 +113,24 @@ mod tests {
 
     #[test]
     fn laws_are_read_and_written_back() {
-        for (text, mean) in [("5s-10s", 7.5), ("2s", 2.0), ("lognormal 6s 0.5", 6.0 * 0.125_f64.exp())] {
+        for (text, mean) in [("5s-10s", 7.5), ("2s", 2.0), ("lognormal 6s 0.1", 6.0 * 0.005_f64.exp())] {
             let think = Think::try_from(text.to_owned()).unwrap();
             assert!((think.mean_seconds() - mean).abs() < 1e-9, "{text}");
             assert_eq!(think.to_string(), text);
             assert!((think.times(0.5).mean_seconds() - mean / 2.0).abs() < 1e-9, "{text}");
         }
+    }
+
+    #[test]
+    fn the_mean_of_a_wide_law_counts_the_cut() {
+        // Without the cut it would be exp(2) = 7.39 medians.
+        let wide = Think::Lognormal { median: Duration::from_secs(1), spread: 2.0 };
+        let steps = 200_000;
+        let drawn: f64 = (0..steps)
+            .map(|step| (f64::from(step) + 0.5) / f64::from(steps))
+            .map(|share| (2.0 * Normal::standard().inverse_cdf(share)).exp().min(Think::LONGEST))
+            .sum();
+        assert!((wide.mean_seconds() - drawn / f64::from(steps)).abs() < 1e-3, "{}", wide.mean_seconds());
     }
 
     #[test]

@@ -155,6 +155,15 @@ pub(super) fn failure(error: &reqwest::Error, in_body: bool) -> Failure {
     Failure { kind, local }
 }
 
+/// What went wrong in the words of whatever knows best: the innermost cause. Never the address, which may hold keys.
+pub(super) fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no whole answer in time".to_owned();
+    }
+    // The outermost one names the address; the others do not know it.
+    causes(error).skip(1).last().map_or_else(|| "the request could not be made".to_owned(), ToString::to_string)
+}
+
 /// No more files (`EMFILE`, `ENFILE`) or no more local ports (`EADDRNOTAVAIL`).
 fn exhausted(error: &io::Error) -> bool {
     use rustix::io::Errno;

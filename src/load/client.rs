@@ -20,15 +20,22 @@ const USER_AGENT: &str = concat!("rampup/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, Clone)]
 pub(super) struct Clients {
     tls: ClientConfig,
-    /// The target's name with its addresses, asked once: a thousand users must not ask the resolver a thousand times.
-    pinned: Option<(String, Vec<SocketAddr>)>,
+    /// Names with their addresses, asked once: a thousand users must not ask the resolver a thousand times, and a name
+    /// that points elsewhere in the midst of a ramp must not take the load with it.
+    pinned: Vec<(String, Vec<SocketAddr>)>,
     timeout: Duration,
 }
 
 impl Clients {
-    /// Prepares clients for a target; a request may take `timeout`.
-    pub async fn prepare(target: &Url, timeout: Duration) -> Result<Self, LoadError> {
-        Ok(Self { tls: tls(target)?, pinned: resolve(target).await?, timeout })
+    /// Prepares clients for a target and the hosts that uploads may go to; a request may take `timeout`.
+    pub async fn prepare(target: &Url, upload_hosts: &[String], timeout: Duration) -> Result<Self, LoadError> {
+        let mut pinned = Vec::new();
+        let uploads = upload_hosts.iter().filter_map(|host| upload_url(host));
+        let all: Vec<Url> = std::iter::once(target.clone()).chain(uploads).collect();
+        for url in all {
+            pinned.extend(resolve(&url).await?);
+        }
+        Ok(Self { tls: tls(target.scheme() == "https" || !upload_hosts.is_empty())?, pinned, timeout })
     }
 
     /// A client with an empty cookie jar. Redirects are answers, not followed.
@@ -41,7 +48,7 @@ impl Clients {
             .redirect(Policy::none())
             .no_proxy()
             .timeout(self.timeout);
-        if let Some((host, addresses)) = &self.pinned {
+        for (host, addresses) in &self.pinned {
             builder = builder.resolve_to_addrs(host, addresses);
         }
         let client = builder.build().map_err(|e| LoadError::Client(e.to_string()))?;
@@ -49,10 +56,10 @@ impl Clients {
     }
 }
 
-/// Roots are read once; a target without TLS needs none.
-fn tls(target: &Url) -> Result<ClientConfig, LoadError> {
+/// Roots are read once, and only if somebody speaks TLS.
+fn tls(needed: bool) -> Result<ClientConfig, LoadError> {
     let mut roots = RootCertStore::empty();
-    if target.scheme() == "https" {
+    if needed {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
             let why = "this machine has no root certificates to check the target's by; install ca-certificates";
@@ -87,6 +94,24 @@ pub(super) fn may_visit(target: &Url, url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https") && (same || (is_local(target) && is_local(url)))
 }
 
+/// Whether a ticket's upload may go there: wherever users may, and over TLS to a host that the settings name. The owner
+/// of the site has written down that load may go to that one.
+pub(super) fn may_upload(target: &Url, hosts: &[String], url: &Url) -> Result<(), String> {
+    let named = hosts.iter().filter_map(|host| upload_url(host)).any(|host| host.origin() == url.origin());
+    if may_visit(target, url) || named {
+        return Ok(());
+    }
+    Err(format!(
+        "the ticket leads to {}, where no load may go; if that is your own bucket, add upload_hosts = [{:?}] to [load]",
+        url.origin().ascii_serialization(),
+        url.host_str().unwrap_or_default()
+    ))
+}
+
+fn upload_url(host: &str) -> Option<Url> {
+    Url::parse(&format!("https://{host}")).ok()
+}
+
 fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -99,6 +124,25 @@ fn is_local(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uploads_go_where_the_settings_say_and_nowhere_else() {
+        let hosts = ["bucket.s3.example".to_owned(), "minio.example:9000".to_owned()];
+        for (url, may) in [
+            ("https://bucket.s3.example/", true),
+            ("https://minio.example:9000/b", true),
+            ("https://shop.example/upload", true),
+            ("http://bucket.s3.example/", false),
+            ("https://bucket.s3.example:444/", false),
+            ("https://minio.example/", false),
+            ("https://evil.example/?bucket.s3.example", false),
+            ("https://bucket.s3.example.evil.example/", false),
+            ("http://127.0.0.1:9000/", false),
+        ] {
+            let target = Url::parse("https://shop.example/").unwrap();
+            assert_eq!(may_upload(&target, &hosts, &Url::parse(url).unwrap()).is_ok(), may, "{url}");
+        }
+    }
 
     #[test]
     fn users_never_leave_the_target() {

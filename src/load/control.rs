@@ -55,7 +55,7 @@ impl Control {
 
 async fn ask(asked: Weak<Mutex<Asked>>, endpoint: Endpoint) {
     let Ok(url) = Url::parse(&format!("http://{}/", endpoint.address)) else { return };
-    let Ok(clients) = Clients::prepare(&url, PATIENCE).await else { return };
+    let Ok(clients) = Clients::prepare(&url, &[], PATIENCE).await else { return };
     let Ok((client, _)) = clients.build() else { return };
     loop {
         let begun = Instant::now();

@@ -30,19 +30,13 @@ pub(super) async fn live<T: Transport>(
     let opened = opened(stage).await;
     // A first pause cut at random: users who came in together do not march in step.
     let first = pause(stage.plan.think, &mut visitor.dice).mul_f64(visitor.dice.random());
-    let mut life = Life { stage, me, due: opened + stage.arrival(me) + first, playing: false };
-    if let Some(login) = &play.login {
-        while !life.sign_in(login, visitor, transport).await? {}
+    let mut life = Life { stage, me, due: opened + stage.arrival(me) + first, since: None, playing: false };
+    let ended = life.whole(play, opened, visitor, transport).await;
+    if stage.script.feeds.dry().is_some() {
+        // The ramp ends because of it; the user has not broken off.
+        std::future::pending::<()>().await;
     }
-    let arrivals = stage.arrivals.get(stage.cast[me as usize]);
-    loop {
-        if let Some(arrivals) = arrivals {
-            // What nobody begins before the gate is shut is counted by whoever shut it.
-            life.unless_shut().await;
-            life.due = opened + arrivals.take();
-        }
-        life.pass(play, visitor, transport).await?;
-    }
+    ended
 }
 
 struct Life<'a> {
@@ -50,11 +44,34 @@ struct Life<'a> {
     me: u32,
     /// When the next request should leave.
     due: Instant,
+    /// When the last request had ended; none before the first.
+    since: Option<Instant>,
     /// It has made a step of its flow.
     playing: bool,
 }
 
 impl Life<'_> {
+    async fn whole<T: Transport>(
+        &mut self,
+        play: &Play,
+        opened: Instant,
+        visitor: &mut Visitor<'_>,
+        transport: &mut T,
+    ) -> Result<std::convert::Infallible, String> {
+        if let Some(login) = &play.login {
+            while !self.sign_in(login, visitor, transport).await? {}
+        }
+        let arrivals = self.stage.arrivals.get(self.stage.cast[self.me as usize]);
+        loop {
+            if let Some(arrivals) = arrivals {
+                // What nobody begins before the gate is shut is counted by whoever shut it.
+                self.unless_shut().await;
+                (self.due, self.since) = (opened + arrivals.take(), None);
+            }
+            self.pass(play, visitor, transport).await?;
+        }
+    }
+
     /// Once through the flow. A step that fails ends the pass: a person whose page broke starts over.
     async fn pass<T: Transport>(
         &mut self,
@@ -63,12 +80,15 @@ impl Life<'_> {
         transport: &mut T,
     ) -> Result<(), String> {
         let mut asked = false;
+        visitor.begin_pass();
         for action in &play.actions {
             if action.share.is_some_and(|share| visitor.dice.random::<f64>() >= share) {
                 continue;
             }
             if asked && action.at_once {
                 self.due = Instant::now();
+            } else if let (Some(own), Some(since)) = (action.think, self.since) {
+                self.due = since + pause(self.stage.plan.in_its_pace(own), &mut visitor.dice);
             }
             let due = self.wait().await;
             let flight = self.stage.recorder.begin(self.me, action.endpoint, due);
@@ -79,6 +99,9 @@ impl Life<'_> {
                     if !std::mem::replace(&mut self.playing, true) {
                         self.stage.plays();
                     }
+                    for file in visitor.fetch(&done.links).await {
+                        self.stage.recorder.asset(file);
+                    }
                     self.think(visitor);
                     if !done.is_good() {
                         return Ok(());
@@ -86,6 +109,10 @@ impl Life<'_> {
                 }
                 // Its value comes from a step that is made in a share of the passes only, and was not yet.
                 Err(NotMade::Unknown(_)) => flight.forget(),
+                Err(NotMade::Dry(why)) => {
+                    flight.forget();
+                    return Err(why);
+                }
                 Err(NotMade::Engine(why)) => return Err(why),
             }
         }
@@ -134,7 +161,9 @@ impl Life<'_> {
     }
 
     fn think(&mut self, visitor: &mut Visitor<'_>) {
-        self.due = Instant::now() + pause(self.stage.plan.think, &mut visitor.dice);
+        let now = Instant::now();
+        self.since = Some(now);
+        self.due = now + pause(self.stage.plan.think, &mut visitor.dice);
     }
 
     /// Never returns once the gate is shut.

@@ -78,8 +78,8 @@ async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
     }
     limits::ensure(pool(&plan))?;
     let script = Script::compile(&mix, passwords)?;
-    let clients = Clients::prepare(&target, plan.timeout).await?;
-    let nurse = Clients::prepare(&target, HEALTH_TIMEOUT.max(limits.stuck_after())).await?;
+    let clients = Clients::prepare(&target, &mix.upload_hosts, plan.timeout).await?;
+    let nurse = Clients::prepare(&target, &[], HEALTH_TIMEOUT.max(limits.stuck_after())).await?;
     let stage = Arc::new(Stage::new(plan, target, script, clients));
 
     let _first = Precedence::ask();

@@ -9,11 +9,15 @@
 //!              └── tally (counts, histograms) ◄── recorder ◄────────┘
 //! ```
 
+mod action;
 mod answer;
 mod arrivals;
+mod assets;
+mod body;
 mod client;
 mod control;
 mod extract;
+mod feed;
 mod flow;
 mod goose;
 mod guard;
@@ -31,6 +35,7 @@ mod tally;
 mod template;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod walk;
 
 use std::collections::BTreeMap;

@@ -249,9 +249,12 @@ impl<'a> Ramp<'a> {
     fn fold(&mut self) -> Tick {
         let mut samples = std::mem::take(&mut self.early);
         samples.append(&mut self.stage.recorder.drain());
+        let files = self.stage.recorder.drain_assets();
         if let Some(Looking { closing, .. }) = &mut self.looking {
             closing.fold(&samples);
+            closing.fold_assets(&files);
         }
+        self.tally.fold_assets(&files);
         self.tally.fold(&samples)
     }
 
@@ -273,6 +276,9 @@ impl<'a> Ramp<'a> {
             return None;
         }
         self.stage.exhausted().into_iter().for_each(|note| self.say(Signal::Note(note)));
+        if let Some(why) = self.stage.script.feeds.dry() {
+            return Some(RampEnd::Invalid(why.to_owned()));
+        }
         if let Some(missing) = self.stage.pool.checked_sub(self.stage.alive()).filter(|m| *m > 0) {
             return Some(RampEnd::Invalid(format!(
                 "{missing} of {} users broke off inside the generator; this is its fault, not the site's: run again",

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::answer::{CacheWord, Outcome};
+use super::assets::File;
 use crate::domain::ramp::GeneratorSample;
 
 /// One request that ended, on the ramp's own clock.
@@ -76,6 +77,8 @@ pub(super) struct Recorder {
     /// One a user, who has one request under way at most: due time in µs of the clock plus one, 0 for none.
     seats: Vec<AtomicU64>,
     shards: [Mutex<Vec<Sample>>; 8],
+    /// Files that pages link to.
+    assets: Mutex<Vec<File>>,
     socket_errors: AtomicU32,
     departed: AtomicU32,
     departed_late: AtomicU32,
@@ -91,6 +94,7 @@ impl Recorder {
             origin: Instant::now(),
             seats: (0..users).map(|_| AtomicU64::new(0)).collect(),
             shards: Default::default(),
+            assets: Mutex::default(),
             socket_errors: AtomicU32::new(0),
             departed: AtomicU32::new(0),
             departed_late: AtomicU32::new(0),
@@ -131,6 +135,17 @@ impl Recorder {
     /// Local socket errors since the last call.
     pub fn take_socket_errors(&self) -> u32 {
         self.socket_errors.swap(0, Ordering::Relaxed)
+    }
+
+    /// A file that a page links to came, or did not.
+    pub fn asset(&self, file: File) {
+        self.assets.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+    }
+
+    /// All files since the last call, with when each was asked for.
+    pub fn drain_assets(&self) -> Vec<(Duration, File)> {
+        let files = std::mem::take(&mut *self.assets.lock().unwrap_or_else(PoisonError::into_inner));
+        files.into_iter().map(|file| (self.at(file.left), file)).collect()
     }
 
     /// All requests that ended since the last call.

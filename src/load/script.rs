@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use scraper::Selector;
 
 use super::LoadError;
+use super::action::{self, Action};
+use super::feed::Feeds;
 use super::template::{Filling, Template};
-use crate::domain::flow::{self, Extract, Flow, FlowStep, Json, Login, Mix, Think, Upload};
+use crate::domain::flow::{Flow, FlowStep, Login, Mix, Think};
 use crate::domain::plan::GUESSED_LATENCY;
 use crate::domain::secret::Secret;
 
@@ -23,6 +23,10 @@ pub(super) struct Script {
     pub headers: Vec<(HeaderName, Template)>,
     /// Names of the endpoints; actions hold an index.
     pub endpoints: Vec<String>,
+    /// What texts are fed from.
+    pub feeds: Feeds,
+    /// Hosts besides the target that presigned uploads may go to.
+    pub upload_hosts: Vec<String>,
     /// Passwords by name of variable.
     pub passwords: Arc<BTreeMap<String, Secret>>,
 }
@@ -62,114 +66,30 @@ pub(super) struct SignIn {
     pub password_env: String,
 }
 
-/// One request and what must come back.
-#[derive(Debug)]
-pub(super) struct Action {
-    /// Index into [`Script::endpoints`].
-    pub endpoint: usize,
-    /// GET or POST.
-    pub method: Method,
-    /// Path or whole URL.
-    pub path: Template,
-    /// Headers of this request alone.
-    pub headers: Vec<(HeaderName, Template)>,
-    /// What is sent.
-    pub payload: Payload,
-    /// Send Django's token.
-    pub csrf: bool,
-    /// Right statuses; 200 to 399 when empty.
-    pub expect: Vec<u16>,
-    /// Text that must be in the body.
-    pub expect_text: Option<Template>,
-    /// What to keep.
-    pub extract: Vec<(String, Pick)>,
-    /// Share of the passes that make it.
-    pub share: Option<f64>,
-    /// No thinking before it.
-    pub at_once: bool,
-}
-
-/// A request's body.
-#[derive(Debug)]
-pub(super) enum Payload {
-    /// None.
-    Empty,
-    /// Urlencoded fields.
-    Form(Vec<(String, Template)>),
-    /// JSON.
-    Json(Template),
-    /// Multipart: the fields, then the file (object stores ignore fields after it).
-    File {
-        /// Text fields.
-        fields: Vec<(String, Template)>,
-        /// Name of the file's field.
-        field: String,
-        /// Its content.
-        content: Vec<u8>,
-        /// Its type.
-        content_type: String,
-    },
-}
-
-/// Where a value is.
-#[derive(Debug)]
-pub(super) enum Pick {
-    /// Matches of a selector: an attribute, or the text.
-    Css(Selector, Option<String>),
-    /// A JSON pointer.
-    Json(String),
-    /// A header.
-    Header(HeaderName),
-}
-
-impl Action {
-    /// True when the body must be kept for what follows; otherwise it is read and thrown away.
-    pub fn reads_body(&self) -> bool {
-        self.expect_text.is_some() || self.extract.iter().any(|(_, pick)| !matches!(pick, Pick::Header(_)))
-    }
-
-    fn templates(&self) -> impl Iterator<Item = &Template> {
-        let fields: &[(String, Template)] = match &self.payload {
-            Payload::Form(fields) | Payload::File { fields, .. } => fields,
-            Payload::Empty | Payload::Json(_) => &[],
-        };
-        let json = match &self.payload {
-            Payload::Json(text) => Some(text),
-            _ => None,
-        };
-        std::iter::once(&self.path)
-            .chain(self.headers.iter().map(|(_, t)| t))
-            .chain(fields.iter().map(|(_, t)| t))
-            .chain(json)
-            .chain(&self.expect_text)
-    }
-}
-
 impl Script {
     /// Makes a mix ready to be played.
     pub fn compile(mix: &Mix, passwords: Arc<BTreeMap<String, Secret>>) -> Result<Self, LoadError> {
         if mix.flows.iter().all(|f| f.weight == 0) {
             return Err(LoadError::Plan("there is no flow with a weight; describe at least one [[flow]]".into()));
         }
-        let mut endpoints = Vec::new();
         let refuse = |flow: &str| {
             let flow = flow.to_owned();
             move |why: String| LoadError::Flow { flow: flow.clone(), why }
         };
-        let headers = headers(&mix.headers).map_err(refuse("(headers of all requests)"))?;
-        let plays = mix
-            .flows
-            .iter()
-            .map(|flow| play(flow, &headers, &passwords, &mut endpoints).map_err(refuse(&flow.name)))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { plays, headers, endpoints, passwords })
+        let feeds = Feeds::new(&mix.feeders).map_err(LoadError::Plan)?;
+        let headers = action::headers(&mix.headers, &feeds).map_err(refuse("(headers of all requests)"))?;
+        let mut made = Making { feeds: &feeds, common: &headers, passwords: &passwords, endpoints: Vec::new() };
+        let plays =
+            mix.flows.iter().map(|flow| made.play(flow).map_err(refuse(&flow.name))).collect::<Result<_, _>>()?;
+        let endpoints = made.endpoints;
+        Ok(Self { plays, headers, endpoints, feeds, upload_hosts: mix.upload_hosts.clone(), passwords })
     }
 
-    /// The headers of all requests, as a user of this number would send them.
+    /// The headers of all requests, as a user of this number would send them that no feeder deals to.
     pub fn common_headers(&self, user: u32) -> HeaderMap {
         let kept = std::collections::HashMap::new();
         let dice = &mut rand::SeedableRng::seed_from_u64(u64::from(user));
-        let mut filling = Filling { user, kept: &kept, dice };
+        let mut filling = Filling { user, kept: &kept, dice, feeds: &self.feeds, rows: None, hide: None };
         self.headers
             .iter()
             .filter_map(|(name, text)| {
@@ -197,148 +117,67 @@ impl Script {
     }
 }
 
-fn play(
-    flow: &Flow,
-    common: &[(HeaderName, Template)],
-    passwords: &BTreeMap<String, Secret>,
-    endpoints: &mut Vec<String>,
-) -> Result<Play, String> {
-    if flow.steps.is_empty() {
-        return Err("it has no steps; add a [[flow.step]]".into());
-    }
-    let login = flow.login.as_ref().map(|login| sign_in(login, passwords, endpoints)).transpose()?;
-    let actions: Vec<Action> = flow.steps.iter().map(|s| action(s, endpoints)).collect::<Result<_, _>>()?;
-    let mut known = BTreeSet::new();
-    for action in &actions {
-        for name in action.templates().chain(common.iter().map(|(_, t)| t)).flat_map(Template::needs) {
-            if !known.contains(name) {
-                return Err(format!(
-                    "{{{{{name}}}}} is used before any step extracts it; add an extract or correct it"
-                ));
-            }
+/// A script in the making.
+struct Making<'a> {
+    feeds: &'a Feeds,
+    common: &'a [(HeaderName, Template)],
+    passwords: &'a BTreeMap<String, Secret>,
+    endpoints: Vec<String>,
+}
+
+impl Making<'_> {
+    fn play(&mut self, flow: &Flow) -> Result<Play, String> {
+        if flow.steps.is_empty() {
+            return Err("it has no steps; add a [[flow.step]]".into());
         }
-        known.extend(action.extract.iter().map(|(name, _)| name.as_str()));
+        let login = flow.login.as_ref().map(|login| self.sign_in(login)).transpose()?;
+        let actions: Vec<Action> = flow.steps.iter().map(|step| self.action(step)).collect::<Result<_, _>>()?;
+        let mut known = BTreeSet::new();
+        for action in &actions {
+            for name in action.needs().chain(self.common.iter().flat_map(|(_, t)| t.needs())) {
+                if !known.contains(name) {
+                    return Err(format!(
+                        "{{{{{name}}}}} is used before any step extracts it; add an extract or correct it"
+                    ));
+                }
+            }
+            known.extend(action.extract.iter().map(|(name, _)| name.as_str()));
+        }
+        Ok(Play { name: flow.name.clone(), weight: flow.weight, login, actions })
     }
-    Ok(Play { name: flow.name.clone(), weight: flow.weight, login, actions })
-}
 
-fn sign_in(login: &Login, passwords: &BTreeMap<String, Secret>, endpoints: &mut Vec<String>) -> Result<SignIn, String> {
-    if !passwords.contains_key(&login.password_env) {
-        return Err(format!("the variable {} with the test users' password is not set; export it", login.password_env));
-    }
-    let step = |name: &str| FlowStep { name: format!("{} ({name})", login.path), ..FlowStep::default() };
-    let form = FlowStep { get: Some(login.path.clone()), ..step("form") };
-    // A wrong password shows the form again with 200: only a redirect says that somebody is signed in.
-    let post = FlowStep { post: Some(login.path.clone()), csrf: true, expect: vec![301, 302, 303], ..step("sign in") };
-    Ok(SignIn {
-        form: action(&form, endpoints)?,
-        post: action(&post, endpoints)?,
-        username: Template::parse(&login.username)?,
-        password_env: login.password_env.clone(),
-    })
-}
-
-fn action(step: &FlowStep, endpoints: &mut Vec<String>) -> Result<Action, String> {
-    let (method, path) = match step.request() {
-        Some((flow::Method::Get, path)) => (Method::GET, path),
-        Some((flow::Method::Post, path)) => (Method::POST, path),
-        Some((flow::Method::Put, path)) => (Method::PUT, path),
-        Some((flow::Method::Patch, path)) => (Method::PATCH, path),
-        Some((flow::Method::Delete, path)) => (Method::DELETE, path),
-        None => {
+    fn sign_in(&mut self, login: &Login) -> Result<SignIn, String> {
+        if !self.passwords.contains_key(&login.password_env) {
             return Err(format!(
-                "step {:?} must have exactly one of get, post, put, patch and delete",
-                step.endpoint()
+                "the variable {} with the test users' password is not set; export it",
+                login.password_env
             ));
         }
-    };
-    let endpoint = endpoints.iter().position(|e| e == step.endpoint()).unwrap_or_else(|| {
-        endpoints.push(step.endpoint().to_owned());
-        endpoints.len() - 1
-    });
-    Ok(Action {
-        endpoint,
-        method,
-        path: Template::parse(path)?,
-        headers: headers(&step.headers)?,
-        payload: payload(step)?,
-        csrf: step.csrf,
-        expect: step.expect.clone(),
-        expect_text: step.expect_text.as_deref().map(Template::parse).transpose()?,
-        extract: step.extract.iter().map(|(name, e)| Ok((name.clone(), pick(e)?))).collect::<Result<_, String>>()?,
-        share: step.share,
-        at_once: step.at_once,
-    })
-}
-
-fn payload(step: &FlowStep) -> Result<Payload, String> {
-    let fields = step
-        .form
-        .iter()
-        .map(|(name, text)| Ok((name.clone(), Template::parse(text)?)))
-        .collect::<Result<Vec<_>, String>>()?;
-    if step.get.is_some() && (!fields.is_empty() || step.json.is_some() || step.upload.is_some()) {
-        return Err(format!("step {:?} is a get with a body; make it a post", step.endpoint()));
-    }
-    Ok(match (&step.json, &step.upload) {
-        (Some(_), _) if step.upload.is_some() || !fields.is_empty() => {
-            return Err(format!("step {:?} has json and a form; a body is one of them", step.endpoint()));
-        }
-        (Some(Json::Text(json)), _) => Payload::Json(Template::parse(json)?),
-        (Some(Json::Value(json)), _) => Payload::Json(Template::parse(&json.to_string())?),
-        (None, Some(upload)) => Payload::File {
-            fields,
-            field: upload.field.clone(),
-            content: made_up_file(upload),
-            content_type: upload.content_type.clone(),
-        },
-        // A token needs a form to travel in, even when nothing else does.
-        (None, None) if fields.is_empty() && !step.csrf => Payload::Empty,
-        (None, None) => Payload::Form(fields),
-    })
-}
-
-/// Bytes that begin like what they claim to be, so that a server that looks is content.
-fn made_up_file(upload: &Upload) -> Vec<u8> {
-    let start: &[u8] = match upload.content_type.as_str() {
-        "image/jpeg" => b"\xff\xd8\xff\xe0\x00\x10JFIF\x00",
-        "image/png" => b"\x89PNG\r\n\x1a\n",
-        "image/gif" => b"GIF89a",
-        "application/pdf" => b"%PDF-1.7\n",
-        _ => b"",
-    };
-    let filler = (0..).map(|i: usize| b'a' + u8::try_from(i % 26).unwrap_or_default());
-    start.iter().copied().chain(filler).take(upload.bytes).collect()
-}
-
-fn pick(extract: &Extract) -> Result<Pick, String> {
-    match extract {
-        Extract::Css { select, attribute } => Selector::parse(select)
-            .map(|selector| Pick::Css(selector, attribute.clone()))
-            .map_err(|_| format!("{select:?} is not a CSS selector")),
-        Extract::Json(pointer) if pointer.is_empty() || pointer.starts_with('/') => Ok(Pick::Json(pointer.clone())),
-        Extract::Json(pointer) => Err(format!("{pointer:?} is not a JSON pointer; write for example /results/0/id")),
-        Extract::Header(name) => {
-            name.parse().map(Pick::Header).map_err(|_| format!("{name:?} is not the name of a header"))
-        }
-        Extract::Cookie(_) | Extract::Regex(_) => Err("not spoken yet".to_owned()),
-    }
-}
-
-fn headers(written: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, Template)>, String> {
-    written
-        .iter()
-        .map(|(name, text)| {
-            let header = name.parse().map_err(|_| format!("{name:?} is not the name of a header"))?;
-            if HeaderValue::from_str(text).is_err() {
-                return Err(format!("the value of header {name:?} holds characters that no header may hold"));
-            }
-            Ok((header, Template::parse(text)?))
+        let step = |name: &str| FlowStep { name: format!("{} ({name})", login.path), ..FlowStep::default() };
+        let form = FlowStep { get: Some(login.path.clone()), ..step("form") };
+        // A wrong password shows the form again with 200: only a redirect says that somebody is signed in.
+        let post =
+            FlowStep { post: Some(login.path.clone()), csrf: true, expect: vec![301, 302, 303], ..step("sign in") };
+        Ok(SignIn {
+            form: self.action(&form)?,
+            post: self.action(&post)?,
+            username: Template::parse(&login.username, self.feeds)?,
+            password_env: login.password_env.clone(),
         })
-        .collect()
+    }
+
+    fn action(&mut self, step: &FlowStep) -> Result<Action, String> {
+        let endpoints = &mut self.endpoints;
+        Action::new(step, self.feeds, |name| {
+            endpoints.iter().position(|known| known == name).unwrap_or_else(|| {
+                endpoints.push(name.to_owned());
+                endpoints.len() - 1
+            })
+        })
+    }
 }
 
-/// A pause drawn by its law; a lognormal one of at most ten medians, so that nobody sleeps through the ramp.
+/// A pause drawn by its law.
 pub(super) fn pause(think: Think, dice: &mut rand::rngs::SmallRng) -> std::time::Duration {
     use rand::Rng;
     use statrs::distribution::{ContinuousCDF, Normal};
@@ -347,7 +186,7 @@ pub(super) fn pause(think: Think, dice: &mut rand::rngs::SmallRng) -> std::time:
         Think::Even { least, most } => dice.random_range(least..=most),
         Think::Lognormal { median, spread } => {
             let z = Normal::standard().inverse_cdf(dice.random_range(1e-9..1.0));
-            median.mul_f64((spread * z).exp().min(10.0))
+            median.mul_f64((spread * z).exp().min(Think::LONGEST))
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answer::{CacheWord, Outcome};
+use super::assets::File;
 use super::recorder::{Sample, micros};
 use crate::domain::measurement::{Answers, Endpoint, ErrorKind, ErrorKinds, Histogram, Measurement, Window};
 use crate::domain::ramp::{GeneratorSample, RampEnd};
@@ -40,6 +41,7 @@ pub(super) struct Tally {
     latency: Histogram,
     first_byte: Histogram,
     requests: u64,
+    assets: Endpoint,
     /// Requests that ended since the ramp began.
     pub total: u64,
     /// Of these, failed.
@@ -68,6 +70,7 @@ impl Tally {
             latency: Histogram::new(),
             first_byte: Histogram::new(),
             requests: 0,
+            assets: Endpoint::default(),
             total: 0,
             total_errors: 0,
             total_blocked: 0,
@@ -112,6 +115,27 @@ impl Tally {
         self.total += second.finished;
         self.total_errors += second.errors;
         second
+    }
+
+    /// Adds files that pages link to. They touch none of the other figures.
+    pub fn fold_assets(&mut self, files: &[(Duration, File)]) {
+        let Some((from, until)) = self.hold else { return };
+        for (_, file) in files.iter().filter(|(left, _)| *left >= from && *left < until) {
+            let kept = &mut self.assets;
+            kept.requests += 1;
+            kept.answers.bytes += file.bytes;
+            if let Some(status) = file.status {
+                *kept.answers.statuses.entry(status).or_default() += 1;
+            }
+            match file.outcome {
+                Outcome::Success => {
+                    kept.latency.record(micros(file.latency));
+                    kept.first_byte.record(micros(file.first_byte));
+                }
+                Outcome::Error(kind) => kept.errors.add(kind),
+                Outcome::Blocked | Outcome::Cut => kept.errors.add(ErrorKind::UnexpectedStatus),
+            }
+        }
     }
 
     fn fold_into_hold(&mut self, sample: &Sample, outcome: Outcome, from: Duration) {
@@ -221,6 +245,7 @@ impl Tally {
             answers,
             unwell_from: self.unwell_from,
             windows: self.windows,
+            assets: self.assets,
             looks: 1,
             end,
             ..Measurement::default()

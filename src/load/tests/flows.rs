@@ -79,8 +79,9 @@ async fn a_flow_is_walked_with_session_token_and_values() {
             ("photo", Some(201), None),
         ]
     );
-    assert_eq!(steps[2].extracted, ["product"]);
-    assert_eq!(steps[4].extracted, ["cart"]);
+    assert_eq!(steps[2].extracted, [("product".to_owned(), Some("/p/7".to_owned()))]);
+    assert_eq!(steps[4].extracted, [("cart".to_owned(), Some("31".to_owned()))]);
+    assert_eq!((steps[3].method.as_str(), steps[3].path.as_str()), ("GET", "/p/7"));
     assert!(server.asked()[1].body.contains("username=user4"));
 }
 

@@ -261,7 +261,7 @@ async fn users_that_break_off_in_silence_spoil_the_measurement() {
     let server = Server::start(|_| Reply::ok()).await;
     let (order, _heard) = order(&server, HOME, 3, ms(5000));
     let script = Script::compile(&order.mix, order.passwords.clone()).unwrap();
-    let clients = Clients::prepare(&order.target, order.plan.timeout).await.unwrap();
+    let clients = Clients::prepare(&order.target, &[], order.plan.timeout).await.unwrap();
     let stage = Arc::new(Stage::new(order.plan, order.target, script, clients));
     // Three come, one panics; nobody tells the ramp.
     for user in 0..3 {
