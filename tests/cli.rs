@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rampup::store::Store;
@@ -146,6 +148,66 @@ fn a_signal_stops_the_load_keeps_what_was_seen_and_says_so_in_the_code() {
         rest.read_to_string(&mut text).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{text}");
         assert!(asked.elapsed() < Duration::from_secs(30), "it took {:?}", asked.elapsed());
+        Store::read(folder.path()).unwrap();
+    }
+}
+
+/// A site that answers until it is told to hang; and how many requests hang in it.
+fn hanging_site() -> (String, Arc<AtomicBool>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (hang, hanging) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (told, count) = (hang.clone(), hanging.clone());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (told, count) = (told.clone(), count.clone());
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|n| n > 0) {
+                    if line == "\r\n" {
+                        if told.load(Ordering::SeqCst) {
+                            count.fetch_add(1, Ordering::SeqCst);
+                            // Until the other side goes.
+                            let _ = reader.read_to_string(&mut line);
+                            return;
+                        }
+                        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html\r\n\r\nok";
+                        if stream.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                    line.clear();
+                }
+            });
+        }
+    });
+    (format!("http://{address}"), hang, hanging)
+}
+
+#[test]
+fn a_signal_in_the_hold_of_a_site_that_hangs_leaves_nobody_running() {
+    let (url, hang, hanging) = hanging_site();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        hang.store(false, Ordering::SeqCst);
+        hanging.store(0, Ordering::SeqCst);
+        let folder = project(&url);
+        let mut child = rampup(folder.path(), &["ramp", "1", "--quick"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut rest = wait_for(&mut child, "hold");
+        hang.store(true, Ordering::SeqCst);
+        let patience = Instant::now();
+        while hanging.load(Ordering::SeqCst) == 0 && patience.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(hanging.load(Ordering::SeqCst) > 0, "nobody asks");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let asked = Instant::now();
+        let mut text = String::new();
+        rest.read_to_string(&mut text).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{text}");
+        // Far under the ten seconds that a request may take.
+        assert!(asked.elapsed() < Duration::from_secs(8), "it took {:?}", asked.elapsed());
         Store::read(folder.path()).unwrap();
     }
 }

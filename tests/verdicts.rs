@@ -1,5 +1,5 @@
 //! The honesty benchmark in small: verdicts on simulated holds with a known truth. Seeds are fixed, so the counts are
-//! too; the limits leave room for what that many holds can show. `examples/verdict_bench.rs` runs hundreds.
+//! too; the limits leave room for what that many holds can show. `cargo bench --bench truth` runs hundreds.
 
 mod honesty;
 

@@ -41,6 +41,9 @@ const RESERVE: f64 = 1.25;
 /// Time of a request when nothing is known yet, seconds: a third of the usual limit.
 pub const GUESSED_LATENCY: f64 = 0.1;
 
+/// Requests wanted of a rung, so that its p95 is worth showing.
+const RUNG_REQUESTS: f64 = 60.0;
+
 /// Shortest practice hold: four bootstrap blocks, and two halves that can be compared.
 const LEAST_HOLD: f64 = 20.0;
 
@@ -70,6 +73,15 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
     // Whole fives: the bootstrap draws blocks of five seconds.
     let hold = Duration::from_secs_f64((least.max(needed / rate) / 5.0).ceil() * 5.0);
     let climb = if pace.quick { 3.0 } else { (f64::from(users) / 50.0).clamp(5.0, 30.0) };
+    // Rungs are numbers of users; in the open model nobody counts users.
+    let closed = pace.model == Model::Closed;
+    let rungs: Vec<u32> = gate.rungs.iter().copied().filter(|rung| closed && *rung < users).collect();
+    // A practice climb stays short: its lowest and its highest rung.
+    let rungs = match rungs[..] {
+        [low, .., high] if pace.quick => vec![low, high],
+        _ => rungs,
+    };
+    let rung_hold = rungs.first().map_or(Duration::ZERO, |lowest| rung_hold(*lowest, think));
     let plan = RampPlan {
         users,
         climb: pace.climb.filter(|_| !pace.quick).unwrap_or(Duration::from_secs_f64(climb)),
@@ -80,9 +92,9 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
         seed,
         quick: pace.quick,
         extensions,
-        rungs: Vec::new(),
+        rungs,
         beyond: Vec::new(),
-        rung_hold: Duration::ZERO,
+        rung_hold,
         model: pace.model,
     };
     let claim = claim(&plan, slo, rate);
@@ -112,6 +124,11 @@ impl RampPlan {
     }
 }
 
+/// A short hold on each rung, long enough for the lowest to make a few dozen requests.
+fn rung_hold(lowest: u32, think: Think) -> Duration {
+    Duration::from_secs_f64((RUNG_REQUESTS / rate(lowest, think)).ceil().clamp(10.0, 30.0))
+}
+
 /// The same pauses, shorter.
 fn hurried(think: Think) -> Think {
     think.times(PRACTICE_HURRY)
@@ -125,7 +142,7 @@ fn claim(plan: &RampPlan, slo: &Slo, rate: f64) -> Claim {
         let share = rank as f64 / requests.max(1) as f64;
         share * 100.0
     };
-    let likely = plan.climb + plan.settle_limit + plan.hold;
+    let likely = plan.climbing() + plan.settle_limit + plan.hold;
     let ranks = order::ranks(requests, 0.95, slo.confidence);
     Claim {
         requests,
@@ -158,7 +175,14 @@ mod tests {
     }
 
     fn gate(users: u32, pause: &str) -> Gate {
-        Gate { users, hold: Duration::from_secs(60), think: think(pause), slo: None, endpoints: Vec::new() }
+        Gate {
+            users,
+            hold: Duration::from_secs(60),
+            think: think(pause),
+            slo: None,
+            endpoints: Vec::new(),
+            rungs: Vec::new(),
+        }
     }
 
     fn planned(gate: &Gate, pace: &Pace) -> (RampPlan, Claim) {
@@ -168,12 +192,13 @@ mod tests {
     #[test]
     fn ten_users_are_held_until_the_floor_is_passed() {
         let (plan, claim) = planned(&gate(10, "1s-3s"), &FULL);
-        assert_eq!(plan.hold, Duration::from_secs(160));
-        assert!((748..800).contains(&claim.requests), "{}", claim.requests);
+        assert_eq!(plan.hold, Duration::from_secs(170));
+        assert!((800..820).contains(&claim.requests), "{}", claim.requests);
         assert!(claim.error_percent.unwrap() < 0.41);
         let (low, high) = claim.p95_ranks.unwrap();
-        assert!((93.0..94.0).contains(&low) && (96.0..97.0).contains(&high), "{low} {high}");
-        assert_eq!(claim.takes, Duration::from_secs(5 + 60 + 160));
+        assert!((92.5..94.0).contains(&low) && (96.0..97.5).contains(&high), "{low} {high}");
+        assert_eq!(claim.takes, Duration::from_secs(5 + 60 + 170));
+        assert_eq!((plan.extensions, claim.longest), (2, claim.takes + Duration::from_secs(2 * 170)));
     }
 
     #[test]
@@ -206,6 +231,17 @@ mod tests {
             assert!(claim.requests >= 740, "{users}: {}", claim.requests);
             assert!(claim.takes <= Duration::from_secs(3 + 10 + 90), "{users}: {:?}", claim.takes);
         }
+    }
+
+    #[test]
+    fn rungs_are_held_shortly_and_practice_stops_on_two_of_them() {
+        let gate = Gate { rungs: vec![10, 25, 50, 200], ..gate(500, "5s-10s") };
+        let (full, claim) = planned(&gate, &FULL);
+        assert_eq!((full.rungs.as_slice(), full.rung_hold), (&[10, 25, 50, 200][..], Duration::from_secs(30)));
+        assert_eq!(claim.takes, full.climb + 4 * full.rung_hold + full.settle_limit + full.hold);
+        // Of a practice measurement's hundred users.
+        assert_eq!(planned(&gate, &QUICK).0.rungs, [10, 50]);
+        assert_eq!(planned(&super::tests::gate(500, ""), &FULL).0.rung_hold, Duration::ZERO);
     }
 
     #[test]

@@ -49,6 +49,15 @@ pub struct RampPlan {
     pub model: Model,
 }
 
+impl RampPlan {
+    /// Time until all users are in, with a stop on each rung.
+    #[must_use]
+    pub fn climbing(&self) -> Duration {
+        let stops = self.rungs.iter().filter(|rung| (1..self.users).contains(rung)).count();
+        self.climb + self.rung_hold * u32::try_from(stops).unwrap_or(u32::MAX)
+    }
+}
+
 /// Who decides when a flow begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +67,10 @@ pub enum Model {
     Closed,
     /// Chance: flows begin as often as the users of a fast site would begin them, however slow this one is. Latency
     /// counts from when a flow should have begun.
+    ///
+    /// "Users" then are a rate, not people at the site: that of so many users who wait 0.1 s for each answer. Up to twice
+    /// as many play; what none of them is free to begin waits, and what never begins counts as timed out. A flow's later
+    /// requests still follow its own answers. Sessions outlive a flow: whoever is free takes the next one.
     Open,
 }
 
@@ -176,7 +189,9 @@ impl GeneratorSample {
     ///
     /// The control request crosses the same runtime, client and loopback as the load but meets no app, so what it takes
     /// is the generator's own share of every latency. That share only ever adds, so it cannot make a slow site look
-    /// fast; the limit is the timer's, because the same wait for a processor shows in both.
+    /// fast; the limit is the timer's, because the same wait for a processor shows in both. On two shared cores, p95 of a
+    /// second was 4 to 17 ms at rest, 4 to 5 ms with two busy threads beside and 14 to 61 ms with six (`cargo test --lib
+    /// load::control::tests::figures -- --nocapture`): 5 ms would refuse the healthy.
     pub const CONTROL_LIMIT_MS: f64 = Self::LAG_LIMIT_MS;
 
     /// Share of the allowed open files over which the next connection may be refused.

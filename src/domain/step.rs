@@ -64,6 +64,9 @@ pub struct Gate {
     /// Pause between two actions of a user; the flows' own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub think: Option<Think>,
+    /// Numbers of users to hold shortly on the way up, ascending, all under `users`: they show where it bends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<u32>,
     /// Stricter limits than the settings', if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Slo>,

@@ -132,14 +132,7 @@ fn from_app(headers: &HeaderMap) -> bool {
 /// The kind of a request that failed before its headers, or of a body that broke off (`in_body`).
 pub(super) fn failure(error: &reqwest::Error, in_body: bool) -> Failure {
     let local = causes(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(exhausted));
-    let tls = causes(error).any(|cause| {
-        cause.is::<rustls::Error>()
-            // rustls hides inside an io::Error, which does not name it as its source but holds it.
-            || cause
-                .downcast_ref::<io::Error>()
-                .and_then(io::Error::get_ref)
-                .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
-    });
+    let tls = causes(error).any(is_tls);
     let kind = if tls {
         ErrorKind::Tls
     } else if error.is_connect() {
@@ -162,6 +155,12 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
     }
     // The outermost one names the address; the others do not know it.
     causes(error).skip(1).last().map_or_else(|| "the request could not be made".to_owned(), ToString::to_string)
+}
+
+/// rustls hides inside an `io::Error`, which does not name it as its source but holds it; and so may that one.
+fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<rustls::Error>()
+        || cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref).is_some_and(|held| is_tls(held))
 }
 
 /// No more files (`EMFILE`, `ENFILE`) or no more local ports (`EADDRNOTAVAIL`).

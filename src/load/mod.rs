@@ -16,6 +16,7 @@ mod assets;
 mod body;
 mod client;
 mod control;
+pub mod cost;
 mod extract;
 mod feed;
 mod flow;
@@ -28,6 +29,7 @@ mod precedence;
 mod ramp;
 mod recorder;
 mod request;
+mod rungs;
 mod script;
 pub mod scripted;
 mod stage;
@@ -94,7 +96,9 @@ pub struct Order {
 /// Looks at a hold that is still running: what was measured so far and the number of the look (0 at half its length, 1
 /// at its planned length, 2 after the first extension). The load decides no verdict; it asks.
 #[derive(Clone)]
-pub struct Onlooker(Arc<dyn Fn(&Measurement, u8) -> Next + Send + Sync>);
+pub struct Onlooker(Arc<Look>);
+
+type Look = dyn Fn(&Measurement, u8) -> Next + Send + Sync;
 
 impl Onlooker {
     /// Asks this function. It may take its time: it is called beside the load, which goes on meanwhile.

@@ -14,6 +14,7 @@ use super::guard::{Glance, Guard, Limits};
 use super::health::Health;
 use super::heartbeat::Heartbeat;
 use super::recorder::{Sample, UnderWay};
+use super::rungs::Rungs;
 use super::stage::{Gate, Stage};
 use super::tally::{Settled, Tally, Tick};
 use super::{Onlooker, Signal};
@@ -70,6 +71,7 @@ struct Ramp<'a> {
     /// Until when the generator's health is known.
     healthy_until: Instant,
     tally: Tally,
+    rungs: Rungs,
     /// When the climb began; the seconds of the ramp are counted from here.
     began: Instant,
     phase: RampPhase,
@@ -111,6 +113,7 @@ impl<'a> Ramp<'a> {
             health: Health::start(),
             healthy_until: now,
             tally: Tally::new(stage.script.endpoints.clone(), ears.limits.stuck_after()),
+            rungs: stage.climb.rungs(stage.recorder.at(now)),
             began: now,
             phase: RampPhase::Climb,
             phase_began: now,
@@ -160,7 +163,7 @@ impl<'a> Ramp<'a> {
     fn edge(&self) -> Instant {
         let plan = &self.stage.plan;
         match self.phase {
-            RampPhase::Climb => self.began + plan.climb,
+            RampPhase::Climb => self.began + self.stage.climb.took(),
             RampPhase::Settle => self.phase_began + plan.settle_limit,
             RampPhase::Hold => self.look_at.filter(|_| self.looking.is_none()).unwrap_or(self.second_began + SECOND),
             RampPhase::Drain => Instant::now() + DRAIN_LOOK,
@@ -255,6 +258,7 @@ impl<'a> Ramp<'a> {
             closing.fold_assets(&files);
         }
         self.tally.fold_assets(&files);
+        self.rungs.fold(&samples);
         self.tally.fold(&samples)
     }
 
@@ -360,7 +364,7 @@ impl<'a> Ramp<'a> {
         if self.phase == RampPhase::Drain {
             return 0;
         }
-        self.stage.let_in(now.saturating_duration_since(self.began))
+        self.stage.climb.let_in(now.saturating_duration_since(self.began))
     }
 
     fn say(&self, signal: Signal) {
@@ -372,9 +376,11 @@ impl<'a> Ramp<'a> {
         self.examine(ended);
         self.stage.abandon(self.began);
         self.fold();
-        let users = self.stage.let_in(ended.saturating_duration_since(self.began));
-        let mut measured = self.tally.finish(users, self.settled, self.stage.recorder.at(ended), end);
+        let users = self.stage.climb.let_in(ended.saturating_duration_since(self.began));
+        let ended = self.stage.recorder.at(ended);
+        let mut measured = self.tally.finish(users, self.settled, ended, end);
         measured.looks = self.looks.max(1);
+        measured.rungs = self.rungs.finish(ended);
         measured
     }
 }

@@ -10,6 +10,7 @@ use url::Url;
 use super::arrivals::Arrivals;
 use super::client::Clients;
 use super::recorder::Recorder;
+use super::rungs::Climb;
 use super::script::{Play, Script};
 use crate::domain::plan::GUESSED_LATENCY;
 use crate::domain::ramp::{Model, RampPlan};
@@ -39,6 +40,8 @@ pub(super) struct Stage {
     /// When flows begin, by play; empty in the closed model, where users decide.
     pub arrivals: Vec<Arrivals>,
     exhausted: AtomicBool,
+    /// Who comes in when.
+    pub climb: Climb,
     /// Which play each user makes.
     pub cast: Vec<usize>,
     /// Their clients.
@@ -64,6 +67,7 @@ impl Stage {
             Model::Open => arrivals(&plan, &script, &cast),
         };
         Self {
+            climb: Climb::of(&plan),
             pool,
             arrivals,
             exhausted: AtomicBool::new(false),
@@ -109,9 +113,10 @@ impl Stage {
         self.playing.load(Ordering::SeqCst)
     }
 
-    /// When a user comes in, after the climb began: evenly, user 0 at once.
+    /// When a user comes in, after the climb began. Those that the open model keeps ready come in between the others.
     pub fn arrival(&self, user: u32) -> Duration {
-        self.plan.climb.mul_f64(f64::from(user) / f64::from(self.pool.max(1)))
+        let place = u64::from(user) * u64::from(self.plan.users) / u64::from(self.pool.max(1));
+        self.climb.arrival(u32::try_from(place).unwrap_or(u32::MAX))
     }
 
     /// True once every user plays. In the open model some of the pool may never be needed.
@@ -141,17 +146,6 @@ impl Stage {
                 drop(self.recorder.begin(0, action.endpoint, opened + due));
             }
         }
-    }
-
-    /// Users let in so far.
-    pub fn let_in(&self, since_open: Duration) -> u32 {
-        if since_open >= self.plan.climb {
-            return self.plan.users;
-        }
-        let share = since_open.as_secs_f64() / self.plan.climb.as_secs_f64();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and users")]
-        let users = (share * f64::from(self.plan.users)).floor() as u32 + 1;
-        users.min(self.plan.users)
     }
 }
 

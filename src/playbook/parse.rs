@@ -105,6 +105,13 @@ fn gate_faults(gate: &Gate) -> Vec<(String, &'static str)> {
     if gate.hold.is_zero() {
         faults.push(("the gate holds for no time".to_owned(), "say how long: hold = \"60s\""));
     }
+    let rungs: Vec<u32> = [0].into_iter().chain(gate.rungs.iter().copied()).chain([gate.users]).collect();
+    if !gate.rungs.is_empty() && !rungs.is_sorted_by(|below, above| below < above) {
+        faults.push((
+            "the gate's rungs do not rise from one to less than its users".to_owned(),
+            "put them in order, below users: rungs = [10, 25, 50]",
+        ));
+    }
     faults
 }
 
@@ -200,6 +207,8 @@ Back.
             ("level = \"advised\"", "level = \"adviced\"", 6, "adviced"),
             ("\"60s\"", "\"60\"", 8, "60"),
             ("users = 50", "users = 0", 8, "no users"),
+            ("users = 50", "users = 50, rungs = [10, 50]", 8, "rungs do not rise"),
+            ("users = 50", "users = 50, rungs = [25, 10]", 8, "rungs do not rise"),
             ("## Verify", "## Check", 16, "not one of the four"),
             ("## Undo\nBack.\n", "", 9, "## Undo is missing"),
             ("## Why\nSo.\n## Do", "## Do\nSo.\n## Why", 12, "out of order"),

@@ -62,7 +62,14 @@ mod tests {
 
     #[test]
     fn a_held_practice_step_says_why_and_that_it_was_practice() {
-        let gate = Gate { users: 10, hold: Duration::from_secs(60), think: None, slo: None, endpoints: Vec::new() };
+        let gate = Gate {
+            users: 10,
+            hold: Duration::from_secs(60),
+            think: None,
+            slo: None,
+            endpoints: Vec::new(),
+            rungs: Vec::new(),
+        };
         let step = |id| Step {
             id,
             title: "Baseline | sight".into(),

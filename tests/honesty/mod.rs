@@ -1,14 +1,16 @@
 //! Simulated holds with a *known* truth: the yardstick that verdicts are measured against.
 //!
-//! Shared by the test (few holds) and the example `verdict_bench` (hundreds). Knows nothing of how a verdict is made:
+//! Shared by the test (few holds) and the benchmark `truth` (hundreds). Knows nothing of how a verdict is made:
 //! it draws requests, files them into a measurement as a driver would, and counts the answers.
 
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
+use rampup::domain::flow::Mix;
 use rampup::domain::measurement::{ErrorKind, ErrorKinds, Histogram, Measurement, Window};
-use rampup::domain::ramp::RampEnd;
+use rampup::domain::ramp::{Model, RampEnd, RampPlan};
 use rampup::domain::slo::Slo;
-use rampup::domain::verdict::{RampOutcome, judge};
+use rampup::domain::verdict::{Next, RampOutcome, Verdict, after_look, judge_looked};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 /// How a simulated app behaves. All but `Errors*` have no errors and a true p95 of `truth` times the limit.
@@ -23,7 +25,7 @@ pub enum Law {
     Queue,
     /// A level that wanders and comes back within some seconds (an autoregression, 0.8 from second to second).
     Wander,
-    /// Slower and slower: from 0.7 of the truth at the start to the truth itself at the end.
+    /// Slower and slower: from 0.7 of the truth at the start to the truth itself at the planned end, and there it stays.
     Drift,
     /// Lognormal, and in one random second everything takes ten times as long.
     BadSecond,
@@ -55,7 +57,7 @@ impl Law {
 /// The size of a hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
-    /// Its length.
+    /// Its planned length.
     pub seconds: usize,
     /// Mean requests a second.
     pub rate: f64,
@@ -63,12 +65,34 @@ pub struct Shape {
     pub users: u32,
     /// Workers of the queue.
     pub workers: u32,
+    /// How often it may be extended by its planned length.
+    pub extensions: u8,
+}
+
+impl Shape {
+    fn plan(self) -> RampPlan {
+        RampPlan {
+            users: self.users,
+            climb: Duration::ZERO,
+            settle_limit: Duration::ZERO,
+            hold: Duration::from_secs(self.seconds as u64),
+            think: Mix::THINK,
+            timeout: Duration::from_secs(10),
+            seed: 1,
+            quick: false,
+            extensions: self.extensions,
+            rungs: Vec::new(),
+            beyond: Vec::new(),
+            rung_hold: Duration::ZERO,
+            model: Model::Closed,
+        }
+    }
 }
 
 /// A thousand users that pause five to ten seconds.
-pub const THOUSAND_USERS: Shape = Shape { seconds: 60, rate: 130.0, users: 1000, workers: 16 };
+pub const THOUSAND_USERS: Shape = Shape { seconds: 60, rate: 130.0, users: 1000, workers: 16, extensions: 2 };
 /// A practice measurement.
-pub const QUICK: Shape = Shape { seconds: 20, rate: 40.0, users: 50, workers: 5 };
+pub const QUICK: Shape = Shape { seconds: 20, rate: 40.0, users: 50, workers: 5, extensions: 1 };
 
 /// Draws holds of one law, truth and shape.
 pub struct Simulator {
@@ -104,75 +128,50 @@ impl Simulator {
         Self { law, shape, truth, scale, service, slo }
     }
 
-    /// One hold, and the exact p95 of its own requests in ms.
-    pub fn draw(&self, seed: u64) -> (Measurement, f64) {
+    /// A hold about to begin.
+    pub fn begin(&self, seed: u64) -> Run<'_> {
         let mut random = SmallRng::seed_from_u64(seed);
-        let mut file = File::new(self.shape.seconds);
-        if self.law == Law::Queue {
-            let mut queue = Queue::new(self.shape, self.service, &mut random);
-            // The queue fills before the hold begins, as the climb and the settling do it.
-            let warm = 30.0;
-            loop {
-                let (at, latency) = queue.next(&mut random);
-                if at >= warm + real(self.shape.seconds) {
-                    return file.close();
-                }
-                if at >= warm {
-                    file.add((at - warm) as usize, latency * 1e6, false);
-                }
-            }
-        }
+        let queue = (self.law == Law::Queue).then(|| Queue::new(self.shape, self.service, &mut random));
         let bad_second = random.random_range(0..self.shape.seconds);
-        let mut level = WANDER * normal(&mut random);
-        let mut burst = 0_u32;
-        for second in 0..self.shape.seconds {
-            level = 0.8 * level + 0.6 * WANDER * normal(&mut random);
-            burst = if burst > 0 { burst - 1 } else { 2 * u32::from(random.random::<f64>() < 0.125) };
-            // Two seconds of burst per burst, one burst per (8 + 2) seconds: a fifth of the time.
-            let error_rate = self.truth * self.slo.error_percent / 100.0
-                * match self.law {
-                    Law::Errors => 1.0,
-                    Law::ErrorBursts => f64::from(burst > 0) * 5.0,
-                    _ => 0.0,
-                };
-            let mut at = 0.0;
-            loop {
-                at -= (1.0 - random.random::<f64>()).ln() / self.shape.rate;
-                if at >= 1.0 {
-                    break;
-                }
-                let now = real(second) + at;
-                let own = match self.law {
-                    Law::Bimodal if random.random::<f64>() < 0.1 => 12.0 * (0.3 * normal(&mut random)).exp(),
-                    Law::Bimodal => (0.3 * normal(&mut random)).exp(),
-                    law => {
-                        let factor = match law {
-                            Law::Wander => level.exp(),
-                            Law::Drift => 0.7 + 0.3 * now / real(self.shape.seconds),
-                            Law::BadSecond if second == bad_second => 10.0,
-                            _ => 1.0,
-                        };
-                        factor * (SIGMA * normal(&mut random)).exp()
-                    }
-                };
-                file.add(second, own * self.scale, random.random::<f64>() < error_rate);
+        let level = WANDER * normal(&mut random);
+        Run { of: self, random, queue, ahead: None, bad_second, level, burst: 0, file: File::default() }
+    }
+
+    /// Judges one hold as a ramp would: at half its length, at its planned length, after each extension.
+    fn judged(&self, seed: u64) -> (Measurement, f64, Verdict) {
+        let (plan, seconds) = (self.shape.plan(), self.shape.seconds);
+        let mut run = self.begin(seed);
+        let half = (plan.extensions > 0 && seconds >= 40).then_some((0, seconds / 2));
+        let ends = (1..=plan.extensions).map(|look| (look, seconds * usize::from(look)));
+        let mut seen = None;
+        for (look, until) in half.into_iter().chain(ends) {
+            run.hold_until(until);
+            let (m, exact) = run.seen(look);
+            if after_look(&m, &plan, &self.slo, &[], look) == Next::Stop {
+                seen = Some((m, exact));
+                break;
             }
         }
-        file.close()
+        let (m, exact) = seen.unwrap_or_else(|| {
+            run.hold_until(seconds * (usize::from(plan.extensions) + 1));
+            run.seen(plan.extensions + 1)
+        });
+        let verdict = judge_looked(&m, &plan, &self.slo, &[]);
+        (m, exact, verdict)
     }
 
     /// Judges `holds` seeded holds.
     pub fn tally(&self, holds: u64) -> Tally {
         let mut tally = Tally::default();
         for seed in 0..holds {
-            let (measurement, exact) = self.draw(seed.wrapping_mul(0x9e37_79b9).wrapping_add(17));
-            let verdict = judge(&measurement, &self.slo, &[]);
+            let (m, exact, verdict) = self.judged(seed.wrapping_mul(0x9e37_79b9).wrapping_add(17));
             match verdict.outcome {
                 RampOutcome::Pass => tally.pass += 1,
                 RampOutcome::Fail => tally.fail += 1,
                 RampOutcome::Inconclusive => tally.undecided += 1,
                 other => panic!("a fair hold was judged {other:?}: {}", verdict.sentence),
             }
+            tally.seconds += m.hold_seconds;
             tally.unsteady += u64::from(verdict.sentence.starts_with("Not steady"));
             if let Some(p95) = verdict.objectives[0].value {
                 tally.off_ms = tally.off_ms.max((p95 - exact).abs());
@@ -180,6 +179,94 @@ impl Simulator {
             }
         }
         tally
+    }
+}
+
+/// A hold under way, which can be made longer.
+pub struct Run<'a> {
+    of: &'a Simulator,
+    random: SmallRng,
+    queue: Option<Queue>,
+    /// A request of the queue that belongs to a later second.
+    ahead: Option<(f64, f64)>,
+    bad_second: usize,
+    level: f64,
+    burst: u32,
+    file: File,
+}
+
+/// The queue fills before the hold begins, as the climb and the settling do it. Seconds.
+const WARM: f64 = 30.0;
+
+impl Run<'_> {
+    /// Goes on until the hold has lasted so many seconds.
+    pub fn hold_until(&mut self, seconds: usize) {
+        while self.file.windows.len() < seconds {
+            let second = self.file.windows.len();
+            self.file.windows.push(Window::default());
+            match self.queue.take() {
+                Some(mut queue) => {
+                    self.queued(&mut queue, second);
+                    self.queue = Some(queue);
+                }
+                None => self.drawn(second),
+            }
+        }
+    }
+
+    fn queued(&mut self, queue: &mut Queue, second: usize) {
+        loop {
+            let (at, latency) = self.ahead.take().unwrap_or_else(|| queue.next(&mut self.random));
+            if at >= WARM + real(second + 1) {
+                self.ahead = Some((at, latency));
+                return;
+            }
+            if at >= WARM {
+                self.file.add(second, latency * 1e6, false);
+            }
+        }
+    }
+
+    fn drawn(&mut self, second: usize) {
+        let Simulator { law, shape, truth, scale, ref slo, .. } = *self.of;
+        let random = &mut self.random;
+        self.level = 0.8 * self.level + 0.6 * WANDER * normal(random);
+        self.burst = if self.burst > 0 { self.burst - 1 } else { 2 * u32::from(random.random::<f64>() < 0.125) };
+        // Two seconds of burst per burst, one burst per (8 + 2) seconds: a fifth of the time.
+        let error_rate = truth * slo.error_percent / 100.0
+            * match law {
+                Law::Errors => 1.0,
+                Law::ErrorBursts => f64::from(self.burst > 0) * 5.0,
+                _ => 0.0,
+            };
+        let mut at = 0.0;
+        loop {
+            at -= (1.0 - random.random::<f64>()).ln() / shape.rate;
+            if at >= 1.0 {
+                return;
+            }
+            let now = real(second) + at;
+            let own = match law {
+                Law::Bimodal if random.random::<f64>() < 0.1 => 12.0 * (0.3 * normal(random)).exp(),
+                Law::Bimodal => (0.3 * normal(random)).exp(),
+                law => {
+                    let factor = match law {
+                        Law::Wander => self.level.exp(),
+                        Law::Drift => 0.7 + 0.3 * (now / real(shape.seconds)).min(1.0),
+                        Law::BadSecond if second == self.bad_second => 10.0,
+                        _ => 1.0,
+                    };
+                    factor * (SIGMA * normal(random)).exp()
+                }
+            };
+            self.file.add(second, own * scale, random.random::<f64>() < error_rate);
+        }
+    }
+
+    /// What was measured so far, and the exact p95 of its own requests in ms.
+    pub fn seen(&self, looks: u8) -> (Measurement, f64) {
+        let (m, exact) = self.file.measured();
+        (Measurement { looks, ..m }, exact)
     }
 }
 
@@ -194,6 +281,8 @@ pub struct Tally {
     pub undecided: u64,
     /// Of these, for not being steady.
     pub unsteady: u64,
+    /// Seconds held in all.
+    pub seconds: f64,
     /// Largest distance of the reported p95 from the exact one, ms.
     pub off_ms: f64,
     /// The same as a share of the exact one.
@@ -201,6 +290,7 @@ pub struct Tally {
 }
 
 /// Requests on their way into a measurement.
+#[derive(Default)]
 struct File {
     windows: Vec<Window>,
     latency: Histogram,
@@ -209,15 +299,6 @@ struct File {
 }
 
 impl File {
-    fn new(seconds: usize) -> Self {
-        Self {
-            windows: vec![Window::default(); seconds],
-            latency: Histogram::new(),
-            exact: Vec::new(),
-            errors: ErrorKinds::default(),
-        }
-    }
-
     fn add(&mut self, second: usize, micros: f64, failed: bool) {
         let window = &mut self.windows[second];
         window.requests += 1;
@@ -231,22 +312,22 @@ impl File {
         }
     }
 
-    fn close(mut self) -> (Measurement, f64) {
-        self.exact.sort_by(f64::total_cmp);
-        let rank = (self.exact.len() as f64 * 0.95).ceil() as usize;
-        let exact = self.exact[rank.max(1) - 1];
+    fn measured(&self) -> (Measurement, f64) {
+        let mut exact = self.exact.clone();
+        let rank = (exact.len() as f64 * 0.95).ceil() as usize;
+        let exact = *exact.select_nth_unstable_by(rank.max(1) - 1, f64::total_cmp).1;
         let measurement = Measurement {
             users: 100,
             hold_seconds: real(self.windows.len()),
             settle_seconds: 5.0,
             settle_limit_reached: false,
             requests: self.windows.iter().map(|w| w.requests).sum(),
-            errors: self.errors,
+            errors: self.errors.clone(),
             blocked: 0,
             first_byte: self.latency.clone(),
-            latency: self.latency,
+            latency: self.latency.clone(),
             endpoints: std::collections::BTreeMap::new(),
-            windows: self.windows,
+            windows: self.windows.clone(),
             end: RampEnd::Completed,
             ..Measurement::default()
         };

@@ -121,7 +121,14 @@ fn step(number: u8, title: &str, short: &str, users: u32, checks: &[&str]) -> St
                 parameters: toml::Table::new(),
             })
             .collect(),
-        gate: Gate { users, hold: Duration::from_secs(60), think: None, slo: None, endpoints: Vec::new() },
+        gate: Gate {
+            users,
+            hold: Duration::from_secs(60),
+            think: None,
+            slo: None,
+            endpoints: Vec::new(),
+            rungs: Vec::new(),
+        },
         digest: "d".to_owned(),
     }
 }

@@ -102,10 +102,10 @@ impl<'a> Hold<'a> {
         Self { measurement, whole }
     }
 
-    /// Some of its seconds as a part of their own.
-    pub fn part(&self, seconds: Range<usize>) -> Part {
-        let bootstrap = Bootstrap::new(seconds.clone(), BLOCK, self.whole.confidence, SEED);
-        Part { bootstrap, seconds, ..self.whole.clone() }
+    /// Some of its seconds as a part of their own, with bounds of this confidence.
+    pub fn part(&self, seconds: Range<usize>, confidence: f64) -> Part {
+        let bootstrap = Bootstrap::new(seconds.clone(), BLOCK, confidence, SEED);
+        Part { bootstrap, seconds, confidence, ..self.whole.clone() }
     }
 
     /// How many seconds it has.

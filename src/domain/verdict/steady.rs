@@ -78,9 +78,17 @@ pub fn unsteady(hold: &Hold, slo: &Slo) -> Option<Unsteady> {
 /// Halves between the middle of the second half and the end of another hold: from ¾ of this one to its double.
 const AHEAD: f64 = 2.5;
 
+/// One-sided confidence with which a drift is suspected. Less than a verdict's own: a pass carries the burden of proof,
+/// and a drift that reaches the limit is a reason to look again, not a `fail`. A drift far from the limit refuses nothing.
+const SUSPICION: f64 = 0.8;
+
+/// The same for an end that breaks the promise. It does not follow the looks, which would make the guard sleepier the
+/// longer a hold is extended.
+const BAD_END: f64 = 0.95;
+
 fn drift(hold: &Hold, slo: &Slo) -> Option<Unsteady> {
     let seconds = hold.seconds();
-    let (first, second) = (hold.part(0..seconds / 2), hold.part(seconds / 2..seconds));
+    let (first, second) = (hold.part(0..seconds / 2, SUSPICION), hold.part(seconds / 2..seconds, SUSPICION));
     let (early, late) = (errors(&first), errors(&second));
     if rose(early, late) && reaches(late, slo.error_percent) {
         let why = format!(
@@ -136,14 +144,14 @@ fn bad_end(hold: &Hold, slo: &Slo) -> Option<Unsteady> {
     let from = hold.seconds().checked_sub(WORST).filter(|from| *from >= 2 * WORST)?;
     let end = std::slice::from_ref(&(from..hold.seconds())).to_owned();
     let (errors, trials) = (part.errors.of(&end), part.trials.of(&end));
-    if let Some((low, _)) = proportion::bounds(errors, trials, slo.confidence)
+    if let Some((low, _)) = proportion::bounds(errors, trials, BAD_END)
         && low * 100.0 > slo.error_percent
     {
         let why = format!("{errors} of the {trials} requests of its last {WORST} s failed");
         return Some(Unsteady { why, refuses: true });
     }
     let n = part.latency.count(&end);
-    let low = part.latency.rank(&end, order::ranks(n, 0.95, slo.confidence).low?).map(ms)?;
+    let low = part.latency.rank(&end, order::ranks(n, 0.95, BAD_END).low?).map(ms)?;
     let p95 = part.latency.quantile(&end, 0.95).map(ms)?;
     let why = format!("p95 of its last {WORST} s is {}", milliseconds(p95, slo.p95_ms));
     (low > slo.p95_ms).then_some(Unsteady { why, refuses: true })

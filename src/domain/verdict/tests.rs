@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::measurement::{Endpoint, ErrorKind, ErrorKinds, Histogram, Window};
-use crate::domain::ramp::GeneratorSample;
+use crate::domain::ramp::{GeneratorSample, RampPlan};
 
 /// A steady hold: `rps` requests each second, evenly spread from 0.5 to 1.0 times `slowest` ms.
 fn hold(seconds: usize, rps: u64, slowest_ms: f64) -> Measurement {
@@ -343,4 +343,65 @@ fn silence_is_not_steady() {
     let sparse: Vec<Second> =
         (0..10).map(|s| Second { rps: f64::from(s % 2), latency_ms: (s % 2 == 1).then_some(80.0) }).collect();
     assert!(settled(&sparse), "a trickle may have empty seconds");
+}
+
+fn plan_of(seconds: u64, extensions: u8) -> RampPlan {
+    use std::time::Duration;
+    RampPlan {
+        users: 200,
+        climb: Duration::ZERO,
+        settle_limit: Duration::ZERO,
+        hold: Duration::from_secs(seconds),
+        think: crate::domain::flow::Mix::THINK,
+        timeout: Duration::from_secs(10),
+        seed: 1,
+        quick: false,
+        extensions,
+        rungs: Vec::new(),
+        beyond: Vec::new(),
+        rung_hold: Duration::ZERO,
+        model: crate::domain::ramp::Model::Closed,
+    }
+}
+
+#[test]
+fn only_an_undecided_hold_that_the_looks_left_can_decide_goes_on() {
+    let slo = Slo::default();
+    let next = |m: &Measurement, look| after_look(m, &plan_of(60, 2), &slo, &[], look);
+    let near = shaped(60, 35, |_| 150.0, |second| u64::from(second % 13 == 7));
+    let far = shaped(60, 10, |_| 150.0, |second| u64::from(second % 24 == 7));
+    let rising = shaped(60, 100, |second| 150.0 + 110.0 * second as f64 / 60.0, |_| 0);
+    for (name, m, look, on) in [
+        ("passes", hold(60, 100, 150.0), 1, false),
+        ("fails", hold(60, 100, 350.0), 1, false),
+        ("undecided", near.clone(), 1, true),
+        ("undecided at the last look", near.clone(), 3, false),
+        ("hopelessly close", far, 1, false),
+        ("not steady", rising, 1, false),
+        ("nothing measured", of_windows(Vec::new()), 1, false),
+        ("fails at half", hold(30, 100, 350.0), 0, false),
+        ("passes at half", hold(30, 100, 150.0), 0, true),
+    ] {
+        let seen = next(&m, look);
+        assert_eq!(matches!(seen, Next::Hold(_)), on, "{name}: {seen:?}, {}", judged(&m).sentence);
+    }
+    let Next::Hold(Some(words)) = next(&near, 1) else { panic!("it goes on") };
+    assert!(words.starts_with("Undecided after 60 s: errors 0.24 %"), "{words}");
+    assert!(words.ends_with("Holding 60 s more, look 2 of 3."), "{words}");
+    assert_eq!(after_look(&near, &plan_of(60, 0), &slo, &[], 1), Next::Stop);
+}
+
+#[test]
+fn a_later_look_asks_for_more_and_half_a_hold_cannot_pass() {
+    let (slo, plan) = (Slo::default(), plan_of(60, 2));
+    let m = Measurement { looks: 1, ..shaped(60, 25, |_| 150.0, |second| u64::from(second == 7 || second == 37)) };
+    assert_eq!(judge_looked(&m, &plan, &slo, &[]).outcome, RampOutcome::Pass);
+    let again = Measurement { looks: 2, ..m.clone() };
+    let verdict = judge_looked(&again, &plan, &slo, &[]);
+    assert_eq!(verdict.outcome, RampOutcome::Inconclusive, "{}", verdict.sentence);
+    assert!(verdict.sentence.contains("after 60 s and 2 looks"), "{}", verdict.sentence);
+    assert!(verdict.notes.iter().any(|note| note.contains("holds with 98.9 %")), "{:?}", verdict.notes);
+    let half = judge_looked(&hold(30, 100, 150.0), &plan, &slo, &[]);
+    assert_eq!(half.outcome, RampOutcome::Inconclusive, "{}", half.sentence);
+    assert_eq!(judge_looked(&hold(30, 100, 350.0), &plan, &slo, &[]).outcome, RampOutcome::Fail);
 }

@@ -14,7 +14,14 @@ use crate::domain::step::Gate;
 
 fn step(id: StepId) -> Prepared {
     let line = |check: &str, level| CheckLine { check: check.into(), level, parameters: toml::Table::new() };
-    let gate = Gate { users: 10, hold: Duration::from_secs(30), think: None, slo: None, endpoints: Vec::new() };
+    let gate = Gate {
+        users: 10,
+        hold: Duration::from_secs(30),
+        think: None,
+        slo: None,
+        endpoints: Vec::new(),
+        rungs: Vec::new(),
+    };
     let contract = Contract {
         playbook: "p".into(),
         slo: "s".into(),
@@ -191,6 +198,29 @@ fn no_ramp_but_a_passing_one_proves() {
     ] {
         let events = play(&mut machine(), StepId::FIRST, &|_| CheckOutcome::Pass, seen);
         assert_eq!(judged(&events), Some(StepState::Held), "{name}");
+    }
+}
+
+#[test]
+fn a_hold_is_judged_by_the_look_at_which_it_ended_and_by_the_time_it_was_to_run() {
+    let mut seen = good();
+    for window in seen.0.windows.iter_mut().step_by(4) {
+        window.errors += 1;
+        window.requests += 1;
+    }
+    let failed: u64 = seen.0.windows.iter().map(|w| w.errors).sum();
+    (0..failed).for_each(|_| seen.0.errors.add(ErrorKind::ServerError));
+    seen.0.requests += failed;
+    // 0.27 %: clear enough for the first look, not for one that the hold was extended to.
+    for (looks, seconds, state) in
+        [(1, 30, StepState::Proven), (2, 30, StepState::Held), (1, 39, StepState::Proven), (1, 60, StepState::Held)]
+    {
+        let mut steps: Vec<Prepared> = StepId::all().map(step).collect();
+        (steps[0].plan.extensions, steps[0].plan.hold) = (2, Duration::from_secs(seconds));
+        let mut machine = Machine::new("run".into(), steps, Progress::default(), Vec::new());
+        let looked = (Measurement { looks, ..seen.0.clone() }, FarSide::default());
+        let events = play(&mut machine, StepId::FIRST, &|_| CheckOutcome::Pass, looked);
+        assert_eq!(judged(&events), Some(state), "{looks} looks at a hold of {seconds} s");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole ramps against real sockets, judged by the server's own record. Goose is one per process, so they take turns.
 
 mod flows;
+mod hostile;
 mod ramps;
 mod server;
 

@@ -10,12 +10,13 @@ use super::{HEARD, ms, order, turn};
 use crate::domain::measurement::{ErrorKind, Histogram, Measurement};
 use crate::domain::ramp::{RampEnd, RampPhase};
 use crate::domain::slo::Slo;
+use crate::domain::verdict::Next;
 use crate::load::client::Clients;
 use crate::load::guard::Limits;
 use crate::load::ramp::{Ears, conduct};
 use crate::load::script::Script;
 use crate::load::stage::Stage;
-use crate::load::{Driver, GooseDriver, LoadError, Signal};
+use crate::load::{Driver, GooseDriver, LoadError, Onlooker, Signal};
 
 const HOME: &str = "[[flow]]\nname='home'\nstep=[{get='/', name='home'}]";
 
@@ -283,4 +284,41 @@ async fn users_that_break_off_in_silence_spoil_the_measurement() {
     let measured = conduct(stage, ears).await;
     let RampEnd::Invalid(why) = measured.end else { panic!("{:?}", measured.end) };
     assert!(why.contains("1 of 3 users broke off"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undecided_hold_goes_on_and_a_decided_one_ends_as_it_was() {
+    let _turn = turn().await;
+    let server = Server::start(|_| Reply::ok()).await;
+    for (undecided, seconds, looks) in [(0, 2, 1), (1, 4, 2), (9, 6, 3)] {
+        let (mut order, mut heard) = order(&server, HOME, 10, ms(2000));
+        order.plan.extensions = 2;
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let shown = seen.clone();
+        order.looks = Onlooker::new(move |m, look| {
+            // The load goes on while somebody thinks.
+            std::thread::sleep(ms(300));
+            let mut seen = shown.lock().unwrap();
+            seen.push((look, m.hold_seconds.round() as u64, m.requests));
+            if seen.len() > undecided { Next::Stop } else { Next::Hold(Some(format!("look {look}"))) }
+        });
+        let measured = drive(&GooseDriver::default(), order).await.unwrap();
+        assert_eq!(measured.end, RampEnd::Completed);
+        assert_eq!((measured.windows.len(), measured.looks), (seconds, looks));
+        assert!((measured.hold_seconds - seconds as f64).abs() < 0.01, "{}", measured.hold_seconds);
+        assert_eq!(measured.windows.iter().map(|w| w.requests).sum::<u64>(), measured.requests);
+        let quietest = measured.windows.iter().map(|w| w.requests).min();
+        assert!(quietest > Some(5), "no second is lost between looks: {:?}", measured.windows);
+        // The last look of a plan is nobody's to ask about.
+        let seen = seen.lock().unwrap().clone();
+        let asked: Vec<_> = (1..=u64::from(looks.min(2))).map(|look| (look as u8, 2 * look)).collect();
+        assert_eq!(seen.iter().map(|s| (s.0, s.1)).collect::<Vec<_>>(), asked);
+        assert!(seen.iter().all(|s| s.2 <= measured.requests) && seen[0].2 > 0, "{seen:?}");
+        heard.close();
+        let mut notes = 0;
+        while let Some(signal) = heard.recv().await {
+            notes += usize::from(matches!(&signal, Signal::Note(text) if text.starts_with("look ")));
+        }
+        assert_eq!(notes, seen.len() - usize::from(seen.len() > undecided));
+    }
 }

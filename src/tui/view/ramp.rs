@@ -100,7 +100,7 @@ fn phases(model: &Model, ramp: &Ramp, paper: &mut Paper<'_>, inner: Rect) {
     let mut inks = Vec::new();
     for (i, phase) in order.into_iter().enumerate() {
         let plan = match phase {
-            RampPhase::Climb => words::span(ramp.plan.climb.as_secs_f64()),
+            RampPhase::Climb => words::span(ramp.plan.climbing().as_secs_f64()),
             RampPhase::Settle => {
                 let most = words::span(ramp.plan.settle_limit.as_secs_f64());
                 if paper.boxed { format!("up to {most}") } else { format!("≤{most}") }
