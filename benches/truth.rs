@@ -26,7 +26,7 @@ const SHAPES: [(&str, Shape); 4] =
 const TRUTHS: [f64; 5] = [0.5, 0.95, 1.0, 1.05, 1.5];
 
 /// Holds a line unless said otherwise: some minutes on two cores.
-const HOLDS: u64 = 200;
+const HOLDS: u64 = 100;
 
 struct Line {
     law: Law,

@@ -82,6 +82,9 @@ pub enum Verb {
     /// The practice stack.
     #[command(subcommand)]
     Lab(LabVerb),
+    /// Flows: what virtual users do.
+    #[command(subcommand)]
+    Flow(FlowVerb),
     /// Playbooks.
     #[command(subcommand)]
     Playbook(PlaybookVerb),
@@ -242,6 +245,22 @@ pub struct LabClimb {
     pub output: Output,
     #[command(flatten)]
     pub place: LabPlace,
+}
+
+/// `flow`.
+#[derive(Debug, Subcommand)]
+pub enum FlowVerb {
+    /// Walk through each flow once, without load, and show what every step sent, got and kept.
+    Check(FlowCheck),
+}
+
+/// `flow check`.
+#[derive(Debug, Args)]
+pub struct FlowCheck {
+    /// Only the flow of this name.
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// `playbook`.

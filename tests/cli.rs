@@ -223,3 +223,26 @@ fn two_runs_cannot_share_a_project() {
     assert_ne!(code, 0, "{text}");
     assert!(text.contains("lock") || text.contains("in use"), "{text}");
 }
+
+#[test]
+fn a_flow_check_shows_each_step_and_where_the_failed_one_stands() {
+    let folder = project(&site());
+    let file = folder.path().join("rampup.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (code, shown) = output(folder.path(), &["flow", "check"]);
+    // The small site answers 200 to everything, and the checkout expects that or a redirect.
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("ok    home") && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let wrong = text.replacen("get = \"/cart/\"", "get = \"/cart/\"\nexpect_text = \"basket\"", 1);
+    rampup::store::atomic::write(&file, wrong.as_bytes()).unwrap();
+    let line = wrong[..wrong.find("name = \"cart\"").unwrap()].matches('\n').count();
+    let (code, shown) = output(folder.path(), &["flow", "check", "buy"]);
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("FAIL  cart") && shown.contains("the body lacks \"basket\""), "{shown}");
+    assert!(shown.contains(&format!("rampup.toml:{line}:")), "{line}: {shown}");
+    assert!(!shown.contains("browse") && shown.contains("1 more steps were not reached"), "{shown}");
+    let (code, shown) = output(folder.path(), &["flow", "check", "buy", "--json"]);
+    let first: serde_json::Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
+    assert_eq!((code, first["ok"].as_bool(), first["flow"].as_str()), (1, Some(false), Some("buy")));
+    assert_eq!(output(folder.path(), &["flow", "check", "nobody"]).0, 2);
+}

@@ -3,6 +3,7 @@
 
 mod climb;
 mod drive;
+mod flows;
 mod init;
 mod logging;
 mod practice;
@@ -10,14 +11,16 @@ mod session;
 mod signals;
 mod terminal;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::checks;
-use crate::cli::{Cli, Output, PlaybookVerb, Verb};
+use crate::cli::{Cli, FlowVerb, Output, PlaybookVerb, Verb};
 use crate::config::{Environment, Settings};
 use crate::domain::command::{Command, Waiver};
+use crate::domain::event::EventKind;
 use crate::domain::ids::{CheckId, StepId};
 use crate::domain::progress::{Progress, StepState};
 use crate::domain::step::Step;
@@ -52,6 +55,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         }
         Some(Verb::Demo(wish)) => practice::demo(&cli, &environment, wish).await,
         Some(Verb::Lab(verb)) => practice::lab(&environment, verb).await,
+        Some(Verb::Flow(FlowVerb::Check(wish))) => flows::check(&cli.project, &environment, wish, &mut out).await,
         Some(Verb::Playbook(PlaybookVerb::Lint)) => lint(&cli.project, &mut out),
         Some(Verb::Playbook(PlaybookVerb::Checks)) => name_checks(&mut out),
     };
@@ -79,6 +83,7 @@ fn steps_of(settings: &Settings) -> Result<Vec<Step>, Trouble> {
 
 /// Where the climb stands, for whoever only looks: without the lock, also while another process runs.
 struct Standing {
+    folder: PathBuf,
     site: String,
     steps: Vec<Step>,
     states: Vec<(StepId, StepState)>,
@@ -94,11 +99,11 @@ fn standing(project: &Path, environment: &Environment) -> Result<Standing, Troub
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let contract = |id: StepId| settings.contract(&steps[id.index()], quick);
     let states = StepId::all().map(|id| (id, progress.state(id, &contract, today))).collect();
-    Ok(Standing { site: settings.site.name.clone(), steps, states, progress, notes })
+    Ok(Standing { folder: settings.project_dir, site: settings.site.name.clone(), steps, states, progress, notes })
 }
 
 fn show_status(project: &Path, environment: &Environment, wish: Output, out: &mut dyn Write) -> Result<u8, Trouble> {
-    let Standing { site, steps, states, progress, notes } = standing(project, environment)?;
+    let Standing { site, steps, states, progress, notes, .. } = standing(project, environment)?;
     if wish.json {
         writeln!(out, "{}", status::json(&site, &states, &progress))?;
         return Ok(headless::exit::PROVEN);
@@ -111,8 +116,16 @@ fn show_status(project: &Path, environment: &Environment, wish: Output, out: &mu
 }
 
 fn show_report(project: &Path, environment: &Environment, out: &mut dyn Write) -> Result<u8, Trouble> {
-    let Standing { site, steps, states, progress, .. } = standing(project, environment)?;
-    write!(out, "{}", markdown::climb(&site, &steps, &states, &progress))?;
+    let Standing { folder, site, steps, states, progress, .. } = standing(project, environment)?;
+    let mut diagnoses = BTreeMap::new();
+    for event in Store::read_past(&folder, &progress).map_err(Trouble::usage)? {
+        if let EventKind::RampFinished { step, verdict, .. } = event.kind
+            && progress.steps.get(&step).is_some_and(|record| record.run == event.run)
+        {
+            diagnoses.insert(step, verdict.diagnosis);
+        }
+    }
+    write!(out, "{}", markdown::climb(&site, &steps, &states, &progress, &diagnoses))?;
     Ok(headless::exit::PROVEN)
 }
 

@@ -11,6 +11,7 @@ mod faults;
 mod feeders;
 mod flows;
 mod literal;
+mod places;
 mod raw;
 mod rules;
 mod settings;
@@ -23,6 +24,7 @@ mod understand;
 pub use access::Passwords;
 pub use environment::Environment;
 pub use error::{ConfigError, Problem};
+pub use places::{FlowPlaces, places};
 pub use settings::{GateOverride, Ownership, Pace, Settings, Variables};
 pub use template::template;
 

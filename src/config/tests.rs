@@ -260,6 +260,21 @@ fn feeders_bring_their_rows_and_flows_use_their_columns() {
 }
 
 #[test]
+fn every_example_of_the_page_on_flows_is_right() {
+    let project = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &[u8]| crate::store::atomic::write(&project.path().join(name), text).unwrap();
+    put("users.csv", b"email\na@shop.example\n");
+    put("products.jsonl", b"{\"slug\": \"tea\"}\n");
+    let page = include_str!("../../docs/flows.md");
+    let examples: Vec<_> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 9);
+    for example in examples {
+        let text = format!("schema = 1\n[site]\nname = \"s\"\nurl = \"http://127.0.0.1\"\n{example}");
+        parse(&text, project.path()).unwrap_or_else(|error| panic!("{error}\n{example}"));
+    }
+}
+
+#[test]
 fn a_secret_in_the_file_is_refused_and_not_repeated() {
     for (from, to) in [
         ("\"DATABASE_URL\"", "\"postgres://shop:hunter2@db/shop\""),

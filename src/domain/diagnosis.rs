@@ -40,8 +40,8 @@ impl Diagnosis {
     /// The sentences, the most useful first; the same words in every face.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
-        let moved = self.moved.as_ref().map_or_else(Vec::new, Moved::sentences);
+        let mut moved = self.moved.as_ref().map_or_else(Vec::new, Moved::sentences).into_iter();
         let knee = self.knee.as_ref().map_or_else(Vec::new, Knee::sentences);
-        [moved, knee, self.compared.sentence().into_iter().collect()].concat()
+        moved.next().into_iter().chain(knee).chain(self.compared.sentence()).chain(moved.collect::<Vec<_>>()).collect()
     }
 }

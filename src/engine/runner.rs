@@ -186,7 +186,7 @@ async fn ramp(
     inputs: &mpsc::UnboundedSender<Input>,
 ) -> Input {
     let (samples, mut sampled) = mpsc::channel(64);
-    let sampler = Sampler::start(probes, Instant::now(), samples);
+    let mut sampler = Sampler::start(probes, Instant::now(), samples);
     let driven = loop {
         let input = tokio::select! {
             biased;
@@ -199,7 +199,10 @@ async fn ramp(
                     }
                     Input::Phase(task, phase, users)
                 }
-                Signal::Pulse(pulse) => Input::Pulse(task, pulse),
+                Signal::Pulse(pulse) => {
+                    sampler.load(&pulse);
+                    Input::Pulse(task, pulse)
+                }
                 Signal::Note(text) => Input::Note(text),
             },
             Some(sample) = sampled.recv() => Input::Sample(task, sample),

@@ -130,7 +130,18 @@ fn ramp(verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
     if let Some((p95, second)) = verdict.worst_window {
         writeln!(out, "          worst 10 s: p95 {p95:.0} ms from second {second} of the hold")?;
     }
-    verdict.notes.iter().try_for_each(|note| writeln!(out, "          note {}", tame(note, WIDTH)))
+    verdict.notes.iter().try_for_each(|note| writeln!(out, "          note {}", tame(note, WIDTH)))?;
+    let diagnosis = &verdict.diagnosis;
+    diagnosis.sentences().iter().try_for_each(|said| writeln!(out, "          look {}", tame(said, WIDTH)))?;
+    let rungs = diagnosis.knee.as_ref().map_or(&[][..], |knee| &knee.rungs);
+    rungs.iter().try_for_each(|rung| {
+        let p95 = rung.p95_ms.map_or_else(|| "-".to_owned(), |p| format!("{p:.0} ms"));
+        writeln!(
+            out,
+            "          rung {:>5} users {:>6.0}/s  p95 {p95:>8}  errors {}",
+            rung.users, rung.rps, rung.errors
+        )
+    })
 }
 
 /// "PASS p95  143 ms (137 to 150) < 300 ms, n 1150".

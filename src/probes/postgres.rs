@@ -48,6 +48,12 @@ pub struct Activity {
     pub backends: u64,
     /// Running backends that wait for a lock, a page or a disk.
     pub waiting: u64,
+    /// Of these, waiting for a lock that another transaction holds.
+    pub locks: u64,
+    /// Of these, waiting for the disk.
+    pub io: u64,
+    /// `max_connections`.
+    pub most: Option<u64>,
     /// Backends whose state we may not see.
     pub hidden: u64,
     /// Sessions opened in this database since its statistics began; none before PostgreSQL 14.
@@ -147,6 +153,9 @@ impl Postgres {
             .rows(&format!(
                 "select {MARK} count(*) filter (where state = 'active') as active, count(*) as backends, \
                  count(*) filter (where state = 'active' and wait_event_type in ('Lock', 'LWLock', 'IO', 'BufferPin')) as waiting, \
+                 count(*) filter (where state = 'active' and wait_event_type = 'Lock') as locks, \
+                 count(*) filter (where state = 'active' and wait_event_type = 'IO') as io, \
+                 current_setting('max_connections') as most, \
                  count(*) filter (where query = '<insufficient privilege>') as hidden, \
                  (select to_jsonb(d) ->> 'sessions' from pg_stat_database d where d.datname = current_database()) as sessions \
                  from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
@@ -159,6 +168,9 @@ impl Postgres {
             active: number(row, "active").unwrap_or(0),
             backends: number(row, "backends").unwrap_or(0),
             waiting: number(row, "waiting").unwrap_or(0),
+            locks: number(row, "locks").unwrap_or(0),
+            io: number(row, "io").unwrap_or(0),
+            most: number(row, "most"),
             hidden: number(row, "hidden").unwrap_or(0),
             sessions: number(row, "sessions"),
         })

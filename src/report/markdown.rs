@@ -1,5 +1,8 @@
 //! `rampup report`: the ten steps as Markdown, for a pull request or a wiki.
 
+use std::collections::BTreeMap;
+
+use crate::domain::diagnosis::Diagnosis;
 use crate::domain::ids::StepId;
 use crate::domain::progress::{Progress, StepRecord, StepState};
 use crate::domain::step::Step;
@@ -7,7 +10,13 @@ use crate::domain::text::tame;
 
 /// The whole climb: a table of steps, then why each held one is held.
 #[must_use]
-pub fn climb(site: &str, steps: &[Step], states: &[(StepId, StepState)], progress: &Progress) -> String {
+pub fn climb(
+    site: &str,
+    steps: &[Step],
+    states: &[(StepId, StepState)],
+    progress: &Progress,
+    diagnoses: &BTreeMap<StepId, Diagnosis>,
+) -> String {
     let mut page = format!("# {}: the climb\n\n", cell(site));
     page += "| step | | state | users | p95, ms (bounds) | errors, % (at most) | requests | run |\n";
     page += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
@@ -24,6 +33,9 @@ pub fn climb(site: &str, steps: &[Step], states: &[(StepId, StepState)], progres
             page += &format!("\n**Step {id}.** {}\n", cell(&record.sentence));
         }
     }
+    for (id, diagnosis) in diagnoses {
+        page += &look(*id, diagnosis);
+    }
     for waiver in &progress.waivers {
         let what = waiver.check.as_ref().map_or_else(String::new, |check| format!(", check {check}"));
         page += &format!(
@@ -35,6 +47,26 @@ pub fn climb(site: &str, steps: &[Step], states: &[(StepId, StepState)], progres
         );
     }
     page
+}
+
+/// Where to look after a step's last ramp: sentences, then the climb in steps as a table.
+fn look(step: StepId, diagnosis: &Diagnosis) -> String {
+    let said = diagnosis.sentences();
+    if said.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n**Where to look after step {step}** (decides nothing)\n\n");
+    for sentence in said {
+        text += &format!("- {}\n", cell(&sentence));
+    }
+    let Some(knee) = &diagnosis.knee else { return text };
+    text += "\n| users | requests a second | p95, ms (bounds) | errors |\n| --- | --- | --- | --- |\n";
+    for rung in &knee.rungs {
+        let show = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |v| format!("{v:.0}"));
+        let (p95, low, high) = (show(rung.p95_ms), show(rung.low), show(rung.high));
+        text += &format!("| {} | {:.1} | {p95} ({low} to {high}) | {} |\n", rung.users, rung.rps, rung.errors);
+    }
+    text
 }
 
 /// The last five columns of a row.
@@ -56,6 +88,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::diagnosis::{Knee, KneeRung};
     use crate::domain::fingerprint::Contract;
     use crate::domain::step::Gate;
     use std::time::Duration;
@@ -98,7 +131,18 @@ mod tests {
         progress.steps.insert(StepId::FIRST, record);
         let steps: Vec<Step> = StepId::all().map(step).collect();
         let states: Vec<_> = StepId::all().map(|id| (id, StepState::Locked)).collect();
-        let page = climb("shop", &steps, &states, &progress);
+        let knee = Knee {
+            rungs: vec![KneeRung { users: 50, rps: 6.5, errors: 1, p95_ms: Some(80.0), low: Some(70.0), high: None }],
+            bent_at: None,
+            breaks: None,
+            ceiling: None,
+            why: "no ceiling in sight".to_owned(),
+        };
+        let diagnosis = Diagnosis { knee: Some(knee), ..Diagnosis::default() };
+        let diagnoses = BTreeMap::from([(StepId::FIRST, diagnosis)]);
+        let page = climb("shop", &steps, &states, &progress, &diagnoses);
+        assert!(page.contains("- no ceiling in sight\n") && page.contains("| 50 | 6.5 | 80 (70 to ?) | 1 |"), "{page}");
+        let page = climb("shop", &steps, &states, &progress, &BTreeMap::new());
         assert!(page.contains("Baseline \\| sight"), "{page}");
         assert!(page.contains("| 10 | 143 (137 to 150) | 0.00 (0.40) | 800 | run *quick* |"), "{page}");
         assert!(page.contains("prove nothing") && page.contains("&lt;script>"), "{page}");

@@ -123,14 +123,15 @@ impl Store {
     /// # Errors
     /// When a log cannot be read or is damaged.
     pub fn past(&self) -> Result<Vec<Event>, StoreError> {
-        let judged: std::collections::BTreeSet<&RunId> = self.progress.steps.values().map(|step| &step.run).collect();
-        let mut events = Vec::new();
-        for (run, path) in log::list(&self.places.runs)? {
-            if judged.contains(&run) {
-                events.extend(log::read(&path, 0)?);
-            }
-        }
-        Ok(events)
+        past(&self.places, &self.progress)
+    }
+
+    /// The same without the lock: for looking only, also while another process runs.
+    ///
+    /// # Errors
+    /// When a log cannot be read or is damaged.
+    pub fn read_past(project_dir: &Path, progress: &Progress) -> Result<Vec<Event>, StoreError> {
+        past(&Places::of(project_dir), progress)
     }
 
     /// Things worth a line: a newer schema, a log that could not be used.
@@ -151,6 +152,17 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn past(places: &Places, progress: &Progress) -> Result<Vec<Event>, StoreError> {
+    let judged: std::collections::BTreeSet<&RunId> = progress.steps.values().map(|step| &step.run).collect();
+    let mut events = Vec::new();
+    for (run, path) in log::list(&places.runs)? {
+        if judged.contains(&run) {
+            events.extend(log::read(&path, 0)?);
+        }
+    }
+    Ok(events)
 }
 
 /// True for events that change progress.

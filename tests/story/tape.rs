@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rampup::domain::check::{CheckOutcome, Evidence, Finding, Missing, Rung};
-use rampup::domain::diagnosis::Diagnosis;
+use rampup::domain::diagnosis::{Change, Compared, Diagnosis, Knee, KneeRung, Moved, Mover};
 use rampup::domain::event::Feed;
 use rampup::domain::event::{Event, EventKind, SCHEMA};
 use rampup::domain::ids::{CheckId, TaskId};
@@ -333,6 +333,50 @@ fn objective(name: &str, unit: &str, limit: f64, figures: [f64; 3], outcome: Obj
     }
 }
 
+/// A climb in steps that broke, and the clock that says what moved first.
+fn diagnosis(ending: Ending) -> Diagnosis {
+    let compared = Compared::Ratio {
+        at: at(-86_400),
+        ratio: if ending == Ending::Breaks { [1.85, 1.61, 2.1] } else { [1.02, 0.91, 1.14] },
+        change: if ending == Ending::Breaks { Change::Slower } else { Change::None },
+    };
+    if ending != Ending::Breaks {
+        return Diagnosis { compared, ..Diagnosis::default() };
+    }
+    let mover = |series: &str, words: &str, second, from, to, step| Mover {
+        series: series.to_owned(),
+        words: words.to_owned(),
+        second,
+        from,
+        to,
+        step,
+    };
+    let moved = Moved {
+        p95: Some(mover(series::LOAD_P95, "p95, ms", 29, 82.0, 286.0, None)),
+        first: vec![
+            mover(series::POOL_WAITING, "PgBouncer clients waiting", 25, 0.0, 6.0, Some(5)),
+            mover(series::PG_ACTIVE, "active PostgreSQL statements", 28, 1.0, 9.0, Some(9)),
+        ],
+        unseen: vec!["Redis".to_owned()],
+    };
+    let rung = |users: u32, rps, p95: f64| KneeRung {
+        users,
+        rps,
+        errors: 0,
+        p95_ms: Some(p95),
+        low: Some(p95 * 0.9),
+        high: Some(p95 * 1.1),
+    };
+    let knee = Knee {
+        rungs: vec![rung(50, 6.6, 78.0), rung(100, 13.1, 84.0), rung(150, 19.0, 161.0), rung(200, 22.4, 335.0)],
+        bent_at: Some(150),
+        breaks: Some((150, 200)),
+        ceiling: Some(([25.0, 22.0, 31.0], Some(260.0))),
+        why: String::new(),
+    };
+    Diagnosis { moved: Some(moved), knee: Some(knee), compared }
+}
+
 fn verdict(tape: &mut Tape, ending: Ending) {
     use ObjectiveOutcome::{Fail, Inconclusive, Pass};
     let (p95, errors, outcome, state, sentence) = match ending {
@@ -369,7 +413,7 @@ fn verdict(tape: &mut Tape, ending: Ending) {
             Ending::Breaks => vec!["11 clients waited for a connection at the peak".to_owned()],
             Ending::Unsure => vec!["settling reached its limit of 60 s".to_owned()],
         },
-        diagnosis: Diagnosis::default(),
+        diagnosis: diagnosis(ending),
     };
     tape.say(EventKind::RampFinished {
         task: RAMP,

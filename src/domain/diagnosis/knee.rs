@@ -39,7 +39,7 @@ pub struct Knee {
     pub breaks: Option<(u32, u32)>,
     /// Most requests a second by the universal scalability law (value, low, high), and users at the peak.
     pub ceiling: Option<([f64; 3], Option<f64>)>,
-    /// Why there is no ceiling, or what it rests on.
+    /// Why no ceiling can be said; empty when one can.
     pub why: String,
 }
 
@@ -79,7 +79,7 @@ pub fn knee(measurement: &Measurement, limit_ms: f64) -> Option<Knee> {
         Growth::Vague => {
             (None, format!("throughput bends before {most} users; the rungs are too short to say where it ends"))
         }
-        Growth::Bends { most, users } => (Some((most, users)), "by the universal scalability law".to_owned()),
+        Growth::Bends { most, users } => (Some((most, users)), String::new()),
     };
     Some(Knee { bent_at: bent(&points), breaks: breaks(&rungs, limit_ms), rungs, ceiling, why })
 }
@@ -112,17 +112,19 @@ impl Knee {
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let mut said = Vec::new();
-        if let Some((under, over)) = self.breaks {
-            said.push(format!("p95 crosses its limit between {under} and {over} users"));
-        }
-        if let Some(users) = self.bent_at {
-            said.push(format!("p95 has left its flat part at {users} users"));
+        let bent = |users| format!("p95 has left its flat part at {users} users");
+        let crosses = |(under, over)| format!("p95 crosses its limit between {under} and {over} users");
+        match (self.breaks, self.bent_at) {
+            (Some(breaks), Some(users)) => said.push(format!("{}; its flat part ends at {users}", crosses(breaks))),
+            (Some(breaks), None) => said.push(crosses(breaks)),
+            (None, Some(users)) => said.push(bent(users)),
+            (None, None) => {}
         }
         said.push(match self.ceiling {
             None => self.why.clone(),
             Some(([value, low, high], users)) => {
                 let at = users.map_or(String::new(), |n| format!(" near {n:.0} users"));
-                format!("ceiling about {value:.0} requests a second ({low:.0}–{high:.0}){at}, {}", self.why)
+                format!("ceiling about {value:.0} req/s ({low:.0}–{high:.0}){at}, if it bends on like this")
             }
         });
         said

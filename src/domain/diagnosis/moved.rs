@@ -25,10 +25,10 @@ enum Kind {
 /// What is watched: series, words, the step whose remedy fits, how it behaves at rest. What lies deeper comes first: of two
 /// that move together, the deeper one explains the other.
 const WATCHED: [(&str, &str, Option<u8>, Kind); 9] = [
-    (series::PG_LOCKS, "PostgreSQL statements waiting for a lock", Some(9), Kind::Level(1.0)),
-    (series::PG_IO, "PostgreSQL statements waiting for the disk", Some(9), Kind::Level(2.0)),
-    (series::PG_ACTIVE, "PostgreSQL statements running at once", Some(9), Kind::PerRequest(3.0)),
-    (series::PG_BACKENDS, "PostgreSQL connections, near their limit", Some(5), Kind::Limit(series::PG_MOST)),
+    (series::PG_LOCKS, "PostgreSQL lock waits", Some(9), Kind::Level(1.0)),
+    (series::PG_IO, "PostgreSQL disk waits", Some(9), Kind::Level(2.0)),
+    (series::PG_ACTIVE, "active PostgreSQL statements", Some(9), Kind::PerRequest(3.0)),
+    (series::PG_BACKENDS, "PostgreSQL connections, near the limit", Some(5), Kind::Limit(series::PG_MOST)),
     (series::POOL_WAITING, "PgBouncer clients waiting", Some(5), Kind::Level(1.0)),
     (series::CACHE_EVICTED, "Redis evictions a second", Some(3), Kind::Level(1.0)),
     (series::CACHE_MISSES, "cache misses a second", Some(3), Kind::PerRequest(3.0)),
@@ -169,40 +169,32 @@ impl Moved {
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let Some(p95) = &self.p95 else { return Vec::new() };
-        let unseen = match self.unseen.as_slice() {
-            [] => String::new(),
-            names => format!("; not watched: {}", names.join(", ")),
-        };
-        let mut said: Vec<String> = self
-            .first
-            .iter()
-            .take(3)
-            .enumerate()
+        let mut said: Vec<String> = (self.first.iter().take(2).enumerate())
             .map(|(i, mover)| {
                 let when = match p95.second.saturating_sub(mover.second) {
                     0 | 1 => "with p95".to_owned(),
                     lead => format!("{lead} s before p95"),
                 };
-                let step = match mover.step {
-                    Some(step) => format!("; step {step} has the remedy"),
-                    None => "; measure from a stronger machine".to_owned(),
+                let see = match mover.step {
+                    Some(step) => format!("step {step}"),
+                    None => "measure from elsewhere".to_owned(),
                 };
                 let head = if i == 0 { "moved first (correlation)" } else { "then" };
-                format!("{head}: {}, {} → {}, {when}{step}", mover.words, short(mover.from), short(mover.to))
+                format!("{head}: {}, {} → {}, {when}: {see}", mover.words, short(mover.from), short(mover.to))
             })
             .collect();
-        let left = format!("p95 left its calm at second {}, {} → {} ms", p95.second, short(p95.from), short(p95.to));
-        if let Some(first) = said.first_mut() {
-            first.push_str(&unseen);
-            said.push(left);
-        } else if self.unseen.iter().any(|name| name == "PostgreSQL") {
-            said.push(format!("{left}; nothing that was watched moved before it{unseen}"));
-        } else {
-            said.push(format!(
-                "moved first (correlation): p95 itself; nothing watched behind the app moved before it, so look at workers and threads, step 7{unseen}"
-            ));
-            said.push(left);
+        if said.is_empty() {
+            // Without the database in sight, what stood behind the app is anybody's guess.
+            let blind = self.unseen.iter().any(|name| name == "PostgreSQL");
+            let see = if blind { "" } else { ": step 7, workers and threads" };
+            said.push(format!("moved first (correlation): p95, and nothing that was watched behind the app{see}"));
         }
+        let unseen = match self.unseen.as_slice() {
+            [] => String::new(),
+            names => format!("; not watched: {}", names.join(", ")),
+        };
+        let (from, to) = (short(p95.from), short(p95.to));
+        said.push(format!("p95 left its calm at second {}, {from} → {to} ms{unseen}", p95.second));
         said
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::check::{Missing, Rung};
+use crate::domain::diagnosis::{Change, Compared};
 use crate::domain::flow::Mix;
 use crate::domain::measurement::{ErrorKind, Histogram, Window};
 use crate::domain::ramp::{Model, RampEnd};
@@ -356,4 +357,21 @@ proptest! {
         let kept: Vec<u64> = log.iter().filter(|e| !e.kind.is_droppable()).map(|e| e.seq).collect();
         prop_assert_eq!(kept, (0..log.len() as u64).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_ramp_is_compared_with_the_one_before_and_that_opens_nothing() {
+    let compared = |events: &[Event]| {
+        events.iter().find_map(|e| match &e.kind {
+            EventKind::RampFinished { verdict, .. } => Some(verdict.diagnosis.compared.clone()),
+            _ => None,
+        })
+    };
+    let mut machine = machine();
+    let first = play(&mut machine, StepId::FIRST, &|_| CheckOutcome::Pass, good());
+    assert_eq!(compared(&first), Some(Compared::First));
+    let slower = play(&mut machine, StepId::FIRST, &|_| CheckOutcome::Pass, hold(80, 0, RampEnd::Completed));
+    let Some(Compared::Ratio { ratio: [value, ..], change, .. }) = compared(&slower) else { panic!() };
+    assert!((1.9..2.1).contains(&value) && change == Change::Slower);
+    assert_eq!(judged(&slower), Some(StepState::Proven), "slower, and still inside the promise");
 }

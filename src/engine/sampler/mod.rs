@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Missing;
 use crate::domain::measurement::{FarSide, Statement};
-use crate::domain::ramp::ServerSample;
+use crate::domain::ramp::{LoadPulse, ServerSample};
 use crate::probes::{ProbeError, Probes};
 
-use sources::{Cache, Database, Pooler, Queue, Reading, Workers, watch as watch_source};
+use sources::{Cache, Database, Pooler, Queue, Reading, Workers, of_load, watch as watch_source};
 
 /// Statements kept of a hold.
 const STATEMENTS: usize = 20;
@@ -37,6 +37,10 @@ struct Hold {
 pub struct Sampler {
     epoch: Instant,
     hold: watch::Sender<Hold>,
+    /// The load's own seconds, beside what the sources send.
+    readings: Option<mpsc::UnboundedSender<Reading>>,
+    /// The generator's second zero on this clock.
+    offset: Option<u32>,
     stop: CancellationToken,
     collector: JoinHandle<FarSide>,
     statements: JoinHandle<Result<Vec<Statement>, ProbeError>>,
@@ -62,7 +66,7 @@ impl Sampler {
             tokio::spawn(watch_source(Pooler, probes.clone(), epoch, readings.clone(), stop.clone())),
             tokio::spawn(watch_source(Cache::default(), probes.clone(), epoch, readings.clone(), stop.clone())),
             tokio::spawn(watch_source(Queue, probes.clone(), epoch, readings.clone(), stop.clone())),
-            tokio::spawn(watch_source(Workers::default(), probes.clone(), epoch, readings, stop.clone())),
+            tokio::spawn(watch_source(Workers::default(), probes.clone(), epoch, readings.clone(), stop.clone())),
         ];
         // They end by themselves when told to stop; nobody needs to wait for them.
         drop(tasks);
@@ -72,7 +76,22 @@ impl Sampler {
             collector: tokio::spawn(collect(arriving, epoch, out)),
             statements: tokio::spawn(spent(probes, held, stop.clone())),
             hold,
+            readings: Some(readings),
+            offset: None,
             stop,
+        }
+    }
+
+    /// One second of the load, put on the same clock. The generator counts from its own beginning, which comes a little
+    /// later; the distance is taken once, from its first second, so that a late message moves nothing.
+    pub fn load(&mut self, pulse: &LoadPulse) {
+        let Self { epoch, offset, readings, .. } = self;
+        let ours = epoch.elapsed().as_secs_f64().round();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a ramp")]
+        let offset = *offset.get_or_insert_with(|| (ours as u32).saturating_sub(pulse.second));
+        if let Some(readings) = readings {
+            // The collector lives as long as this sender does.
+            let _ = readings.send(Reading::Values { second: pulse.second + offset, values: of_load(pulse) });
         }
     }
 
@@ -98,7 +117,8 @@ impl Sampler {
         };
         self.statements.abort();
         self.stop.cancel();
-        // The collector ends when the last source let go of its channel.
+        // The collector ends when the last source, and the load, let go of its channel.
+        self.readings = None;
         let mut far_side = (&mut self.collector).await.unwrap_or_default();
         far_side.hold = hold.from.zip(hold.to);
         match statements {
@@ -199,6 +219,8 @@ async fn spent(
 mod tests {
     use super::*;
     use crate::domain::ids::RunId;
+    use crate::domain::measurement::series;
+    use crate::domain::ramp::{GeneratorSample, RampPhase};
     use crate::domain::secret::Secret;
     use crate::domain::site::{Access, Key, Site};
 
@@ -228,6 +250,44 @@ mod tests {
         let what: Vec<&str> = far_side.missing.iter().map(|m| m.what.as_str()).collect();
         for system in ["PostgreSQL", "PgBouncer", "cache", "broker"] {
             assert_eq!(what.iter().filter(|w| w.contains(system)).count(), 1, "{system} in {what:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_load_is_on_the_same_clock() {
+        let probes = Arc::new(Probes::new(site(), Access::default(), RunId::from("r")).unwrap());
+        let (out, _kept) = mpsc::channel(8);
+        // The generator began four seconds after the sampler.
+        let epoch = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
+        let mut sampler = Sampler::start(probes, epoch, out);
+        for (second, p95_ms) in [(1, Some(80.0)), (2, None), (3, Some(90.0))] {
+            sampler.load(&pulse(second, p95_ms));
+        }
+        let far_side = sampler.finish().await;
+        let of = |name| far_side.series(name).collect::<Vec<_>>();
+        assert_eq!(of(series::LOAD_USERS), [(5, 7.0), (6, 7.0), (7, 7.0)]);
+        assert_eq!(of(series::LOAD_P95), [(5, 80.0), (7, 90.0)]);
+    }
+
+    fn pulse(second: u32, p95_ms: Option<f64>) -> LoadPulse {
+        LoadPulse {
+            second,
+            phase: RampPhase::Climb,
+            phase_seconds: second,
+            users: 7,
+            in_flight: 0,
+            oldest_ms: 0.0,
+            rps: 1.0,
+            p50_ms: None,
+            p95_ms,
+            p99_ms: None,
+            hold_p95_ms: None,
+            errors: 0,
+            total: 0,
+            total_errors: 0,
+            total_blocked: 0,
+            statuses: BTreeMap::new(),
+            generator: GeneratorSample::default(),
         }
     }
 

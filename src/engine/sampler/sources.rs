@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Missing;
 use crate::domain::measurement::series;
+use crate::domain::ramp::LoadPulse;
 use crate::probes::celery::{Broker, Heartbeats};
 use crate::probes::pooler::Console;
 use crate::probes::postgres::Postgres;
@@ -111,6 +112,18 @@ fn real(count: u64) -> f64 {
     count as f64
 }
 
+/// The load's own second. A p95 that does not exist leaves a hole.
+pub(super) fn of_load(pulse: &LoadPulse) -> Values {
+    let mut values = vec![
+        (series::LOAD_USERS, f64::from(pulse.users)),
+        (series::LOAD_RPS, pulse.rps),
+        (series::LOAD_ERRORS, real(pulse.errors)),
+        (series::GENERATOR_LAG, pulse.generator.lag_ms),
+    ];
+    values.extend(pulse.p95_ms.map(|p95| (series::LOAD_P95, p95)));
+    values
+}
+
 /// PostgreSQL's clients.
 #[derive(Debug, Default)]
 pub(super) struct Database {}
@@ -136,7 +149,10 @@ impl Source for Database {
             (series::PG_ACTIVE, real(activity.active)),
             (series::PG_BACKENDS, real(activity.backends)),
             (series::PG_WAITING, real(activity.waiting)),
+            (series::PG_LOCKS, real(activity.locks)),
+            (series::PG_IO, real(activity.io)),
         ];
+        values.extend(activity.most.map(|most| (series::PG_MOST, real(most))));
         values.extend(activity.sessions.map(|sessions| (series::PG_SESSIONS, real(sessions))));
         Ok(values)
     }
@@ -192,7 +208,18 @@ impl Source for Cache {
             (series::CACHE_MISSES, "keyspace_misses"),
             (series::CACHE_EVICTED, "evicted_keys"),
         ];
-        Ok(names.iter().filter_map(|(name, field)| Some((*name, slope(field)?))).collect())
+        let levels = [
+            (series::CACHE_BLOCKED, "blocked_clients"),
+            (series::CACHE_MEMORY, "used_memory"),
+            (series::CACHE_MOST, "maxmemory"),
+        ];
+        let level = |name: &'static str, field: &str| {
+            // A maxmemory of 0 is none.
+            let value = now.1.count(field).filter(|value| *value > 0 || name != series::CACHE_MOST)?;
+            Some((name, real(value)))
+        };
+        let slopes = names.iter().filter_map(|(name, field)| Some((*name, slope(field)?)));
+        Ok(slopes.chain(levels.iter().filter_map(|(name, field)| level(name, field))).collect())
     }
 }
 

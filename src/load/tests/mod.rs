@@ -3,6 +3,7 @@
 mod flows;
 mod hostile;
 mod ramps;
+mod requests;
 mod server;
 
 use std::collections::BTreeMap;

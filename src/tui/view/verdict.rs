@@ -14,6 +14,9 @@ use crate::tui::widgets::bar;
 use crate::tui::widgets::paper::{Ink, Paper, fit, ink, muted, pad, pad_left, plain, width, wrap};
 use crate::tui::words;
 
+/// Rows that stay for the measurement, whatever else is said.
+const LEAST: u16 = 10;
+
 pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
     if paper.boxed { wide(model, paper, area, id) } else { narrow(model, paper, area, id) }
 }
@@ -44,6 +47,14 @@ fn wide(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
     let inner = paper.pane(middle, vec![plain("Objectives")], vec![muted("all must pass, on the hold")], false);
     paper.lines(inner, 0, objectives);
 
+    let looks = look(model, id, columns);
+    let wanted = if looks.is_empty() { 0 } else { rows(&looks).min(rest.height.saturating_sub(LEAST)) };
+    let (where_to, rest) = cut(rest, wanted);
+    if wanted > 2 {
+        let inner = paper.pane(where_to, vec![plain("Where to look")], vec![muted("decides nothing")], false);
+        paper.lines(inner, 0, looks);
+    }
+
     if rest.height < 3 {
         return;
     }
@@ -57,9 +68,24 @@ fn wide(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
         paper.lines(inner, 0, about(model, id, usize::from(inner.width)));
         return;
     }
-    let inner =
-        paper.pane(left, vec![plain("p95 by endpoint, ms")], vec![ink(format!("SLO {limit}"), Role::Slo)], false);
-    endpoints(model, paper, inner, id);
+    let table = rungs(model, id);
+    // Endpoints need four rows to say anything; without them the table takes all.
+    let taken = match rows(&table) {
+        _ if table.is_empty() => 0,
+        wanted if wanted + 4 > left.height => left.height,
+        wanted => wanted,
+    };
+    let (steps, left) = cut(left, taken);
+    if taken > 2 {
+        let inner =
+            paper.pane(steps, vec![plain("Climb in steps")], vec![ink(format!("SLO {limit}"), Role::Slo)], false);
+        paper.lines(inner, 0, table);
+    }
+    if left.height > 2 {
+        let inner =
+            paper.pane(left, vec![plain("p95 by endpoint, ms")], vec![ink(format!("SLO {limit}"), Role::Slo)], false);
+        endpoints(model, paper, inner, id);
+    }
     let inner = paper.pane(right, vec![plain("The measurement")], Vec::new(), false);
     paper.lines(inner, 0, about(model, id, usize::from(inner.width)));
 }
@@ -90,10 +116,20 @@ fn column(model: &Model, id: StepId, columns: usize) -> Vec<Part> {
     parts.extend(sentence(model, id, room).into_iter().map(Part::Line));
     parts.push(Part::Rule(vec![plain("Objectives")], vec![muted("all must pass, on the hold")]));
     parts.extend(objectives(model, id, room).into_iter().map(Part::Line));
+    let looks = look(model, id, room);
+    if !looks.is_empty() {
+        parts.push(Part::Rule(vec![plain("Where to look")], vec![muted("decides nothing")]));
+        parts.extend(looks.into_iter().map(Part::Line));
+    }
     parts.push(Part::Rule(vec![plain("What now")], Vec::new()));
     parts.extend(what_now(model, id, room).into_iter().map(Part::Line));
     parts.push(Part::Rule(vec![plain("The measurement")], Vec::new()));
     parts.extend(about(model, id, room).into_iter().map(Part::Line));
+    let table = rungs(model, id);
+    if !table.is_empty() {
+        parts.push(Part::Rule(vec![plain("Climb in steps")], Vec::new()));
+        parts.extend(table.into_iter().map(Part::Line));
+    }
     if let Some(judged) = model.climb.judged.get(&id).filter(|j| !j.measurement.endpoints.is_empty()) {
         parts.push(Part::Rule(vec![plain("p95 by endpoint, ms")], Vec::new()));
         parts.extend(endpoint_lines(model, judged, room).into_iter().map(Part::Line));
@@ -245,6 +281,37 @@ fn recorded(model: &Model, id: StepId, columns: usize) -> Vec<Vec<Ink>> {
     }
     if lines.is_empty() {
         lines.push(vec![muted("no ramp was driven; the checks came first")]);
+    }
+    lines
+}
+
+/// What moved first, the knee and the last comparable ramp, in the words of the diagnosis.
+fn look(model: &Model, id: StepId, columns: usize) -> Vec<Vec<Ink>> {
+    let Some(judged) = model.climb.judged.get(&id) else { return Vec::new() };
+    let said = judged.verdict.diagnosis.sentences();
+    let line = |(i, sentence): (usize, &String)| {
+        let role = if i == 0 { Role::Strong } else { Role::Text };
+        wrap(&words::tame(sentence), columns).into_iter().map(move |part| vec![ink(part, role)]).collect::<Vec<_>>()
+    };
+    said.iter().enumerate().flat_map(line).collect()
+}
+
+/// The climb in steps, a line for each number of users.
+fn rungs(model: &Model, id: StepId) -> Vec<Vec<Ink>> {
+    let knee = model.climb.judged.get(&id).and_then(|judged| judged.verdict.diagnosis.knee.as_ref());
+    let Some(knee) = knee else { return Vec::new() };
+    let head =
+        [("users", 6), ("req/s", 8), ("p95", 7), ("bounds", 14)].map(|(name, room)| pad_left(name, room)).concat();
+    let mut lines = vec![vec![muted(head)]];
+    for rung in &knee.rungs {
+        let show = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), words::ms);
+        let over = rung.low.is_some_and(|low| low > model.slo.p95_ms);
+        lines.push(vec![
+            plain(pad_left(&rung.users.to_string(), 6)),
+            plain(pad_left(&words::thousands(rung.rps), 8)),
+            ink(pad_left(&show(rung.p95_ms), 7), if over { Role::Warn } else { Role::Text }),
+            muted(pad_left(&format!("{} - {}", show(rung.low), show(rung.high)), 14)),
+        ]);
     }
     lines
 }

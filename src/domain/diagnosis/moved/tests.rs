@@ -109,7 +109,7 @@ fn of_two_at_once_the_deeper_one_comes_first() {
 fn nothing_behind_the_app_points_to_its_workers_only_when_it_was_watched() {
     let breaks = &[(55, series::LOAD_P95, 700.0)];
     let seen = moved(&ramp(3, from(breaks))).unwrap();
-    assert!(seen.sentences()[0].contains("workers and threads, step 7"), "{:?}", seen.sentences());
+    assert!(seen.sentences()[0].contains("step 7, workers and threads"), "{:?}", seen.sentences());
     let blind = moved(&ramp(3, |now, values| {
         values.retain(|name, _| name.starts_with("load."));
         from(breaks)(now, values);
