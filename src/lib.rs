@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod exchange;
 pub mod headless;
 pub mod lab;
 pub mod load;

@@ -26,6 +26,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("probes", &["domain"]),
         ("checks", &["domain", "django", "probes"]),
         ("load", &["domain"]),
+        ("exchange", &["domain"]),
         ("engine", &["domain", "checks", "probes", "load"]),
         ("tui", &["domain"]),
         ("headless", &["domain"]),

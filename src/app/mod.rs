@@ -3,6 +3,7 @@
 
 mod climb;
 mod drive;
+mod exchange;
 mod flows;
 mod init;
 mod logging;
@@ -58,6 +59,8 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Flow(FlowVerb::Check(wish))) => flows::check(&cli.project, &environment, wish, &mut out).await,
         Some(Verb::Playbook(PlaybookVerb::Lint)) => lint(&cli.project, &mut out),
         Some(Verb::Playbook(PlaybookVerb::Checks)) => name_checks(&mut out),
+        Some(Verb::Flow(FlowVerb::Import(wish))) => exchange::import(&cli.project, wish, &mut out, &mut io::stderr()),
+        Some(Verb::Flow(FlowVerb::Export(wish))) => exchange::export(&cli.project, wish, &mut out, &mut io::stderr()),
     };
     match done {
         Ok(code) => ExitCode::from(code),
