@@ -1,6 +1,7 @@
 //! Exported scripts in the hands of the real k6 and the real Locust, against a small site on loopback that knows Django's
 //! CSRF rules and counts what its users did.
 #![expect(clippy::unwrap_used, reason = "a test, where a panic is the finding")]
+#![expect(clippy::disallowed_methods, reason = "a script in a folder that goes with the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};

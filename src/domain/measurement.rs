@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use super::histogram::Histogram;
 
@@ -88,11 +89,18 @@ pub struct Endpoint {
 #[serde(default)]
 pub struct Answers {
     /// Answers by status.
+    #[serde(deserialize_with = "statuses")]
     pub statuses: BTreeMap<u16, u64>,
     /// Answers by what the edge says of its cache (`cf-cache-status`, in capitals); those without a word are not here.
     pub cache: BTreeMap<String, u64>,
     /// Bytes of bodies read, as they came off the wire after decoding.
     pub bytes: u64,
+}
+
+/// JSON has text for keys, and an event is read through serde's buffer, which does not turn it back into numbers.
+fn statuses<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<u16, u64>, D::Error> {
+    let number = |key: String| key.parse().map_err(|_| D::Error::custom(format!("{key:?} is no status")));
+    BTreeMap::<String, u64>::deserialize(from)?.into_iter().map(|(key, count)| Ok((number(key)?, count))).collect()
 }
 
 impl Answers {
@@ -341,4 +349,24 @@ pub mod series {
     pub const QUEUE_DEPTH: &str = "queue.depth";
     /// Tasks the workers have processed since the sampler first heard of each, summed.
     pub const QUEUE_PROCESSED: &str = "queue.processed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_back_survives_being_part_of_an_event() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "event")]
+        enum Kind {
+            Finished { answers: Answers },
+        }
+        let cache = BTreeMap::from([("HIT".to_owned(), 3)]);
+        let kind =
+            Kind::Finished { answers: Answers { statuses: BTreeMap::from([(200, 7), (404, 1)]), cache, bytes: 9 } };
+        let text = serde_json::to_string(&kind).unwrap();
+        assert_eq!(serde_json::from_str::<Kind>(&text).unwrap(), kind);
+        assert!(serde_json::from_str::<Answers>(r#"{"statuses": {"many": 1}}"#).is_err());
+    }
 }

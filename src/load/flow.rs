@@ -176,7 +176,10 @@ impl Life<'_> {
     /// Sleeps until the next request is due and says when it counts as due. Never returns once the gate is shut.
     async fn wait(&self) -> Instant {
         let ready = Instant::now();
-        sleep_until(self.due.into()).await;
+        // A timer that has run out already would still be set first, under a lock that all users share.
+        if self.due > ready {
+            sleep_until(self.due.into()).await;
+        }
         self.unless_shut().await;
         let now = Instant::now();
         let late_by = now.saturating_duration_since(self.due);

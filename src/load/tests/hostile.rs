@@ -89,11 +89,15 @@ async fn few(url: &Url, flows: &str) -> Measurement {
     drive(&patient(), order).await.unwrap()
 }
 
-/// All requests failed in one way, and the verdict says no.
-fn all_failed(measured: &Measurement, kind: ErrorKind) {
+/// How a body without end fails: it is read no further, or takes too long, whichever comes first.
+const BOUNDLESS: [ErrorKind; 2] = [ErrorKind::Truncated, ErrorKind::Timeout];
+
+/// All requests failed in one of these ways, and the verdict says no.
+fn all_failed(measured: &Measurement, kinds: &[ErrorKind]) {
     assert_eq!(measured.end, RampEnd::Completed);
     assert!(measured.requests > 0);
-    assert_eq!(measured.errors.0.get(&kind), Some(&measured.requests), "{:?}", measured.errors);
+    let failed: u64 = kinds.iter().filter_map(|kind| measured.errors.0.get(kind)).sum();
+    assert_eq!(failed, measured.requests, "{:?}", measured.errors);
     let verdict = judged(measured);
     assert_ne!(verdict.outcome, RampOutcome::Pass, "{}", verdict.sentence);
 }
@@ -112,18 +116,18 @@ async fn who_accepts_and_never_answers_times_out() {
         drop(stream);
     })
     .await;
-    all_failed(&few(&url, HOME).await, ErrorKind::Timeout);
+    all_failed(&few(&url, HOME).await, &[ErrorKind::Timeout]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_never_ends_times_out_and_is_not_kept() {
+async fn a_body_that_never_ends_is_given_up_and_not_kept() {
     let _turn = turn().await;
     let (url, _server) = raw(|stream| answer(stream, "", &[b'x'; 65_536], usize::MAX)).await;
     // Somebody wants to read it, too.
     let flow = "[[flow]]\nname='home'\nstep=[{get='/', name='home', expect_text='never there'}]";
     let before = peak_kib();
     let measured = few(&url, flow).await;
-    all_failed(&measured, ErrorKind::Timeout);
+    all_failed(&measured, &BOUNDLESS);
     assert!(measured.answers.bytes > 50 << 20, "{} bytes", measured.answers.bytes);
     let grown = peak_kib().zip(before).map_or(0, |(after, before)| after - before);
     assert!(grown < 400 << 10, "{grown} KiB for three users");
@@ -171,7 +175,7 @@ async fn a_gzip_bomb_is_not_unpacked_into_memory() {
     let flow = "[[flow]]\nname='home'\nstep=[{get='/', name='home', expect_text='never there'}]";
     let before = peak_kib();
     let measured = few(&url, flow).await;
-    all_failed(&measured, ErrorKind::Timeout);
+    all_failed(&measured, &BOUNDLESS);
     // Bytes are counted as they are after decoding: the bomb went off, into nothing.
     assert!(measured.answers.bytes > 10 << 20, "{} bytes", measured.answers.bytes);
     let grown = peak_kib().zip(before).map_or(0, |(after, before)| after - before);
@@ -254,7 +258,7 @@ async fn tls_that_fails_is_an_error_of_its_own() {
     });
     let secure = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
     match tokio::time::timeout(ms(60_000), Clients::prepare(&secure, &[], ms(1000))).await.unwrap() {
-        Ok(_) => all_failed(&few(&secure, HOME).await, ErrorKind::Tls),
+        Ok(_) => all_failed(&few(&secure, HOME).await, &[ErrorKind::Tls]),
         // A machine without roots says so before it asks anybody.
         Err(why) => assert!(why.to_string().contains("root certificates"), "{why}"),
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::server::{Reply, Server};
-use super::{HEARD, ms, order, turn};
+use super::{ms, order, turn};
 use crate::domain::measurement::{ErrorKind, Histogram, Measurement};
 use crate::domain::ramp::{RampEnd, RampPhase};
 use crate::domain::slo::Slo;
@@ -78,20 +78,10 @@ async fn a_late_body_is_a_slow_answer_and_counts_are_the_server_s() {
     assert_eq!(phases, expected);
     assert!(pulses.len() >= 4 && pulses.windows(2).all(|p| p[0].second < p[1].second));
     let last = pulses.last().unwrap();
-    assert!(last.statuses["2xx"] > 0 && usize::try_from(last.total).unwrap() <= server.count());
-    let heard = HEARD
-        .lock()
-        .unwrap()
-        .iter()
-        .rev()
-        .find_map(|line| line.strip_prefix("goose counted ")?.split(' ').next()?.parse::<usize>().ok());
-    // It forgets what left before it noticed that all users had started.
-    let counted = heard.expect("goose's count is in the log");
-    assert!(
-        (server.count() * 9 / 10..=server.count()).contains(&counted),
-        "goose {counted}, server {}",
-        server.count()
-    );
+    assert!(last.statuses["2xx"] > 0);
+    // What ended behind the last whole second is not in it: at most a quarter of these few.
+    let (counted, seen) = (usize::try_from(last.total).unwrap(), server.count());
+    assert!((seen * 3 / 4..=seen).contains(&counted), "counted {counted}, the server saw {seen}");
     assert!(measured.requests <= server.count() as u64, "nothing is counted that the server did not see");
 }
 
