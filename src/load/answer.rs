@@ -105,7 +105,7 @@ const PLATFORM: [&str; 4] = ["x-railway-request-id", "x-railway-edge", "x-railwa
 ///
 /// Cloudflare's own block pages carry `x-frame-options: SAMEORIGIN` and `referrer-policy`, so these say nothing;
 /// Django's default is `DENY`. Its security middleware, its locale middleware and the REST framework leave the others,
-/// and only an app varies on a cookie or sets one that is not the edge's.
+/// and only an app varies on a cookie or sets one that is not the edge's. `nginx` says nothing: it serves as an edge, too.
 fn from_app(headers: &HeaderMap) -> bool {
     const SIGNS: [&str; 8] = [
         "x-content-type-options",
@@ -124,9 +124,7 @@ fn from_app(headers: &HeaderMap) -> bool {
         || any("x-frame-options", |v| v.contains("deny"))
         || any("vary", |v| v.contains("cookie") || v.contains("origin"))
         || any("set-cookie", |v| !v.starts_with("__cf") && !v.starts_with("_cf") && !v.starts_with("cf_"))
-        || any("server", |v| {
-            ["gunicorn", "uvicorn", "daphne", "wsgi", "nginx", "granian"].iter().any(|s| v.contains(s))
-        })
+        || any("server", |v| ["gunicorn", "uvicorn", "daphne", "wsgi", "granian"].iter().any(|s| v.contains(s)))
 }
 
 /// The kind of a request that failed before its headers, or of a body that broke off (`in_body`).
@@ -240,6 +238,13 @@ mod tests {
             ),
             ("the app's refusal there", 403, &[("x-railway-edge", "1")], &[], unexpected),
             ("no app at the platform", 502, &[("x-railway-fallback", "true")], &[], Error(ErrorKind::ServerError)),
+            (
+                "an edge made of nginx",
+                429,
+                &[("cf-ray", "1"), ("server", "nginx"), ("retry-after", "10")],
+                &[],
+                Blocked,
+            ),
             ("nginx limits", 429, &[("server", "nginx")], &[], unexpected),
             ("asked for", 403, &[("cf-ray", "1")], &[403], Success),
             ("not what was asked for", 200, &[], &[201], unexpected),
