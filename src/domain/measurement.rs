@@ -112,7 +112,7 @@ impl Answers {
     }
 }
 
-/// One rung of a climb in steps: a short hold on the way to, or past, the users of the gate. Never judged by itself.
+/// One rung of a climb in steps: a short hold on the way to the users of the gate. Never judged by itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RungFigures {
     /// Users held.

@@ -93,7 +93,6 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
         quick: pace.quick,
         extensions,
         rungs,
-        beyond: Vec::new(),
         rung_hold,
         model: pace.model,
     };

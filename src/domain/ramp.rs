@@ -38,9 +38,6 @@ pub struct RampPlan {
     /// Numbers of users to hold shortly on the way up, ascending, all under `users`; empty for a climb in one go.
     #[serde(default)]
     pub rungs: Vec<u32>,
-    /// The same past `users`, after the hold that is judged: they show the knee and decide nothing.
-    #[serde(default)]
-    pub beyond: Vec<u32>,
     /// Length of each rung's short hold.
     #[serde(default, with = "seconds")]
     pub rung_hold: Duration,

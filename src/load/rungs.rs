@@ -137,7 +137,6 @@ mod tests {
             quick: false,
             extensions: 0,
             rungs,
-            beyond: Vec::new(),
             rung_hold: secs(15),
             model: Model::Closed,
         }

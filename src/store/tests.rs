@@ -324,7 +324,6 @@ fn ramp(step: u8, users: u32) -> Vec<EventKind> {
         quick: true,
         extensions: 0,
         rungs: Vec::new(),
-        beyond: Vec::new(),
         rung_hold: std::time::Duration::ZERO,
         model: Model::Closed,
     };

@@ -82,7 +82,6 @@ impl Shape {
             quick: false,
             extensions: self.extensions,
             rungs: Vec::new(),
-            beyond: Vec::new(),
             rung_hold: Duration::ZERO,
             model: Model::Closed,
         }

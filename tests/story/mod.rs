@@ -206,7 +206,6 @@ pub fn plan() -> RampPlan {
         quick: false,
         extensions: 0,
         rungs: Vec::new(),
-        beyond: Vec::new(),
         rung_hold: Duration::ZERO,
         model: Model::Closed,
     }

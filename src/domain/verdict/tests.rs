@@ -358,7 +358,6 @@ fn plan_of(seconds: u64, extensions: u8) -> RampPlan {
         quick: false,
         extensions,
         rungs: Vec::new(),
-        beyond: Vec::new(),
         rung_hold: Duration::ZERO,
         model: crate::domain::ramp::Model::Closed,
     }

@@ -59,7 +59,6 @@ fn step(id: StepId) -> Prepared {
             quick: false,
             extensions: 0,
             rungs: Vec::new(),
-            beyond: Vec::new(),
             rung_hold: Duration::ZERO,
             model: Model::Closed,
         },

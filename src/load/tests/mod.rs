@@ -54,7 +54,6 @@ fn order(server: &Server, flows: &str, users: u32, hold: Duration) -> (Order, Un
         quick: true,
         extensions: 0,
         rungs: Vec::new(),
-        beyond: Vec::new(),
         rung_hold: Duration::ZERO,
         model: Model::Closed,
     };
