@@ -35,6 +35,11 @@ impl Known {
         self.feeders.contains_key(name)
     }
 
+    /// The first feeder that a text names.
+    pub fn fed<'a>(&self, text: &'a str) -> Option<&'a str> {
+        holes(text).filter_map(|hole| hole.split('.').next()).find(|name| self.is_feeder(name))
+    }
+
     /// Feeders in a text whose rows go by the pass, not by the user.
     pub fn shared_in(&self, text: &str) -> Vec<&str> {
         let named = |(name, (deal, _)): (&'_ String, &(Deal, Vec<String>))| {

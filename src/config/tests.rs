@@ -225,6 +225,13 @@ fn feeders_bring_their_rows_and_flows_use_their_columns() {
         "other rows are another load"
     );
     for (feeder, flow, file, rows, what) in [
+        (
+            "name = \"f\"\nrange = [1, 9]",
+            "[[flow.step]]\nget = \"/\"\n[load]\nheaders = { x-number = \"{{f}}\" }",
+            "unused.csv",
+            "",
+            "also go where no flow is",
+        ),
         (users, "step = [{ get = \"/{{users.nmae}}\" }]", "users.csv", "email,id\na,1\n", "has no column \"nmae\""),
         (users, "step = [{ get = \"/{{users}}\" }]", "users.csv", "email,id\na,1\n", "write one of {{users.email}}"),
         (users, "step = [{ get = \"/\" }]", "users.csv", "email,id\na\n", "users.csv:2:1: this row has 1 values"),

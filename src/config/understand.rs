@@ -46,7 +46,16 @@ pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Op
     let known = Known::new(&file.feeders);
     headers(&file.load.headers, &["load", "headers"], &mut faults);
     for (name, value) in &file.load.headers {
-        template(value, &known, &mut faults, &["load", "headers", name]);
+        let at = ["load", "headers", name];
+        template(value, &known, &mut faults, &at);
+        if let Some(feeder) = known.fed(value) {
+            // The health watch and the files of a page go out beside the flows.
+            let what = format!(
+                "{feeder:?} deals its rows to flows, and these headers also go where no flow is; write the header into \
+                 the steps that need it"
+            );
+            faults.add(&at, what);
+        }
     }
     upload_hosts(&file.load.upload_hosts, &mut faults);
     flows::check(&file.flows, &known, &mut faults);

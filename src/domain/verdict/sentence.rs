@@ -93,6 +93,10 @@ pub fn notes(m: &Measurement, slo: &Slo, worst: Option<(f64, u32)>) -> Vec<Strin
             share(m.blocked, m.requests) * 100.0
         ));
     }
+    let (files, lost) = (m.assets.requests, m.assets.errors.total());
+    if lost > 0 {
+        notes.push(format!("{lost} of {files} files that pages link to did not come; they count neither way"));
+    }
     let tainted = m.windows.iter().filter(|w| w.generator.tainted()).count();
     if tainted > 0 {
         notes.push(format!("the load generator itself was unwell in {tainted} of {} seconds", m.windows.len()));

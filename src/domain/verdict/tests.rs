@@ -404,3 +404,14 @@ fn a_later_look_asks_for_more_and_half_a_hold_cannot_pass() {
     assert_eq!(half.outcome, RampOutcome::Inconclusive, "{}", half.sentence);
     assert_eq!(judge_looked(&hold(30, 100, 350.0), &plan, &slo, &[]).outcome, RampOutcome::Fail);
 }
+
+#[test]
+fn files_that_did_not_come_are_said_and_decide_nothing() {
+    let mut m = hold(60, 100, 150.0);
+    m.assets.requests = 400;
+    assert!(judged(&m).notes.is_empty(), "{:?}", judged(&m).notes);
+    m.assets.errors.add(ErrorKind::UnexpectedStatus);
+    let verdict = judged(&m);
+    assert_eq!(verdict.outcome, RampOutcome::Pass);
+    assert!(verdict.notes[0].starts_with("1 of 400 files"), "{:?}", verdict.notes);
+}
