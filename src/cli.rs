@@ -256,6 +256,8 @@ pub enum FlowVerb {
     Import(FlowImport),
     /// Print the flows as a script for another load engine; says what that engine cannot do.
     Export(FlowExport),
+    /// Print the JSON Schema of rampup.toml, for an editor that completes and explains its keys.
+    Schema,
 }
 
 /// `flow check`.

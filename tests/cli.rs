@@ -226,6 +226,13 @@ fn two_runs_cannot_share_a_project() {
 }
 
 #[test]
+fn the_schema_is_printed_where_no_project_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, shown) = output(folder.path(), &["flow", "schema"]);
+    assert_eq!((code, shown.as_str()), (0, include_str!("../docs/rampup.schema.json")));
+}
+
+#[test]
 fn a_flow_check_shows_each_step_and_where_the_failed_one_stands() {
     let folder = project(&site());
     let file = folder.path().join("rampup.toml");

@@ -3,8 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rampup::domain::step::{Level, Step};
+use rampup::config::{self, Settings};
+use rampup::domain::flow::Think;
+use rampup::domain::plan::{Pace, plan};
+use rampup::domain::ramp::{Claim, Model, RampPlan};
+use rampup::domain::step::{Gate, Level, Step};
+use rampup::domain::verdict::at_look;
 use rampup::playbook::{HEADINGS, embedded, lint, load};
+use rampup::stats::order;
 
 /// The checks each step must ask for, as required ones.
 const REQUIRED: [&[&str]; 10] = [
@@ -116,4 +122,56 @@ fn known_mistakes_are_named_as_such() {
     assert!(text(5).contains("\"DISABLE_SERVER_SIDE_CURSORS\": True"));
     assert!(text(6).contains("Railway does not do that by itself"));
     assert!(text(7).contains("only where to begin"));
+}
+
+/// The practice shop's settings.
+fn shop() -> Settings {
+    let text = include_str!("../assets/lab/rampup.toml");
+    let text = ["edge", "web", "sink_http"]
+        .iter()
+        .fold(text.to_owned(), |text, port| text.replace(&format!("{{{{port.{port}}}}}"), "8000"));
+    config::parse(&text, Path::new(".")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn planned(gate: &Gate, settings: &Settings) -> (RampPlan, Claim) {
+    let pace = Pace {
+        quick: false,
+        climb: None,
+        settle_limit: Duration::from_secs(60),
+        timeout: Duration::from_secs(10),
+        model: Model::Closed,
+    };
+    plan(gate, &settings.slo, &settings.mix, &pace, 1)
+}
+
+#[test]
+fn the_plan_expects_the_requests_that_real_ramps_made() {
+    // Counted in holds of the practice shop with these users and pauses for these seconds.
+    // One pause a request, whatever the flows say, would miss them by 4 to 5 %.
+    for (users, think, seconds, counted) in
+        [(10, "1s-3s", 160.0, 803.0), (300, "5s-10s", 130.0, 5333.0), (1000, "5s-10s", 60.0, 8205.0)]
+    {
+        let think = Some(Think::try_from(think.to_owned()).unwrap());
+        let gate = Gate { users, think, ..steps()[0].gate.clone() };
+        let (plan, claim) = planned(&gate, &shop());
+        let expected = claim.requests as f64 / plan.hold.as_secs_f64() * seconds;
+        assert!((expected / counted - 1.0).abs() < 0.035, "{users} users: {expected:.0} of {counted}");
+    }
+}
+
+#[test]
+fn every_gates_hold_of_the_practice_shop_passes_its_floors() {
+    let shop = shop();
+    for step in steps() {
+        let (plan, claim) = planned(&step.gate, &shop);
+        let say = || format!("step {}: {claim:?} in {:?}", step.id, plan.hold);
+        assert!(plan.hold >= step.gate.hold, "{}", say());
+        assert!(claim.error_percent.is_some_and(|least| least < shop.slo.error_percent), "{}", say());
+        assert!(claim.p95_ranks.is_some(), "{}", say());
+        for endpoint in &step.gate.endpoints {
+            let own = shop.mix.share_of(endpoint, plan.pauses()) * claim.requests as f64;
+            let floor = order::floor(0.95, at_look(&shop.slo, plan.extensions, 1).confidence).unwrap() as f64;
+            assert!(own >= floor * 1.2, "{endpoint}: {own:.0} of {floor}, {}", say());
+        }
+    }
 }

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use crate::checks;
 use crate::cli::{Cli, FlowVerb, Output, PlaybookVerb, Verb};
-use crate::config::{Environment, Settings};
+use crate::config::{self, Environment, Settings};
 use crate::domain::command::{Command, Waiver};
 use crate::domain::event::EventKind;
 use crate::domain::ids::{CheckId, StepId};
@@ -60,6 +60,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Playbook(PlaybookVerb::Lint)) => lint(&cli.project, &mut out),
         Some(Verb::Playbook(PlaybookVerb::Checks)) => name_checks(&mut out),
         Some(Verb::Flow(FlowVerb::Import(wish))) => exchange::import(&cli.project, wish, &mut out, &mut io::stderr()),
+        Some(Verb::Flow(FlowVerb::Schema)) => show_schema(&mut out),
         Some(Verb::Flow(FlowVerb::Export(wish))) => exchange::export(&cli.project, wish, &mut out, &mut io::stderr()),
     };
     match done {
@@ -72,6 +73,11 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
             ExitCode::from(trouble.exit())
         }
     }
+}
+
+fn show_schema(out: &mut dyn Write) -> Result<u8, Trouble> {
+    out.write_all(config::schema().as_bytes())?;
+    Ok(headless::exit::PROVEN)
 }
 
 fn is_broken_pipe(why: &anyhow::Error) -> bool {

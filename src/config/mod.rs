@@ -14,6 +14,7 @@ mod literal;
 mod places;
 mod raw;
 mod rules;
+mod schema;
 mod settings;
 mod slots;
 mod template;
@@ -25,6 +26,7 @@ pub use access::Passwords;
 pub use environment::Environment;
 pub use error::{ConfigError, Problem};
 pub use places::{FlowPlaces, places};
+pub use schema::schema;
 pub use settings::{GateOverride, Ownership, Pace, Settings, Variables};
 pub use template::template;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -14,50 +15,78 @@ use crate::domain::units::parse_duration;
 /// The newest schema this program understands.
 pub(super) const SCHEMA: u32 = 1;
 
-#[derive(Debug, Deserialize)]
+/// Settings of rampup: the site, what stands behind it, the promise, and what its users do.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    /// Version of this file's form.
     #[serde(rename = "schema")]
+    #[schemars(extend("const" = SCHEMA))]
     pub _schema: u32,
+    /// File beside this one that may hold the variables named here, as `.env` does; the environment itself comes first.
     pub env_file: Option<String>,
+    /// The site that is climbed.
     pub site: Site,
+    /// What stands behind it.
     #[serde(default)]
     pub services: Services,
+    /// What is promised.
     #[serde(default)]
     pub slo: Slo,
+    /// What all flows share.
     #[serde(default)]
     pub load: Load,
+    /// What users do. At least one is needed.
     #[serde(default, rename = "flow")]
     pub flows: Vec<Flow>,
+    /// Changes to the gates of single steps, by number: `[steps.1]` to `[steps.10]`.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^([1-9]|10)$" }))]
     pub steps: BTreeMap<String, Step>,
+    /// Rows that flows are fed from.
     #[serde(default, rename = "feeder")]
     pub feeders: Vec<Feeder>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The site that is climbed.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Site {
+    /// What reports call it.
     pub name: String,
+    /// Where users reach it: scheme and host alone.
     pub url: Url,
+    /// Where the app answers without the edge in front, when that can be reached.
     pub origin: Option<Url>,
+    /// Path that answers 200 when the app is well.
     #[serde(default = "healthz")]
     pub health: String,
+    /// Path of the app's metrics in the Prometheus format.
     pub metrics: Option<String>,
+    /// Pages that anyone may see; files they link to are checked.
     #[serde(default = "front_page")]
     pub public_pages: Vec<String>,
+    /// Pages of a single person, which no cache may keep.
     #[serde(default)]
     pub private_pages: Vec<String>,
+    /// A harmless path under the edge's rate limit.
     pub rate_limited: Option<String>,
+    /// Names of flow steps whose slow work belongs into the background.
     #[serde(default)]
     pub slow_endpoints: Vec<String>,
+    /// Queue of the Celery workers.
     #[serde(default = "celery")]
     pub queue: String,
+    /// Headers on every request of a check.
     #[serde(default)]
     pub probe_headers: BTreeMap<String, String>,
+    /// A test user that checks sign in as.
     pub account: Option<Account>,
+    /// Where the app hands out upload tickets.
     pub presign: Option<Presign>,
+    /// Where errors go.
     pub sentry: Option<Sentry>,
+    /// A file that only the site's owner can put there; read before every ramp off this machine.
     pub ownership: Option<Ownership>,
 }
 
@@ -73,36 +102,52 @@ fn celery() -> String {
     "celery".to_owned()
 }
 
-#[derive(Debug, Deserialize)]
+/// A test user that checks sign in as.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Account {
+    /// Path of the login form.
     pub login: String,
+    /// User name.
     pub username: String,
+    /// Name of the environment variable that holds the password.
     pub password_env: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// Where the app hands out upload tickets.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Presign {
+    /// Path that answers with a ticket.
     pub path: String,
+    /// Largest file that a ticket may allow, in bytes.
     pub max_bytes: u64,
+    /// Content type of the files.
     pub content_type: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// Where errors go.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sentry {
+    /// Address of Sentry: scheme and host alone.
     pub api: Url,
+    /// Slug of the organization.
     pub organization: String,
+    /// Slug of the project.
     pub project: String,
+    /// Name of the environment variable that holds the token.
     pub token_env: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// A file that only the site's owner can put there; read before every ramp off this machine.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ownership {
+    /// Path of the file that must hold the nonce.
     #[serde(default = "well_known")]
     pub path: String,
+    /// Text that must stand there.
     pub nonce: String,
 }
 
@@ -110,42 +155,62 @@ fn well_known() -> String {
     "/.well-known/rampup.txt".to_owned()
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What stands behind the site. Each is the name of an environment variable, never the address itself.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Services {
+    /// Variable with the URL of the database as the app uses it.
     pub database_env: Option<String>,
+    /// Variable with the URL of the database past the pooler.
     pub database_direct_env: Option<String>,
+    /// Variable with the URL of the pooler's console.
     pub pooler_console_env: Option<String>,
+    /// Variable with the URL of the cache.
     pub cache_env: Option<String>,
+    /// Variable with the URL of the Celery broker.
     pub broker_env: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What all flows share.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Load {
+    /// Pause before a step that has none of its own, where the gate says none: `5s`, `5s-10s` or `lognormal 6s 0.5`; `5s-10s` when absent.
     pub think: Option<Think>,
+    /// Time to bring all users in; chosen by their number when absent.
     pub climb: Option<Words>,
+    /// Longest wait for a steady state.
     pub settle_limit: Option<Words>,
+    /// A request that takes longer is an error; 1s to 2m.
     pub timeout: Option<Words>,
+    /// Who decides when a flow begins.
     #[serde(default)]
     pub model: Model,
+    /// Headers on every request; may hold `{{user}}`, `{{user.ip}}` and `{{random A B}}`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Hosts besides the target that presigned uploads may go to, `host` or `host:port`.
     #[serde(default)]
     pub upload_hosts: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// Changes to the gate of one step.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Step {
+    /// Concurrent users to hold; 1 to 100000.
     pub users: Option<u32>,
+    /// Least time to hold them.
     pub hold: Option<Words>,
+    /// Pause before a step that has none of its own.
     pub think: Option<Think>,
+    /// Names of flow steps that must meet the p95 limit on their own.
     pub endpoints: Option<Vec<String>>,
 }
 
 /// A duration in words (`90s`, `1m30s`) that may be absent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(with = "String")]
 pub(super) struct Words(pub Duration);
 
 impl<'de> Deserialize<'de> for Words {

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::think::Think;
 
 /// A journey through the site that a share of the users makes, over and over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Flow {
     /// Its name in reports.
@@ -34,8 +35,37 @@ fn one() -> u32 {
     1
 }
 
+impl Flow {
+    /// Time of a request when nothing is known yet, seconds: a third of the usual limit.
+    const LATENCY: f64 = 0.1;
+
+    /// Seconds that one pass takes on average on a fast site: a pause before every step that is not `at_once` (the first
+    /// step of a pass always waits), and [`Flow::LATENCY`] a request.
+    #[must_use]
+    pub fn pass_seconds(&self, pauses: Pauses) -> f64 {
+        let of = |(index, step): (usize, &FlowStep)| {
+            let pause = match step.think {
+                _ if step.at_once && index > 0 => 0.0,
+                Some(own) => own.mean_seconds() * pauses.own,
+                None => pauses.usual.mean_seconds(),
+            };
+            step.made() * (pause + Self::LATENCY)
+        };
+        self.steps.iter().enumerate().map(of).sum()
+    }
+}
+
+/// How long the users of a ramp pause before a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pauses {
+    /// Before a step that says nothing of its own.
+    pub usual: Think,
+    /// Factor on the pause that a step has of its own.
+    pub own: f64,
+}
+
 /// Django's login form: get the page, read the hidden token, post name and password with cookie and Referer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// Path of the form.
@@ -47,7 +77,7 @@ pub struct Login {
 }
 
 /// One action: a request, what must come back, what to keep of it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowStep {
     /// Endpoint name in reports; the path as written when empty.
@@ -124,7 +154,7 @@ pub struct FlowStep {
 }
 
 /// A JSON body as written: its text, or the value itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Json {
     /// `json = '{"id": {{id}}}'`
@@ -138,6 +168,11 @@ impl FlowStep {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         if self.name.is_empty() { self.path() } else { &self.name }
+    }
+
+    /// How often a pass makes it, on average.
+    fn made(&self) -> f64 {
+        self.share.unwrap_or(1.0)
     }
 
     /// The path as written; empty for a presigned upload, whose ticket says where, and for a step that settings refuse.
@@ -193,7 +228,7 @@ impl Method {
 }
 
 /// A made-up file for a multipart form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
     /// Form field.
@@ -205,7 +240,7 @@ pub struct Upload {
 }
 
 /// Where a value is found in an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
 pub enum Extract {
     /// `{ css = { select = "a.product", attribute = "href" } }`: one random match among the first hundred.
@@ -227,7 +262,7 @@ pub enum Extract {
 }
 
 /// Rows that are dealt to users: from a file beside the settings, or whole numbers of a range.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Feeder {
     /// Its name; texts write `{{NAME.COLUMN}}`, and `{{NAME}}` for a range.
@@ -249,11 +284,12 @@ pub struct Feeder {
     pub end: AtEnd,
     /// The file's rows, read when the settings are. Part of the flows' digest: other rows are another load.
     #[serde(skip_deserializing)]
+    #[schemars(skip)]
     pub rows: Rows,
 }
 
 /// To whom a feeder's rows go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deal {
     /// Each pass of any user takes the next row.
@@ -264,7 +300,7 @@ pub enum Deal {
 }
 
 /// What happens when a feeder has no row left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AtEnd {
     /// From the first row again.
@@ -307,39 +343,29 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// Time of a request when nothing is known yet, seconds: a third of the usual limit.
-    const LATENCY: f64 = 0.1;
-
     /// Pause used when neither the mix nor the gate says one: a reader's 5 to 10 seconds.
     pub const THINK: Think = Think::Even { least: Duration::from_secs(5), most: Duration::from_secs(10) };
 
-    /// The share of all requests that goes to one endpoint, 0 to 1.
+    /// Requests a second that one user makes on average, as far as they count.
     ///
-    /// Users repeat their flow and pause before every step that is not `at_once` (the first step of a pass always waits),
-    /// so a flow of few or short pauses comes round more often: requests per unit of time are `weight × steps ÷ time of a
-    /// pass`, where a pass takes its mean pauses and [`Mix::LATENCY`] a request.
+    /// Users repeat their flow, so a flow of few or short pauses comes round more often: a user of it makes `requests of a
+    /// pass ÷ seconds of a pass`, and users are shared out by weight. Nothing without a flow that has a weight.
     #[must_use]
-    pub fn share_of(&self, endpoint: &str) -> f64 {
-        let per_second = |flow: &Flow, counts: &dyn Fn(&FlowStep) -> bool| {
-            let made = |step: &FlowStep| step.share.unwrap_or(1.0);
-            let requests: f64 = flow.steps.iter().filter(|step| counts(step)).map(made).sum();
-            let seconds = self.pass_seconds(flow);
+    pub fn rate(&self, pauses: Pauses, counts: impl Fn(&FlowStep) -> bool) -> f64 {
+        let of = |flow: &Flow| {
+            let requests: f64 = flow.steps.iter().filter(|step| counts(step)).map(FlowStep::made).sum();
+            let seconds = flow.pass_seconds(pauses);
             if seconds > 0.0 { f64::from(flow.weight) * requests / seconds } else { 0.0 }
         };
-        let all: f64 = self.flows.iter().map(|flow| per_second(flow, &|_| true)).sum();
-        let these: f64 = self.flows.iter().map(|flow| per_second(flow, &|step| step.endpoint() == endpoint)).sum();
-        if all > 0.0 { these / all } else { 0.0 }
+        let weights: f64 = self.flows.iter().map(|flow| f64::from(flow.weight)).sum();
+        if weights > 0.0 { self.flows.iter().map(of).sum::<f64>() / weights } else { 0.0 }
     }
 
-    /// Seconds that one pass through a flow takes on average.
-    fn pass_seconds(&self, flow: &Flow) -> f64 {
-        let usual = self.think.unwrap_or(Self::THINK);
-        let of = |(index, step): (usize, &FlowStep)| {
-            let waits = index == 0 || !step.at_once;
-            let pause = if waits { step.think.unwrap_or(usual).mean_seconds() } else { 0.0 };
-            step.share.unwrap_or(1.0) * (pause + Self::LATENCY)
-        };
-        flow.steps.iter().enumerate().map(of).sum()
+    /// The share of all requests that goes to one endpoint, 0 to 1.
+    #[must_use]
+    pub fn share_of(&self, endpoint: &str, pauses: Pauses) -> f64 {
+        let all = self.rate(pauses, |_| true);
+        if all > 0.0 { self.rate(pauses, |step| step.endpoint() == endpoint) / all } else { 0.0 }
     }
 }
 
@@ -357,6 +383,8 @@ mod tests {
         Flow { name: "f".into(), weight, login: None, steps: names.iter().map(step).collect() }
     }
 
+    const USUAL: Pauses = Pauses { usual: Mix::THINK, own: 1.0 };
+
     #[test]
     fn an_endpoints_share_follows_weights_and_pauses() {
         let mix = Mix {
@@ -365,18 +393,24 @@ mod tests {
         };
         // A pass of the first flow takes 15.2 s and makes 2 requests, one of the second takes 7.7 s for as many.
         let (first, second) = (3.0 * 2.0 / 15.2, 2.0 / 7.7);
-        assert!((mix.share_of("a") - first / 2.0 / (first + second)).abs() < 1e-9);
-        assert!((mix.share_of("d") - second / 2.0 / (first + second)).abs() < 1e-9);
-        assert!(mix.share_of("nowhere").abs() < 1e-9);
+        assert!((mix.share_of("a", USUAL) - first / 2.0 / (first + second)).abs() < 1e-9);
+        assert!((mix.share_of("d", USUAL) - second / 2.0 / (first + second)).abs() < 1e-9);
+        assert!(mix.share_of("nowhere", USUAL).abs() < 1e-9);
+        assert!((mix.rate(USUAL, |_| true) - (first + second) / 4.0).abs() < 1e-9);
+        assert!(Mix::default().rate(USUAL, |_| true).abs() < 1e-9);
     }
 
     #[test]
     fn a_step_with_a_long_pause_of_its_own_makes_its_flow_rarer() {
         let mut mix = Mix { flows: vec![flow(1, &[("a", false)]), flow(1, &[("b", false)])], ..Mix::default() };
-        assert!((mix.share_of("a") - 0.5).abs() < 1e-9);
+        assert!((mix.share_of("a", USUAL) - 0.5).abs() < 1e-9);
         mix.flows[1].steps[0].think = Some(Think::constant(Duration::from_secs(15)));
-        assert!((mix.share_of("a") - 15.1 / (15.1 + 7.6)).abs() < 1e-9);
+        assert!((mix.share_of("a", USUAL) - 15.1 / (15.1 + 7.6)).abs() < 1e-9);
+        let hurried = Pauses { own: 0.5, ..USUAL };
+        assert!((mix.rate(hurried, |_| true) - 1.0 / 7.6).abs() < 1e-9, "7.5 s, all the same by then");
+        mix.flows[1].steps[0].at_once = true;
+        assert!((mix.rate(hurried, |_| true) - 1.0 / 7.6).abs() < 1e-9, "the first step of a pass waits");
         mix.flows[1].steps[0].think = Some(Think::constant(Duration::ZERO));
-        assert!(mix.share_of("b") > 0.98, "no pause at all is no division by zero");
+        assert!(mix.share_of("b", USUAL) > 0.98, "no pause at all is no division by zero");
     }
 }

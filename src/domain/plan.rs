@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::flow::{Mix, Think};
+use super::flow::{Mix, Pauses, Think};
 use super::ramp::{Claim, Model, RampPlan};
 use super::slo::Slo;
 use super::step::Gate;
@@ -38,9 +38,6 @@ const PRACTICE_SETTLE: Duration = Duration::from_secs(10);
 /// Requests collected over the floor, as a factor: pauses are random, and a single failure must not spoil every hold.
 const RESERVE: f64 = 1.25;
 
-/// Time of a request when nothing is known yet, seconds: a third of the usual limit.
-pub const GUESSED_LATENCY: f64 = 0.1;
-
 /// Requests wanted of a rung, so that its p95 is worth showing.
 const RUNG_REQUESTS: f64 = 60.0;
 
@@ -56,22 +53,24 @@ const PRACTICE_EXTENSIONS: u8 = 1;
 /// The ramp for a gate and what a clean hold of it could show.
 ///
 /// The pause is the gate's, else the mix's, else [`Mix::THINK`]. The hold lasts as long as the gate says or longer: until
-/// the floors of p95 and error rate are passed with a reserve at the confidence of the first look, at `users / (mean pause + 0.1 s)` requests a second.
+/// the floors of p95 and error rate are passed with a reserve at the confidence of the first look, at as many requests a second as [`Mix::rate`] expects.
 /// Endpoints that must meet the limit on their own need 59 requests themselves: the rarest decides.
 #[must_use]
 pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampPlan, Claim) {
     let extensions = if pace.quick { PRACTICE_EXTENSIONS } else { EXTENSIONS };
     let slo = &at_look(slo, extensions, 1);
     let natural = gate.think.or(mix.think).unwrap_or(Mix::THINK);
-    let needed = needed(gate, slo, mix);
     // A rare endpoint needs so many requests that only the gate's own users make them without overrunning the site.
     let practice = pace.quick && gate.endpoints.is_empty();
     let users = if practice { gate.users.min(PRACTICE_USERS) } else { gate.users }.max(1);
-    let think = if practice { hurried(natural) } else { natural };
-    let rate = rate(users, think);
+    let think = if practice { natural.times(PRACTICE_HURRY) } else { natural };
+    let pauses = Pauses { usual: think, own: own(pace.quick) };
+    let each = mix.rate(pauses, |_| true);
+    let rate = f64::from(users) * each;
+    let needed = needed(gate, slo, mix, pauses);
     let least = if pace.quick { LEAST_HOLD } else { gate.hold.as_secs_f64().max(LEAST_HOLD) };
     // Whole fives: the bootstrap draws blocks of five seconds.
-    let hold = Duration::from_secs_f64((least.max(needed / rate) / 5.0).ceil() * 5.0);
+    let hold = Duration::from_secs_f64((least.max(in_time(needed, rate)) / 5.0).ceil() * 5.0);
     let climb = if pace.quick { 3.0 } else { (f64::from(users) / 50.0).clamp(5.0, 30.0) };
     // Rungs are numbers of users; in the open model nobody counts users.
     let closed = pace.model == Model::Closed;
@@ -81,7 +80,7 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
         [low, .., high] if pace.quick => vec![low, high],
         _ => rungs,
     };
-    let rung_hold = rungs.first().map_or(Duration::ZERO, |lowest| rung_hold(*lowest, think));
+    let rung_hold = rungs.first().map_or(Duration::ZERO, |lowest| rung_hold(f64::from(*lowest) * each));
     let plan = RampPlan {
         users,
         climb: pace.climb.filter(|_| !pace.quick).unwrap_or(Duration::from_secs_f64(climb)),
@@ -101,36 +100,43 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
 }
 
 /// Requests a hold needs: the largest floor and a reserve. A limit that no sample can prove adds nothing.
-fn needed(gate: &Gate, slo: &Slo, mix: &Mix) -> f64 {
+fn needed(gate: &Gate, slo: &Slo, mix: &Mix, pauses: Pauses) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "floors are far below 2^52")]
     let float = |floor: Option<u64>| floor.unwrap_or(0) as f64;
     let p95 = float(order::floor(0.95, slo.confidence));
     let errors = float(proportion::floor(slo.error_percent / 100.0, slo.confidence));
-    let rarest = gate.endpoints.iter().map(|name| mix.share_of(name)).filter(|share| *share > 0.0).fold(1.0, f64::min);
+    let shares = gate.endpoints.iter().map(|name| mix.share_of(name, pauses));
+    let rarest = shares.filter(|share| *share > 0.0).fold(1.0, f64::min);
     (p95 / rarest).max(errors) * RESERVE
 }
 
-/// Requests a second of users that pause, ask, and pause again.
-fn rate(users: u32, think: Think) -> f64 {
-    f64::from(users) / (think.mean_seconds() + GUESSED_LATENCY)
+/// Seconds until so many requests are made; none for flows that make no request, which no ramp plays.
+fn in_time(requests: f64, rate: f64) -> f64 {
+    if rate > 0.0 { requests / rate } else { 0.0 }
+}
+
+/// Factor on the pauses that steps have of their own.
+const fn own(quick: bool) -> f64 {
+    if quick { PRACTICE_HURRY } else { 1.0 }
 }
 
 impl RampPlan {
     /// A step's own pause as this ramp plays it: shorter in a practice measurement, like all the others.
     #[must_use]
     pub fn in_its_pace(&self, think: Think) -> Think {
-        if self.quick { hurried(think) } else { think }
+        think.times(own(self.quick))
+    }
+
+    /// The pauses of its users.
+    #[must_use]
+    pub fn pauses(&self) -> Pauses {
+        Pauses { usual: self.think, own: own(self.quick) }
     }
 }
 
 /// A short hold on each rung, long enough for the lowest to make a few dozen requests.
-fn rung_hold(lowest: u32, think: Think) -> Duration {
-    Duration::from_secs_f64((RUNG_REQUESTS / rate(lowest, think)).ceil().clamp(10.0, 30.0))
-}
-
-/// The same pauses, shorter.
-fn hurried(think: Think) -> Think {
-    think.times(PRACTICE_HURRY)
+fn rung_hold(rate: f64) -> Duration {
+    Duration::from_secs_f64(in_time(RUNG_REQUESTS, rate).ceil().clamp(10.0, 30.0))
 }
 
 fn claim(plan: &RampPlan, slo: &Slo, rate: f64) -> Claim {
@@ -184,8 +190,14 @@ mod tests {
         }
     }
 
+    /// One step, over and over.
+    fn mix() -> Mix {
+        let steps = vec![FlowStep { get: Some("/".into()), ..FlowStep::default() }];
+        Mix { flows: vec![Flow { name: "f".into(), weight: 1, login: None, steps }], ..Mix::default() }
+    }
+
     fn planned(gate: &Gate, pace: &Pace) -> (RampPlan, Claim) {
-        plan(gate, &Slo::default(), &Mix::default(), pace, 1)
+        plan(gate, &Slo::default(), &mix(), pace, 1)
     }
 
     #[test]
@@ -216,8 +228,8 @@ mod tests {
         let mix = Mix { flows: vec![Flow { name: "f".into(), weight: 1, login: None, steps }], ..Mix::default() };
         let gate = Gate { endpoints: vec!["checkout".into()], ..gate(300, "") };
         for pace in [FULL, QUICK] {
-            let (_, claim) = plan(&gate, &Slo::default(), &mix, &pace, 1);
-            let checkouts = mix.share_of("checkout") * f64::from(u32::try_from(claim.requests).unwrap());
+            let (plan, claim) = plan(&gate, &Slo::default(), &mix, &pace, 1);
+            let checkouts = mix.share_of("checkout", plan.pauses()) * f64::from(u32::try_from(claim.requests).unwrap());
             assert!(checkouts > 59.0 * 1.2, "{checkouts}");
         }
     }
@@ -245,9 +257,25 @@ mod tests {
 
     #[test]
     fn the_mix_pauses_when_the_gate_does_not_say() {
-        let mix = Mix { think: think("2s"), ..Mix::default() };
+        let mix = Mix { think: think("2s"), ..mix() };
         assert_eq!(Some(plan(&gate(10, ""), &Slo::default(), &mix, &FULL, 1).0.think), mix.think);
         assert_eq!(Some(plan(&gate(10, "1s"), &Slo::default(), &mix, &FULL, 1).0.think), think("1s"));
+    }
+
+    #[test]
+    fn pauses_of_a_steps_own_and_none_at_all_count_when_the_gate_pauses_otherwise() {
+        let mut mix = mix();
+        let first = mix.flows[0].steps[0].clone();
+        mix.flows[0].steps.push(FlowStep { at_once: true, ..first.clone() });
+        mix.flows[0].steps.push(FlowStep { think: think("30s"), ..first });
+        // 2 s of the gate's, none, 30 s of the step's own, and 0.1 s a request; in practice half of the pauses.
+        for (pace, pass) in [(FULL, 32.3), (QUICK, 16.3)] {
+            let (plan, claim) = plan(&gate(50, "2s"), &Slo::default(), &mix, &pace, 1);
+            let expected = 50.0 * 3.0 / pass * plan.hold.as_secs_f64();
+            assert_eq!(claim.requests, expected.round() as u64);
+            assert!(claim.error_percent.unwrap() < 0.5, "long pauses make the hold longer");
+        }
+        assert_eq!(plan(&gate(50, ""), &Slo::default(), &Mix::default(), &FULL, 1).1.requests, 0);
     }
 
     proptest! {
@@ -255,7 +283,7 @@ mod tests {
         fn every_plan_can_prove_its_promise(users in 0_u32..2000, think in 0_u64..20_000, error in 0.05_f64..5.0, quick: bool) {
             let slo = Slo { error_percent: error, ..Slo::default() };
             let pace = if quick { QUICK } else { FULL };
-            let (plan, claim) = plan(&gate(users, &format!("{think}ms")), &slo, &Mix::default(), &pace, 1);
+            let (plan, claim) = plan(&gate(users, &format!("{think}ms")), &slo, &mix(), &pace, 1);
             prop_assert!(claim.error_percent.unwrap() < error);
             prop_assert!(claim.p95_ranks.is_some());
             prop_assert!(plan.users >= 1 && plan.hold >= Duration::from_secs(20));

@@ -1,9 +1,10 @@
 //! The promise: how fast, how few errors, how sure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Service level objective of one ramp. Defaults are the guide's: p95 < 300 ms, errors < 0.5 %, at 95 % confidence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slo {
     /// The 95th percentile of latency must stay under this, in milliseconds.

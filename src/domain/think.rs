@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -10,8 +11,9 @@ use super::units::{parse_duration, show_duration};
 
 /// A law of pauses, written `5s` (constant), `5s-10s` (even between two bounds) or `lognormal 6s 0.5` (median, and the
 /// standard deviation of the logarithm).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub enum Think {
     /// Drawn evenly between two bounds; a constant when they are equal.
     Even {

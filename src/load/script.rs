@@ -11,7 +11,6 @@ use super::action::{self, Action};
 use super::feed::Feeds;
 use super::template::{Filling, Template};
 use crate::domain::flow::{Flow, FlowStep, Login, Mix, Think};
-use crate::domain::plan::GUESSED_LATENCY;
 use crate::domain::secret::Secret;
 
 /// Everything that users play.
@@ -34,23 +33,12 @@ pub(super) struct Script {
 /// One journey.
 #[derive(Debug)]
 pub(super) struct Play {
-    /// Its name.
-    pub name: String,
-    weight: u32,
+    /// As it is written.
+    pub flow: Flow,
     /// Signing in, once, before the first action.
     pub login: Option<SignIn>,
     /// What happens, in order.
     pub actions: Vec<Action>,
-}
-
-impl Play {
-    /// Seconds that once through it takes on a fast site, with pauses of this mean.
-    pub fn mean_pass(&self, think: f64) -> f64 {
-        let of = |action: &Action| {
-            action.share.unwrap_or(1.0) * (GUESSED_LATENCY + if action.at_once { 0.0 } else { think })
-        };
-        self.actions.iter().map(of).sum()
-    }
 }
 
 /// Django's login: the form, then the answer to it.
@@ -102,12 +90,12 @@ impl Script {
     ///
     /// The highest claim goes next and pays the sum of all weights, as nginx balances its upstreams.
     pub fn cast(&self, users: u32) -> Vec<usize> {
-        let sum: i64 = self.plays.iter().map(|p| i64::from(p.weight)).sum();
+        let sum: i64 = self.plays.iter().map(|p| i64::from(p.flow.weight)).sum();
         let mut claims = vec![0_i64; self.plays.len()];
         (0..users)
             .map(|_| {
                 for (claim, play) in claims.iter_mut().zip(&self.plays) {
-                    *claim += i64::from(play.weight);
+                    *claim += i64::from(play.flow.weight);
                 }
                 let next = (0..claims.len()).max_by_key(|i| (claims[*i], std::cmp::Reverse(*i))).unwrap_or_default();
                 claims[next] -= sum;
@@ -143,7 +131,7 @@ impl Making<'_> {
             }
             known.extend(action.extract.iter().map(|(name, _)| name.as_str()));
         }
-        Ok(Play { name: flow.name.clone(), weight: flow.weight, login, actions })
+        Ok(Play { flow: flow.clone(), login, actions })
     }
 
     fn sign_in(&mut self, login: &Login) -> Result<SignIn, String> {

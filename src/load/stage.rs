@@ -12,7 +12,6 @@ use super::client::Clients;
 use super::recorder::Recorder;
 use super::rungs::Climb;
 use super::script::{Play, Script};
-use crate::domain::plan::GUESSED_LATENCY;
 use crate::domain::ramp::{Model, RampPlan};
 
 /// The gate that users look at before every request.
@@ -163,7 +162,7 @@ fn arrivals(plan: &RampPlan, script: &Script, cast: &[usize]) -> Vec<Arrivals> {
         let users =
             cast.iter().filter(|part| **part == index).count() / (cast.len() / plan.users.max(1) as usize).max(1);
         #[expect(clippy::cast_precision_loss, reason = "some thousands of users")]
-        let rate = users as f64 / play.mean_pass(plan.think.mean_seconds()).max(GUESSED_LATENCY);
+        let rate = users as f64 / play.flow.pass_seconds(plan.pauses()).max(f64::MIN_POSITIVE);
         Arrivals::new(rate, plan.climb, plan.seed.rotate_left(17) ^ index as u64)
     };
     script.plays.iter().enumerate().map(of).collect()

@@ -59,7 +59,7 @@ pub async fn walk_once(
     user: u32,
 ) -> Result<Vec<StepReport>, LoadError> {
     let script = Script::compile(mix, passwords)?;
-    let play = script.plays.iter().find(|play| play.name == flow).ok_or_else(|| LoadError::Flow {
+    let play = script.plays.iter().find(|play| play.flow.name == flow).ok_or_else(|| LoadError::Flow {
         flow: flow.to_owned(),
         why: "there is no flow of that name; see rampup.toml".into(),
     })?;
