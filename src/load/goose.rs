@@ -1,8 +1,8 @@
 //! Goose 0.19 as the engine that plays the users: the only file that knows it.
 //!
 //! Goose starts all users at once; they park at the gate and do what `flow.rs` says until they are cut. Its own times
-//! end at the headers, so nothing it measures is used, and it is told not to measure: that took a sixteenth of the
-//! processor time of a request and 2 MiB of a thousand users (`docs/peers.md`).
+//! end at the headers, so nothing it measures is used, and it is told not to measure: that took a twentieth of
+//! a request's instructions and 2 MB of a thousand users (`docs/peers.md`).
 //!
 //! Traps of the published crate that this file steps around: dropping `execute()` leaves users running without
 //! a leash; the killswitch is one per process and forgotten at each start; its telnet port is open by default; a test
