@@ -288,5 +288,6 @@ fn prepare(step: &Step, settings: &Settings, pace: &plan::Pace) -> Prepared {
         .filter(|line| checks::find(&line.check.0).is_some_and(|entry| entry.phase == Phase::After))
         .map(|line| line.check.clone())
         .collect();
-    Prepared { step: step.clone(), after, contract: settings.contract(step, pace.quick), slo, plan, claim }
+    let contract = settings.contract(step, pace.quick);
+    Prepared { step: step.clone(), after, contract, slo, plan, claim, web: settings.web }
 }

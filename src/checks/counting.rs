@@ -88,7 +88,7 @@ impl Meter {
     async fn read(&self) -> Result<u64, ProbeError> {
         match self {
             Self::Statements(postgres) => postgres.calls().await,
-            Self::Queries(console) => console.queries().await,
+            Self::Queries(console) => Ok(console.passed().await?.queries),
             Self::Commands(redis) => counter(redis, "total_commands_processed").await,
             Self::Hits(redis) => counter(redis, "keyspace_hits").await,
         }

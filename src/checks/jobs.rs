@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::measurement::{Endpoint, series};
 
-use super::pool::rise;
 use super::{Check, Context, Entry, ramp};
 
 /// The checks of this group.
@@ -167,7 +166,7 @@ impl Check for SlowWorkOffloaded {
                 .collect(),
             hold_seconds: to.saturating_sub(from) as usize,
             covered: far_side.held(series::QUEUE_PROCESSED).count(),
-            processed: rise(far_side, series::QUEUE_PROCESSED).unwrap_or(0.0),
+            processed: far_side.rise(series::QUEUE_PROCESSED).unwrap_or(0.0),
             queued: depth.last().zip(depth.first()).map_or(0.0, |(last, first)| (last - first).max(0.0)),
         })
     }

@@ -216,8 +216,8 @@ impl Check for Multiplexes {
             peak_servers: peak(series::POOL_SERVERS),
             waiting_share: waiting.iter().filter(|w| **w > 0.0).count() as f64 / waiting.len().max(1) as f64,
             longest_wait: peak(series::POOL_MAXWAIT),
-            queries: rise(far_side, series::POOL_QUERIES).unwrap_or(0.0),
-            sessions: rise(far_side, series::PG_SESSIONS),
+            queries: far_side.rise(series::POOL_QUERIES).unwrap_or(0.0),
+            sessions: far_side.rise(series::PG_SESSIONS),
             beside: beside(far_side),
             bound,
             capacity: capacity.connections.saturating_sub(capacity.reserved),
@@ -292,13 +292,6 @@ impl Check for Multiplexes {
         }
         if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
     }
-}
-
-/// How much a counter rose in the hold; a fall is a restart, after which it counts from zero.
-pub(super) fn rise(far_side: &FarSide, name: &str) -> Option<f64> {
-    let values: Vec<f64> = far_side.held(name).map(|(_, v)| v).collect();
-    (values.len() > 1)
-        .then(|| values.windows(2).map(|two| if two[1] >= two[0] { two[1] - two[0] } else { two[1] }).sum())
 }
 
 /// Median over the hold's seconds of server connections that are not the pooler's.
@@ -402,7 +395,7 @@ mod tests {
         let samples = [(0, 100.0), (1, 110.0), (2, 4.0), (3, 10.0), (9, 999.0)];
         let samples = samples.map(|(second, v)| ServerSample { second, values: [("x".to_owned(), v)].into() }).to_vec();
         let far_side = FarSide { samples, hold: Some((0, 4)), ..FarSide::default() };
-        assert_eq!(rise(&far_side, "x"), Some(20.0));
-        assert_eq!(rise(&far_side, "y"), None);
+        assert_eq!(far_side.rise("x"), Some(20.0));
+        assert_eq!(far_side.rise("y"), None);
     }
 }

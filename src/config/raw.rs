@@ -86,8 +86,28 @@ pub(super) struct Site {
     pub presign: Option<Presign>,
     /// Where errors go.
     pub sentry: Option<Sentry>,
+    /// How the web processes run; step 7 computes from it what they can carry.
+    pub web: Option<Web>,
     /// A file that only the site's owner can put there; read before every ramp off this machine.
     pub ownership: Option<Ownership>,
+}
+
+/// How the web processes run, all replicas alike.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Web {
+    /// Worker processes of one replica: gunicorn's `--workers`.
+    pub workers: u32,
+    /// Threads of one worker: gunicorn's `--threads`; 1 for sync workers.
+    #[serde(default = "one")]
+    pub threads: u32,
+    /// Replicas.
+    #[serde(default = "one")]
+    pub replicas: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 fn healthz() -> String {
@@ -206,6 +226,8 @@ pub(super) struct Step {
     pub think: Option<Think>,
     /// Names of flow steps that must meet the p95 limit on their own.
     pub endpoints: Option<Vec<String>>,
+    /// Numbers of users, ascending, to hold shortly after the hold, until the promise breaks; `[]` for none.
+    pub beyond: Option<Vec<u32>>,
 }
 
 /// A duration in words (`90s`, `1m30s`) that may be absent.

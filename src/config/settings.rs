@@ -12,7 +12,7 @@ use crate::domain::fingerprint::{Contract, digest};
 use crate::domain::flow::{Mix, Think};
 use crate::domain::ids::StepId;
 use crate::domain::ramp::Model;
-use crate::domain::site::Site;
+use crate::domain::site::{Site, Web};
 use crate::domain::slo::Slo;
 use crate::domain::step::Step;
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub project_dir: PathBuf,
     /// The site.
     pub site: Site,
+    /// How the web processes run, as the owner says. No proof rests on it.
+    pub web: Option<Web>,
     /// The promise.
     pub slo: Slo,
     /// What users do.
@@ -78,6 +80,9 @@ pub struct GateOverride {
     pub think: Option<Think>,
     /// Endpoints that must meet the p95 limit on their own.
     pub endpoints: Option<Vec<String>>,
+    /// Rungs past the hold. Not part of older proofs' digest when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Vec<u32>>,
 }
 
 /// Names of environment variables, never their values. Remembered even when unset, for messages.
@@ -125,6 +130,7 @@ impl Settings {
             gate.users = change.users.unwrap_or(gate.users);
             gate.hold = change.hold.unwrap_or(gate.hold);
             gate.think = change.think.or(gate.think);
+            gate.beyond = change.beyond.clone().unwrap_or_else(|| std::mem::take(&mut gate.beyond));
             gate.endpoints = change.endpoints.clone().unwrap_or_else(|| std::mem::take(&mut gate.endpoints));
             step.digest = digest_of(&(&step.digest, change));
         }

@@ -195,6 +195,8 @@ fn what_is_wrong_is_refused_at_its_place() {
         ("5s-10s", "10s-5s", "runs backwards"),
         ("[steps.7]", "[steps.11]", "no step 11"),
         ("users = 400", "users = 0", "1 to 100000"),
+        ("users = 400", "beyond = [800, 650]", "beyond must rise"),
+        ("[site.ownership]", "[site.web]\nworkers = 0\n[site.ownership]", "workers must be 1"),
         ("hold = \"2m\"", "endpoints = [\"chckout\"]", "did you mean \"checkout\"?"),
         ("max_bytes = 5000000", "max_bytes = 0", "allows no upload"),
     ] {

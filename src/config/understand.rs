@@ -9,7 +9,7 @@ use crate::domain::fingerprint::digest;
 use crate::domain::flow::Mix;
 use crate::domain::ids::StepId;
 use crate::domain::place::{Place, explain, nearest};
-use crate::domain::site::{Account, Presign, Sentry, Site};
+use crate::domain::site::{Account, Presign, Sentry, Site, Web};
 use crate::domain::slo::Slo;
 
 use super::faults::Faults;
@@ -41,6 +41,7 @@ pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Op
     let mut file = toml::from_str::<raw::File>(text).map_err(unreadable)?;
     refuse_keys(&mut faults);
     let (site, ownership) = site(&file.site, &mut faults);
+    let web = file.site.web.as_ref().map(|web| self::web(web, &mut faults));
     slo(&file.slo, &mut faults);
     feeders::read(&mut file.feeders, project_dir, &mut faults);
     let known = Known::new(&file.feeders);
@@ -72,6 +73,7 @@ pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Op
     let settings = Settings {
         project_dir: project_dir.to_owned(),
         site,
+        web,
         slo: file.slo,
         mix: Mix {
             flows: file.flows,
@@ -191,6 +193,16 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
     (site, ownership)
 }
 
+fn web(file: &raw::Web, faults: &mut Faults<'_>) -> Web {
+    let web = Web { workers: file.workers, threads: file.threads, replicas: file.replicas };
+    for (key, value) in [("workers", web.workers), ("threads", web.threads), ("replicas", web.replicas)] {
+        if !(1..=10_000).contains(&value) {
+            faults.add(&["site", "web", key], format!("{key} must be 1 to 10000, as the web server is started"));
+        }
+    }
+    web
+}
+
 fn slo(slo: &Slo, faults: &mut Faults<'_>) {
     if !(slo.p95_ms > 0.0 && slo.p95_ms <= 60_000.0) {
         faults.add(
@@ -236,12 +248,20 @@ fn overrides(
         if step.hold.is_some_and(|hold| hold.0.is_zero()) {
             faults.add(&["steps", key, "hold"], "a hold of no time shows nothing; write for example hold = \"60s\"");
         }
+        if let Some(beyond) = &step.beyond
+            && !(beyond.is_sorted_by(|below, above| below < above) && beyond.iter().all(|users| *users <= 100_000))
+        {
+            let what =
+                "beyond must rise, up to 100000 users; write for example beyond = [650, 800, 1000], or [] for none";
+            faults.add(&["steps", key, "beyond"], what);
+        }
         named_endpoints(step.endpoints.as_deref().unwrap_or_default(), endpoints, &["steps", key, "endpoints"], faults);
         let change = GateOverride {
             users: step.users,
             hold: step.hold.map(|hold| hold.0),
             think: step.think,
             endpoints: step.endpoints.clone(),
+            beyond: step.beyond.clone(),
         };
         if overrides.insert(id, change).is_some() {
             faults.add(&["steps", key], format!("step {id} is written twice; keep one"));

@@ -2,17 +2,20 @@
 //!
 //! Pure, and no part of the verdict: nothing here opens or holds a step. What the figures do not show is not said.
 
+mod ceilings;
 mod compare;
 mod knee;
 mod moved;
 
 use serde::{Deserialize, Serialize};
 
+pub use ceilings::Ceiling;
 pub use compare::{Change, Compared, change, comparable, compare};
-pub use knee::{Knee, KneeRung, knee};
+pub use knee::{Knee, KneeRung, breaks, knee};
 pub use moved::{Moved, Mover, moved};
 
 use super::measurement::{RampFacts, RampRecord};
+use super::site::Web;
 
 /// Beside a verdict.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,12 +29,19 @@ pub struct Diagnosis {
     pub compared: Compared,
 }
 
-/// Looks at a ramp that has just been judged. `newest` is its own record, `limit_ms` the p95 it was held to.
+/// Looks at a ramp that has just been judged. `newest` is its own record, `limit_ms` the p95 it was held to, `web` what
+/// the owner says of the web processes.
 #[must_use]
-pub fn diagnose(ramp: &RampFacts, limit_ms: f64, newest: &RampRecord, history: &[RampRecord]) -> Diagnosis {
+pub fn diagnose(
+    ramp: &RampFacts,
+    limit_ms: f64,
+    web: Option<Web>,
+    newest: &RampRecord,
+    history: &[RampRecord],
+) -> Diagnosis {
     Diagnosis {
         moved: moved(&ramp.far_side),
-        knee: knee(&ramp.measurement, limit_ms),
+        knee: knee(&ramp.measurement, &ramp.far_side, web, limit_ms),
         compared: compare(newest, history),
     }
 }

@@ -112,7 +112,7 @@ impl Answers {
     }
 }
 
-/// One rung of a climb in steps: a short hold on the way to the users of the gate. Never judged by itself.
+/// One rung of a climb in steps: a short hold on the way to the users of the gate, or past them. Never judged by itself.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RungFigures {
     /// Users held.
@@ -167,9 +167,12 @@ pub struct Measurement {
     /// Files that pages link to, when a flow fetches them: counted apart, never part of the figures above.
     #[serde(default)]
     pub assets: Endpoint,
-    /// The rungs of a climb in steps, ascending.
+    /// The rungs of a climb in steps, ascending; those past the hold have more users than it.
     #[serde(default)]
     pub rungs: Vec<RungFigures>,
+    /// Why the climb past the hold ended before its last rung; none when it did not, or when there was none.
+    #[serde(default)]
+    pub beyond_ended: Option<String>,
     /// Users at which the generator was first unwell for two seconds in a row, in whichever phase; none when it never was.
     #[serde(default)]
     pub unwell_from: Option<u32>,
@@ -202,6 +205,15 @@ impl FarSide {
     pub fn held<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (u32, f64)> + 'a {
         let (from, to) = self.hold.unwrap_or((0, 0));
         self.series(name).filter(move |(second, _)| (from..to).contains(second))
+    }
+
+    /// How much a counter rose in the hold; a fall is a restart, after which it counts from zero. None with fewer than two
+    /// values.
+    #[must_use]
+    pub fn rise(&self, name: &str) -> Option<f64> {
+        let values: Vec<f64> = self.held(name).map(|(_, value)| value).collect();
+        let step = |two: &[f64]| if two[1] >= two[0] { two[1] - two[0] } else { two[1] };
+        (values.len() > 1).then(|| values.windows(2).map(step).sum())
     }
 
     /// The values of one series, with their seconds.
@@ -323,6 +335,12 @@ pub mod series {
     pub const POOL_MAXWAIT: &str = "pool.maxwait";
     /// Queries PgBouncer has passed on since it started (the app's databases).
     pub const POOL_QUERIES: &str = "pool.queries";
+    /// Transactions PgBouncer has passed on since it started (the app's databases).
+    pub const POOL_TRANSACTIONS: &str = "pool.transactions";
+    /// Time that these kept a server connection, summed, seconds.
+    pub const POOL_BUSY: &str = "pool.busy";
+    /// The most server connections the pools may open.
+    pub const POOL_MOST: &str = "pool.max-servers";
     /// Redis cache hits in this second.
     pub const CACHE_HITS: &str = "cache.hits";
     /// Redis cache misses in this second.

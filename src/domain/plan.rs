@@ -80,7 +80,10 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
         [low, .., high] if pace.quick => vec![low, high],
         _ => rungs,
     };
-    let rung_hold = rungs.first().map_or(Duration::ZERO, |lowest| rung_hold(f64::from(*lowest) * each));
+    // A practice climb stays below what a site at an early step could not stand.
+    let beyond: Vec<u32> = gate.beyond.iter().copied().filter(|rung| closed && !pace.quick && *rung > users).collect();
+    let lowest = rungs.first().or(beyond.first());
+    let rung_hold = lowest.map_or(Duration::ZERO, |lowest| rung_hold(f64::from(*lowest) * each));
     let plan = RampPlan {
         users,
         climb: pace.climb.filter(|_| !pace.quick).unwrap_or(Duration::from_secs_f64(climb)),
@@ -93,6 +96,7 @@ pub fn plan(gate: &Gate, slo: &Slo, mix: &Mix, pace: &Pace, seed: u64) -> (RampP
         extensions,
         rungs,
         rung_hold,
+        beyond,
         model: pace.model,
     };
     let claim = claim(&plan, slo, rate);
@@ -147,7 +151,7 @@ fn claim(plan: &RampPlan, slo: &Slo, rate: f64) -> Claim {
         let share = rank as f64 / requests.max(1) as f64;
         share * 100.0
     };
-    let likely = plan.climbing() + plan.settle_limit + plan.hold;
+    let likely = plan.climbing() + plan.settle_limit + plan.hold + plan.exploring();
     let ranks = order::ranks(requests, 0.95, slo.confidence);
     Claim {
         requests,
@@ -187,6 +191,7 @@ mod tests {
             slo: None,
             endpoints: Vec::new(),
             rungs: Vec::new(),
+            beyond: Vec::new(),
         }
     }
 
@@ -253,6 +258,19 @@ mod tests {
         // Of a practice measurement's hundred users.
         assert_eq!(planned(&gate, &QUICK).0.rungs, [10, 50]);
         assert_eq!(planned(&super::tests::gate(500, ""), &FULL).0.rung_hold, Duration::ZERO);
+    }
+
+    #[test]
+    fn rungs_past_the_hold_take_their_time_and_practice_has_none() {
+        let gate = Gate { beyond: vec![400, 600], ..gate(200, "5s-10s") };
+        let (full, claim) = planned(&gate, &FULL);
+        assert_eq!((full.beyond.as_slice(), full.most_users()), (&[400, 600][..], 600));
+        // Two hundred users came in 5 s, so four hundred more take 10 s.
+        assert_eq!(full.exploring(), Duration::from_secs(10) + 2 * full.rung_hold);
+        assert_eq!(claim.takes, full.climb + full.settle_limit + full.hold + full.exploring());
+        assert_eq!((planned(&gate, &QUICK).0.beyond, planned(&gate, &QUICK).0.most_users()), (Vec::new(), 100));
+        let open = Pace { model: Model::Open, ..FULL };
+        assert_eq!(planned(&gate, &open).0.beyond, Vec::<u32>::new());
     }
 
     #[test]

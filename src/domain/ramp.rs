@@ -42,6 +42,10 @@ pub struct RampPlan {
     /// Length of each rung's short hold.
     #[serde(default, with = "seconds")]
     pub rung_hold: Duration,
+    /// Numbers of users to hold shortly after a hold that kept the promise, ascending, all over `users`: they show where
+    /// it would break, and decide nothing. Ends at the first that breaks it.
+    #[serde(default)]
+    pub beyond: Vec<u32>,
     /// Who decides when a flow begins.
     #[serde(default)]
     pub model: Model,
@@ -53,6 +57,19 @@ impl RampPlan {
     pub fn climbing(&self) -> Duration {
         let stops = self.rungs.iter().filter(|rung| (1..self.users).contains(rung)).count();
         self.climb + self.rung_hold * u32::try_from(stops).unwrap_or(u32::MAX)
+    }
+
+    /// Most users there will ever be.
+    #[must_use]
+    pub fn most_users(&self) -> u32 {
+        self.beyond.last().copied().unwrap_or_default().max(self.users)
+    }
+
+    /// Time past the hold, if every rung there is climbed: users come in as quickly as on the way up.
+    #[must_use]
+    pub fn exploring(&self) -> Duration {
+        let more = f64::from(self.most_users() - self.users) / f64::from(self.users.max(1));
+        self.climb.mul_f64(more) + self.rung_hold * u32::try_from(self.beyond.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -99,6 +116,8 @@ pub enum RampPhase {
     Settle,
     /// The sample is taken.
     Hold,
+    /// The promise was kept; more users come, rung by rung, to see where it would break.
+    Beyond,
     /// No new requests; those in flight end.
     Drain,
 }

@@ -38,6 +38,25 @@ pub struct Site {
     pub probe_headers: std::collections::BTreeMap<String, String>,
 }
 
+/// How the app's web processes run, all replicas alike. What it may serve at once, not what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Web {
+    /// Worker processes of one replica.
+    pub workers: u32,
+    /// Threads of one worker; 1 for sync workers.
+    pub threads: u32,
+    /// Replicas.
+    pub replicas: u32,
+}
+
+impl Web {
+    /// Requests that can be served at the same time.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.workers.saturating_mul(self.threads).saturating_mul(self.replicas)
+    }
+}
+
 /// A test user that signs in by Django's login form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {

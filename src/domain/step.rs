@@ -67,6 +67,9 @@ pub struct Gate {
     /// Numbers of users to hold shortly on the way up, ascending, all under `users`: they show where it bends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<u32>,
+    /// Numbers of users to hold shortly after a hold that kept the promise, ascending, all over `users`; they decide nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beyond: Vec<u32>,
     /// Stricter limits than the settings', if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Slo>,

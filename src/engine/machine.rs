@@ -17,6 +17,7 @@ use crate::domain::ids::{CheckId, RunId, StepId, TaskId};
 use crate::domain::measurement::{FarSide, Measurement, RampFacts, RampRecord};
 use crate::domain::progress::{Progress, StepState};
 use crate::domain::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
+use crate::domain::site::Web;
 use crate::domain::slo::Slo;
 use crate::domain::step::{CheckLine, Level, Step};
 use crate::domain::verdict::{RampOutcome, Verdict, judge_looked};
@@ -36,6 +37,8 @@ pub struct Prepared {
     pub plan: RampPlan,
     /// What a clean hold of it can show.
     pub claim: Claim,
+    /// What the owner says of the web processes; for the diagnosis alone.
+    pub web: Option<Web>,
 }
 
 /// Something that reached the machine.
@@ -364,7 +367,7 @@ impl Machine {
             verdict,
         };
         let record = facts.record(self.run.clone(), now);
-        facts.verdict.diagnosis = diagnose(&facts, prepared.slo.p95_ms, &record, &self.history);
+        facts.verdict.diagnosis = diagnose(&facts, prepared.slo.p95_ms, prepared.web, &record, &self.history);
         self.history.push(record);
         let verdict = facts.verdict.clone();
         let after: VecDeque<CheckLine> =

@@ -194,7 +194,7 @@ async fn ramp(
                 Signal::Phase(phase, users) => {
                     match phase {
                         RampPhase::Hold => sampler.hold_began(),
-                        RampPhase::Drain => sampler.hold_ended(),
+                        RampPhase::Beyond | RampPhase::Drain => sampler.hold_ended(),
                         RampPhase::Climb | RampPhase::Settle => {}
                     }
                     Input::Phase(task, phase, users)

@@ -49,7 +49,15 @@ impl Printer for Lines {
                     || "too few requests to rule out any error rate".to_owned(),
                     |e| format!("a clean hold rules out more than {e:.2} % errors"),
                 );
-                writeln!(out, "          about {} requests; {rules_out}", claim.requests)
+                writeln!(out, "          about {} requests; {rules_out}", claim.requests)?;
+                match plan.beyond.last() {
+                    Some(most) => writeln!(
+                        out,
+                        "          then rungs up to {most} users in {}, until the promise breaks; they decide nothing",
+                        show_duration(plan.exploring()),
+                    ),
+                    None => Ok(()),
+                }
             }
             EventKind::RampPhase { .. } => Ok(()),
             EventKind::Pulse { pulse } => self.pulse(pulse, out),
@@ -88,6 +96,7 @@ impl Lines {
             RampPhase::Climb => "climb",
             RampPhase::Settle => "settle",
             RampPhase::Hold => "hold",
+            RampPhase::Beyond => "beyond",
             RampPhase::Drain => "drain",
         };
         let p95 = pulse.p95_ms.map_or_else(|| "-".to_owned(), |p| format!("{p:.0} ms"));

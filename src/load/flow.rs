@@ -27,11 +27,11 @@ pub(super) async fn live<T: Transport>(
     transport: &mut T,
 ) -> Result<std::convert::Infallible, String> {
     let play = &stage.script.plays[stage.cast[me as usize]];
-    let opened = opened(stage).await;
+    let comes = comes(stage, me).await;
     // A first pause cut at random: users who came in together do not march in step.
     let first = pause(stage.plan.think, &mut visitor.dice).mul_f64(visitor.dice.random());
-    let mut life = Life { stage, me, due: opened + stage.arrival(me) + first, since: None, playing: false };
-    let ended = life.whole(play, opened, visitor, transport).await;
+    let mut life = Life { stage, me, due: comes + first, since: None, playing: false };
+    let ended = life.whole(play, visitor, transport).await;
     if stage.script.feeds.dry().is_some() {
         // The ramp ends because of it; the user has not broken off.
         std::future::pending::<()>().await;
@@ -54,7 +54,6 @@ impl Life<'_> {
     async fn whole<T: Transport>(
         &mut self,
         play: &Play,
-        opened: Instant,
         visitor: &mut Visitor<'_>,
         transport: &mut T,
     ) -> Result<std::convert::Infallible, String> {
@@ -65,7 +64,7 @@ impl Life<'_> {
         loop {
             if let Some(arrivals) = arrivals {
                 // What nobody begins before the gate is shut is counted by whoever shut it.
-                self.unless_shut().await;
+                let opened = self.unless_shut().await;
                 (self.due, self.since) = (opened + arrivals.take(), None);
             }
             self.pass(play, visitor, transport).await?;
@@ -166,10 +165,12 @@ impl Life<'_> {
         self.due = now + pause(self.stage.plan.think, &mut visitor.dice);
     }
 
-    /// Never returns once the gate is shut.
-    async fn unless_shut(&self) {
-        if *self.stage.gate.borrow() == Gate::Shut {
-            std::future::pending::<()>().await;
+    /// When the gate was opened. Never returns once it is shut.
+    async fn unless_shut(&self) -> Instant {
+        let gate = *self.stage.gate.borrow();
+        match gate {
+            Gate::Open { since, .. } => since,
+            Gate::Parked | Gate::Shut => std::future::pending().await,
         }
     }
 
@@ -189,11 +190,12 @@ impl Life<'_> {
     }
 }
 
-/// Parks until the gate opens.
-async fn opened(stage: &Stage) -> Instant {
+/// Parks until the gate opens for this user; says when it comes in.
+async fn comes(stage: &Stage, me: u32) -> Instant {
     let mut gate = stage.gate.subscribe();
     loop {
-        if let Gate::Open(at) = *gate.borrow_and_update() {
+        gate.mark_unchanged();
+        if let Some(at) = stage.arrival(me) {
             return at;
         }
         // The sender lives in the stage that we borrow, so it cannot be gone.

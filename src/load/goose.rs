@@ -73,7 +73,7 @@ impl Driver for GooseDriver {
 }
 
 async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
-    let Order { plan, slo: _, mix, target, health, passwords, pulses, looks, stop } = order;
+    let Order { plan, slo, mix, target, health, passwords, pulses, looks, stop } = order;
     if plan.users == 0 {
         return Err(LoadError::Plan("it has no users; ask for at least one".into()));
     }
@@ -102,7 +102,7 @@ async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
             // Goose has set it for the whole process to what its own settings say.
             log::set_max_level(level);
             let heartbeat = listen(&stage, &health, &nurse, &pulses).await;
-            Ok(conduct(stage, Ears { stop, engine_gone, heartbeat, limits, looks, signals: pulses }).await)
+            Ok(conduct(stage, Ears { stop, engine_gone, heartbeat, limits, slo, looks, signals: pulses }).await)
         }
     });
     let measured = ramp.await.map_err(|e| LoadError::Engine(e.to_string())).flatten();
@@ -199,6 +199,7 @@ fn attack(stage: &Arc<Stage>) -> Result<GooseAttack, LoadError> {
     let whole = plan.climb
         + plan.settle_limit
         + plan.hold * (u32::from(plan.extensions) + 1)
+        + plan.exploring()
         + plan.timeout
         + Duration::from_secs(3600);
     let mut config = GooseConfiguration::default();

@@ -1,4 +1,5 @@
-//! A ramp from its first user to its last: climb, settle, hold, drain; a pulse and a look at the breakers each second.
+//! A ramp from its first user to its last: climb, settle, hold, the rungs past it, drain; a pulse and a look at the
+//! breakers each second.
 //!
 //! Moves the gate and reads the stopwatch. Which engine plays the users it does not know.
 
@@ -18,8 +19,10 @@ use super::rungs::Rungs;
 use super::stage::{Gate, Stage};
 use super::tally::{Settled, Tally, Tick};
 use super::{Onlooker, Signal};
+use crate::domain::diagnosis::breaks;
 use crate::domain::measurement::Measurement;
 use crate::domain::ramp::{GeneratorSample, LoadPulse, RampEnd, RampPhase};
+use crate::domain::slo::Slo;
 use crate::domain::verdict::{Next, Second, settled};
 
 /// The pulse of everything.
@@ -42,6 +45,8 @@ pub(super) struct Ears {
     pub heartbeat: Option<Heartbeat>,
     /// Limits of the breakers.
     pub limits: Limits,
+    /// The promise: the climb past the hold ends where it breaks.
+    pub slo: Slo,
     /// Who says whether an undecided hold goes on.
     pub looks: Onlooker,
     /// Who wants to know.
@@ -88,6 +93,10 @@ struct Ramp<'a> {
     looking: Option<Looking>,
     /// What ended since the last whole second and has been shown to a look already.
     early: Vec<Sample>,
+    /// When the climb past the hold began; none before it.
+    beyond: Option<Instant>,
+    /// Why it ended early.
+    beyond_ended: Option<String>,
 }
 
 /// A question to the onlooker.
@@ -107,7 +116,7 @@ async fn answered(looking: &mut Option<Looking>) -> Next {
 impl<'a> Ramp<'a> {
     fn start(stage: &'a Stage, ears: Ears) -> Self {
         let now = Instant::now();
-        stage.gate.send_replace(Gate::Open(now));
+        stage.gate.send_replace(Gate::Open { since: now, beyond: None });
         let mut ramp = Self {
             guard: Guard::new(ears.limits.clone()),
             health: Health::start(),
@@ -124,6 +133,8 @@ impl<'a> Ramp<'a> {
             look_at: None,
             looking: None,
             early: Vec::new(),
+            beyond: None,
+            beyond_ended: None,
             stage,
             ears,
         };
@@ -136,9 +147,12 @@ impl<'a> Ramp<'a> {
         loop {
             let next = (self.second_began + SECOND).min(self.edge());
             tokio::select! { biased;
-                () = self.ears.stop.cancelled() => return RampEnd::Aborted("stopped from outside".into()),
+                () = self.ears.stop.cancelled() => {
+                    return self.broken_off(RampEnd::Aborted("stopped from outside".into()));
+                }
                 () = self.ears.engine_gone.cancelled() => {
-                    return RampEnd::Invalid("the load engine ended before the ramp did; start the ramp again".into());
+                    let why = "the load engine ended before the ramp did; start the ramp again";
+                    return self.broken_off(RampEnd::Invalid(why.into()));
                 }
                 next = answered(&mut self.looking) => self.heard(next),
                 () = sleep_until(next.into()) => {}
@@ -147,7 +161,7 @@ impl<'a> Ramp<'a> {
             if now >= self.second_began + SECOND
                 && let Some(end) = self.second(now)
             {
-                return end;
+                return self.broken_off(end);
             }
             if self.phase == RampPhase::Drain {
                 if self.drained() {
@@ -166,6 +180,7 @@ impl<'a> Ramp<'a> {
             RampPhase::Climb => self.began + self.stage.climb.took(),
             RampPhase::Settle => self.phase_began + plan.settle_limit,
             RampPhase::Hold => self.look_at.filter(|_| self.looking.is_none()).unwrap_or(self.second_began + SECOND),
+            RampPhase::Beyond => self.phase_began + self.stage.beyond.took(),
             RampPhase::Drain => Instant::now() + DRAIN_LOOK,
         }
     }
@@ -175,6 +190,7 @@ impl<'a> Ramp<'a> {
             RampPhase::Climb => self.enter(RampPhase::Settle, now),
             RampPhase::Settle => self.hold(now, true),
             RampPhase::Hold => self.look(now),
+            RampPhase::Beyond => self.drain_from(now),
             RampPhase::Drain => {}
         }
     }
@@ -205,7 +221,7 @@ impl<'a> Ramp<'a> {
         let planned = self.phase_began + plan.hold * (u32::from(self.looks) + 1);
         let number = if due < planned { 0 } else { self.looks + 1 };
         self.examine(now);
-        if number > plan.extensions {
+        if number > plan.extensions && plan.beyond.is_empty() {
             self.looks = number;
             self.drain_from(now);
             return;
@@ -235,11 +251,43 @@ impl<'a> Ramp<'a> {
                 self.tally = closing;
                 self.drain_from(Instant::now());
             }
+            Next::Beyond => {
+                self.tally = closing;
+                self.explore(Instant::now());
+            }
             Next::Hold(words) => {
                 if let Some(words) = words {
                     self.say(Signal::Note(words));
                 }
             }
+        }
+    }
+
+    /// The hold is over and kept the promise; on to the rungs past it. What the hold still waits for goes on counting.
+    fn explore(&mut self, now: Instant) {
+        let stage = self.stage;
+        stage.gate.send_replace(Gate::Open { since: self.began, beyond: Some(now) });
+        self.beyond = Some(now);
+        self.rungs.extend(stage.beyond.rungs(stage.recorder.at(now)));
+        self.enter(RampPhase::Beyond, now);
+    }
+
+    /// True once a rung past the hold, held to its end, breaks the promise.
+    fn broken(&self, now: Instant) -> Option<u32> {
+        let over = self.rungs.over(self.stage.recorder.at(now));
+        over.filter(|rung| rung.users > self.stage.plan.users)
+            .find(|rung| breaks(rung, &self.ears.slo))
+            .map(|r| r.users)
+    }
+
+    /// What ends the climb past the hold does not spoil the hold: it had run its time.
+    fn broken_off(&mut self, end: RampEnd) -> RampEnd {
+        match end {
+            RampEnd::Aborted(why) | RampEnd::Invalid(why) if self.beyond.is_some() => {
+                self.beyond_ended.get_or_insert(why);
+                RampEnd::Completed
+            }
+            end => end,
         }
     }
 
@@ -307,6 +355,12 @@ impl<'a> Ramp<'a> {
             });
         }
         self.settle(&ended, took);
+        if self.phase == RampPhase::Beyond
+            && let Some(users) = self.broken(now)
+        {
+            self.beyond_ended = Some(format!("the promise broke at {users} users"));
+            self.drain_from(now);
+        }
         None
     }
 
@@ -364,7 +418,8 @@ impl<'a> Ramp<'a> {
         if self.phase == RampPhase::Drain {
             return 0;
         }
-        self.stage.climb.let_in(now.saturating_duration_since(self.began))
+        let past = self.beyond.map_or(0, |from| self.stage.beyond.let_in(now.saturating_duration_since(from)));
+        self.stage.climb.let_in(now.saturating_duration_since(self.began)).max(past)
     }
 
     fn say(&self, signal: Signal) {
@@ -380,7 +435,8 @@ impl<'a> Ramp<'a> {
         let ended = self.stage.recorder.at(ended);
         let mut measured = self.tally.finish(users, self.settled, ended, end);
         measured.looks = self.looks.max(1);
-        measured.rungs = self.rungs.finish(ended);
+        measured.rungs = self.rungs.finish(self.stage.recorder.at(self.began), ended);
+        measured.beyond_ended = self.beyond_ended;
         measured
     }
 }

@@ -1,7 +1,7 @@
 //! Where users and the ramp meet: the gate that lets users in and shuts, the stopwatch, the head count.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +19,8 @@ use crate::domain::ramp::{Model, RampPlan};
 pub(super) enum Gate {
     /// Nobody has been let in yet.
     Parked,
-    /// Users come in evenly over the climb that began here.
-    Open(Instant),
+    /// Users come in over the climb that began at `since`; those past the hold over the one that began at `beyond`.
+    Open { since: Instant, beyond: Option<Instant> },
     /// No new requests.
     Shut,
 }
@@ -34,13 +34,16 @@ pub(super) struct Stage {
     pub target: Url,
     /// What users do.
     pub script: Script,
-    /// Users that stand ready: those of the plan; twice as many in the open model, for a site that keeps them waiting.
+    /// Users that stand ready: the most the plan ever lets in; twice as many in the open model, for a site that keeps
+    /// them waiting.
     pub pool: u32,
     /// When flows begin, by play; empty in the closed model, where users decide.
     pub arrivals: Vec<Arrivals>,
     exhausted: AtomicBool,
     /// Who comes in when.
     pub climb: Climb,
+    /// The same past the hold.
+    pub beyond: Climb,
     /// Which play each user makes.
     pub cast: Vec<usize>,
     /// Their clients.
@@ -67,6 +70,7 @@ impl Stage {
         };
         Self {
             climb: Climb::of(&plan),
+            beyond: Climb::beyond(&plan),
             pool,
             arrivals,
             exhausted: AtomicBool::new(false),
@@ -112,20 +116,28 @@ impl Stage {
         self.playing.load(Ordering::SeqCst)
     }
 
-    /// When a user comes in, after the climb began. Those that the open model keeps ready come in between the others.
-    pub fn arrival(&self, user: u32) -> Duration {
-        let place = u64::from(user) * u64::from(self.plan.users) / u64::from(self.pool.max(1));
-        self.climb.arrival(u32::try_from(place).unwrap_or(u32::MAX))
+    /// When a user comes in; none before its climb has begun. Those that the open model keeps ready come in between the
+    /// others.
+    pub fn arrival(&self, user: u32) -> Option<Instant> {
+        let Gate::Open { since, beyond } = *self.gate.borrow() else { return None };
+        if self.plan.model == Model::Open {
+            let place = u64::from(user) * u64::from(self.plan.users) / u64::from(self.pool.max(1));
+            return Some(since + self.climb.arrival(u32::try_from(place).unwrap_or(u32::MAX)));
+        }
+        if user < self.plan.users {
+            return Some(since + self.climb.arrival(user));
+        }
+        Some(beyond? + self.beyond.arrival(user))
     }
 
-    /// True once every user plays. In the open model some of the pool may never be needed.
+    /// True once every user of the hold plays. In the open model some of the pool may never be needed.
     pub fn all_play(&self) -> bool {
-        !self.arrivals.is_empty() || self.playing() == self.pool
+        !self.arrivals.is_empty() || self.playing() >= self.plan.users
     }
 
     /// Said once, when flows have waited for a free user for longer than a request may take.
     pub fn exhausted(&self) -> Option<String> {
-        let Gate::Open(opened) = *self.gate.borrow() else { return None };
+        let Gate::Open { since: opened, .. } = *self.gate.borrow() else { return None };
         let waited = self.arrivals.iter().map(|a| opened.elapsed().saturating_sub(a.next_due())).max()?;
         (waited > self.plan.timeout && !self.exhausted.swap(true, Ordering::Relaxed)).then(|| {
             format!(
@@ -151,7 +163,7 @@ impl Stage {
 /// Users that a plan keeps ready.
 pub(super) fn pool(plan: &RampPlan) -> u32 {
     match plan.model {
-        Model::Closed => plan.users,
+        Model::Closed => plan.most_users(),
         Model::Open => plan.users.saturating_mul(2),
     }
 }

@@ -112,6 +112,13 @@ fn gate_faults(gate: &Gate) -> Vec<(String, &'static str)> {
             "put them in order, below users: rungs = [10, 25, 50]",
         ));
     }
+    let beyond: Vec<u32> = [gate.users].into_iter().chain(gate.beyond.iter().copied()).collect();
+    if !beyond.is_sorted_by(|below, above| below < above) {
+        faults.push((
+            "the gate's rungs beyond its users do not rise from more than its users".to_owned(),
+            "put them in order, above users: beyond = [650, 800, 1000]",
+        ));
+    }
     faults
 }
 
@@ -209,6 +216,8 @@ Back.
             ("users = 50", "users = 0", 8, "no users"),
             ("users = 50", "users = 50, rungs = [10, 50]", 8, "rungs do not rise"),
             ("users = 50", "users = 50, rungs = [25, 10]", 8, "rungs do not rise"),
+            ("users = 50", "users = 50, beyond = [50, 60]", 8, "beyond its users do not rise"),
+            ("users = 50", "users = 50, beyond = [70, 60]", 8, "beyond its users do not rise"),
             ("## Verify", "## Check", 16, "not one of the four"),
             ("## Undo\nBack.\n", "", 9, "## Undo is missing"),
             ("## Why\nSo.\n## Do", "## Do\nSo.\n## Why", 12, "out of order"),

@@ -26,6 +26,17 @@ pub struct Pools {
     pub modes: Vec<String>,
 }
 
+/// What PgBouncer has passed on since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passed {
+    /// Queries.
+    pub queries: u64,
+    /// Transactions (each query is one in statement mode).
+    pub transactions: u64,
+    /// Time that transactions kept a server connection, idle inside them included, µs.
+    pub busy_us: u64,
+}
+
 /// One row of a console's table, by column name.
 pub type Row = BTreeMap<String, String>;
 
@@ -64,12 +75,12 @@ impl Console {
         Ok(sum_pools(&self.show("POOLS").await?))
     }
 
-    /// Queries passed on since PgBouncer started, the console's own left out.
+    /// What was passed on since PgBouncer started, the console's own left out.
     ///
     /// # Errors
     /// As any question to it.
-    pub async fn queries(&self) -> Result<u64, ProbeError> {
-        Ok(sum_queries(&self.show("STATS").await?))
+    pub async fn passed(&self) -> Result<Passed, ProbeError> {
+        Ok(sum_passed(&self.show("STATS").await?))
     }
 
     /// The most server connections the pools may open: size and reserve of every (database, user) pair in use.
@@ -119,8 +130,9 @@ fn sum_pools(rows: &[Row]) -> Pools {
     sum
 }
 
-fn sum_queries(rows: &[Row]) -> u64 {
-    rows.iter().filter(|r| of_the_app(r, "database")).map(|row| number(row, "total_query_count")).sum()
+fn sum_passed(rows: &[Row]) -> Passed {
+    let sum = |column| rows.iter().filter(|r| of_the_app(r, "database")).map(|row| number(row, column)).sum();
+    Passed { queries: sum("total_query_count"), transactions: sum("total_xact_count"), busy_us: sum("total_xact_time") }
 }
 
 fn bound(databases: &[Row], pools: &[Row]) -> u64 {
@@ -148,10 +160,10 @@ mod tests {
 app,postgres,3,3,0,0,3,0,0,0,0,0,0,1,454161,transaction
 apps,postgres,0,0,0,0,0,0,0,0,0,0,0,0,0,session
 pgbouncer,pgbouncer,1,0,0,0,0,0,0,0,0,0,0,0,0,statement";
-    const STATS: &str = "database,total_xact_count,total_query_count,total_received
-app,397,410,26803
-apps,3,3,87
-pgbouncer,23,23,0";
+    const STATS: &str = "database,total_xact_count,total_query_count,total_received,total_sent,total_xact_time
+app,397,410,26803,5120,4000000
+apps,3,3,87,12,900
+pgbouncer,23,23,0,0,0";
     const DATABASES: &str = "name,host,port,database,force_user,pool_size,min_pool_size,reserve_pool,pool_mode,max_connections,current_connections,paused,disabled
 app,127.0.0.1,55432,postgres,,3,0,0,,0,3,0,0
 apps,127.0.0.1,55432,postgres,,3,0,0,session,0,0,0,0
@@ -168,7 +180,7 @@ pgbouncer,,56432,pgbouncer,pgbouncer,2,0,0,statement,0,0,0,0";
         let pools = sum_pools(&table(POOLS));
         assert_eq!((pools.clients, pools.waiting, pools.servers, pools.maxwait_us), (6, 3, 3, 1_454_161));
         assert_eq!(pools.modes, ["transaction", "session"]);
-        assert_eq!(sum_queries(&table(STATS)), 413);
+        assert_eq!(sum_passed(&table(STATS)), Passed { queries: 413, transactions: 400, busy_us: 4_000_900 });
     }
 
     #[test]

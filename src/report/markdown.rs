@@ -102,6 +102,7 @@ mod tests {
             slo: None,
             endpoints: Vec::new(),
             rungs: Vec::new(),
+            beyond: Vec::new(),
         };
         let step = |id| Step {
             id,
@@ -137,6 +138,8 @@ mod tests {
             breaks: None,
             ceiling: None,
             why: "no ceiling in sight".to_owned(),
+            configured: Vec::new(),
+            ended: None,
         };
         let diagnosis = Diagnosis { knee: Some(knee), ..Diagnosis::default() };
         let diagnoses = BTreeMap::from([(StepId::FIRST, diagnosis)]);

@@ -325,6 +325,7 @@ fn ramp(step: u8, users: u32) -> Vec<EventKind> {
         extensions: 0,
         rungs: Vec::new(),
         rung_hold: std::time::Duration::ZERO,
+        beyond: Vec::new(),
         model: Model::Closed,
     };
     let claim = Claim { requests: 1150, error_percent: None, p95_ranks: None, takes: second, longest: second };

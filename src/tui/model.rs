@@ -177,10 +177,10 @@ impl Ramp {
 
     /// Second at which it will probably end; shorter than planned once settling took less than its limit.
     pub(super) fn end(&self) -> f64 {
-        let hold = self.plan.hold.as_secs_f64();
+        let rest = (self.plan.hold + self.plan.exploring()).as_secs_f64();
         let end = match self.hold_from {
-            Some((from, ..)) => f64::from(from) + hold,
-            None => (self.plan.climb + self.plan.settle_limit).as_secs_f64() + hold,
+            Some((from, ..)) => f64::from(from) + rest,
+            None => (self.plan.climbing() + self.plan.settle_limit).as_secs_f64() + rest,
         };
         end.max(f64::from(self.second()))
     }
@@ -188,7 +188,8 @@ impl Ramp {
     /// Requests and errors finished since the hold began; none before it.
     pub(super) fn of_hold(&self) -> Option<(u64, u64)> {
         let (_, requests, errors) = self.hold_from?;
-        let last = self.last()?;
+        // What comes past the hold is no part of it.
+        let last = self.pulses.iter().take_while(|p| p.phase != RampPhase::Beyond).last()?;
         Some((last.total.saturating_sub(requests), last.total_errors.saturating_sub(errors)))
     }
 }

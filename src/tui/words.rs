@@ -87,6 +87,7 @@ pub(super) fn phase(phase: RampPhase) -> &'static str {
         RampPhase::Climb => "climb",
         RampPhase::Settle => "settle",
         RampPhase::Hold => "hold",
+        RampPhase::Beyond => "beyond",
         RampPhase::Drain => "drain",
     }
 }

@@ -83,6 +83,7 @@ impl Shape {
             extensions: self.extensions,
             rungs: Vec::new(),
             rung_hold: Duration::ZERO,
+            beyond: Vec::new(),
             model: Model::Closed,
         }
     }

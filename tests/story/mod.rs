@@ -128,6 +128,7 @@ fn step(number: u8, title: &str, short: &str, users: u32, checks: &[&str]) -> St
             slo: None,
             endpoints: Vec::new(),
             rungs: Vec::new(),
+            beyond: Vec::new(),
         },
         digest: "d".to_owned(),
     }
@@ -207,6 +208,7 @@ pub fn plan() -> RampPlan {
         extensions: 0,
         rungs: Vec::new(),
         rung_hold: Duration::ZERO,
+        beyond: Vec::new(),
         model: Model::Closed,
     }
 }

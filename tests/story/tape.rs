@@ -357,6 +357,7 @@ fn diagnosis(ending: Ending) -> Diagnosis {
             mover(series::POOL_WAITING, "PgBouncer clients waiting", 25, 0.0, 6.0, Some(5)),
             mover(series::PG_ACTIVE, "active PostgreSQL statements", 28, 1.0, 9.0, Some(9)),
         ],
+        users: Some(140),
         unseen: vec!["Redis".to_owned()],
     };
     let rung = |users: u32, rps, p95: f64| KneeRung {
@@ -373,6 +374,8 @@ fn diagnosis(ending: Ending) -> Diagnosis {
         breaks: Some((150, 200)),
         ceiling: Some(([25.0, 22.0, 31.0], Some(260.0))),
         why: String::new(),
+        configured: Vec::new(),
+        ended: None,
     };
     Diagnosis { moved: Some(moved), knee: Some(knee), compared }
 }

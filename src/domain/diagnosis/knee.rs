@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::measurement::{Histogram, Measurement};
-use crate::stats::order;
+use super::ceilings::{Ceiling, ceilings};
+use crate::domain::measurement::{FarSide, Histogram, Measurement, RungFigures};
+use crate::domain::site::Web;
+use crate::domain::slo::Slo;
 use crate::stats::usl::{Growth, Point, growth};
+use crate::stats::{order, proportion};
 
 /// p95 has left its flat part when it is this many times what it was at the bottom, by the bounds of both.
 const BENT: f64 = 1.5;
@@ -41,11 +44,25 @@ pub struct Knee {
     pub ceiling: Option<([f64; 3], Option<f64>)>,
     /// Why no ceiling can be said; empty when one can.
     pub why: String,
+    /// What the configuration can carry, the lowest first, where it is known.
+    #[serde(default)]
+    pub configured: Vec<Ceiling>,
+    /// The users held in the judged hold, and why the climb past it ended early; none when it did not.
+    #[serde(default)]
+    pub ended: Option<(u32, String)>,
+}
+
+/// True when this rung breaks the promise beyond its bounds: p95 or error rate lie over their limits as a whole.
+#[must_use]
+pub fn breaks(rung: &RungFigures, slo: &Slo) -> bool {
+    let slow = bounds(&rung.latency).0.is_some_and(|low| low > slo.p95_ms);
+    let failed = proportion::bounds(rung.errors, rung.latency.count() + rung.errors, CONFIDENCE);
+    slow || failed.is_some_and(|(low, _)| low * 100.0 > slo.error_percent)
 }
 
 /// None when there were no rungs.
 #[must_use]
-pub fn knee(measurement: &Measurement, limit_ms: f64) -> Option<Knee> {
+pub fn knee(measurement: &Measurement, far: &FarSide, web: Option<Web>, limit_ms: f64) -> Option<Knee> {
     if measurement.rungs.is_empty() {
         return None;
     }
@@ -81,7 +98,11 @@ pub fn knee(measurement: &Measurement, limit_ms: f64) -> Option<Knee> {
         }
         Growth::Bends { most, users } => (Some((most, users)), String::new()),
     };
-    Some(Knee { bent_at: bent(&points), breaks: breaks(&rungs, limit_ms), rungs, ceiling, why })
+    let configured = points.first().map_or_else(Vec::new, |(users, seconds, _, latency)| {
+        ceilings(measurement, far, web, (*users, *seconds, latency))
+    });
+    let ended = measurement.beyond_ended.clone().map(|why| (measurement.users, why));
+    Some(Knee { bent_at: bent(&points), breaks: crossing(&rungs, limit_ms), rungs, ceiling, why, configured, ended })
 }
 
 fn bounds(latency: &Histogram) -> (Option<f64>, Option<f64>) {
@@ -101,7 +122,7 @@ fn bent(points: &[(u32, f64, u64, &Histogram)]) -> Option<u32> {
     points[used..].iter().find(|p| bounds(p.3).0.is_some_and(|low| low > BENT * high)).map(|p| p.0)
 }
 
-fn breaks(rungs: &[KneeRung], limit_ms: f64) -> Option<(u32, u32)> {
+fn crossing(rungs: &[KneeRung], limit_ms: f64) -> Option<(u32, u32)> {
     let over = rungs.iter().find(|r| r.low.is_some_and(|low| low > limit_ms))?.users;
     let under = rungs.iter().rev().find(|r| r.users < over && r.high.is_some_and(|high| high < limit_ms))?.users;
     Some((under, over))
@@ -127,6 +148,8 @@ impl Knee {
                 format!("ceiling about {value:.0} req/s ({low:.0}–{high:.0}){at}, if it bends on like this")
             }
         });
+        said.extend(self.configured.iter().map(Ceiling::sentence));
+        said.extend(self.ended.iter().map(|(users, why)| format!("the climb past {users} users ended: {why}")));
         said
     }
 }
@@ -164,7 +187,13 @@ mod tests {
 
     #[test]
     fn a_healthy_climb_has_no_ceiling_and_no_knee() {
-        let knee = knee(&climb(&[(50, 130, 80), (100, 260, 82), (200, 520, 85), (400, 1040, 90)]), 300.0).unwrap();
+        let knee = knee(
+            &climb(&[(50, 130, 80), (100, 260, 82), (200, 520, 85), (400, 1040, 90)]),
+            &FarSide::default(),
+            None,
+            300.0,
+        )
+        .unwrap();
         assert_eq!((knee.bent_at, knee.breaks, knee.ceiling), (None, None, None));
         assert_eq!(knee.sentences(), ["no ceiling in sight up to 400 users"]);
     }
@@ -172,7 +201,7 @@ mod tests {
     #[test]
     fn a_saturated_climb_shows_where() {
         let rungs = [(100, 1300, 80), (200, 2600, 85), (400, 4000, 200), (600, 4100, 900), (800, 4100, 2500)];
-        let knee = knee(&climb(&rungs), 300.0).unwrap();
+        let knee = knee(&climb(&rungs), &FarSide::default(), None, 300.0).unwrap();
         assert_eq!((knee.bent_at, knee.breaks), (Some(400), Some((400, 600))));
         let ([value, low, high], _) = knee.ceiling.unwrap();
         assert!(low <= value && value <= high && (170.0..280.0).contains(&value), "{value}");
@@ -180,12 +209,46 @@ mod tests {
     }
 
     #[test]
+    fn the_climb_past_the_hold_belongs_to_the_knee() {
+        let mut m = climb(&[(50, 130, 80), (100, 260, 82), (200, 520, 85)]);
+        m.rungs.push(RungFigures {
+            users: 400,
+            seconds: 20.0,
+            requests: 900,
+            latency: latency(900, 900),
+            ..Default::default()
+        });
+        m.beyond_ended = Some("the promise broke at 400 users".to_owned());
+        let knee = knee(&m, &FarSide::default(), None, 300.0).unwrap();
+        assert_eq!((knee.rungs.len(), knee.bent_at, knee.breaks), (4, Some(400), Some((200, 400))));
+        let said = knee.sentences();
+        assert_eq!(said.last().unwrap(), "the climb past 200 users ended: the promise broke at 400 users");
+    }
+
+    #[test]
+    fn a_rung_breaks_the_promise_only_beyond_its_bounds() {
+        let slo = Slo::default();
+        let rung = |n, ms, errors| RungFigures { latency: latency(n, ms), errors, ..RungFigures::default() };
+        for (name, rung, broken) in [
+            ("fast", rung(200, 80, 0), false),
+            ("slow", rung(200, 900, 0), true),
+            ("one slow answer says nothing", rung(1, 900, 0), false),
+            ("nothing at all", rung(0, 0, 0), false),
+            ("two errors in a hundred could be chance", rung(98, 80, 1), false),
+            ("nothing but errors", rung(0, 0, 50), true),
+        ] {
+            assert_eq!(breaks(&rung, &slo), broken, "{name}");
+        }
+    }
+
+    #[test]
     fn too_little_is_refused() {
-        assert_eq!(knee(&climb(&[(400, 1000, 80)]), 300.0), None);
-        let two = knee(&climb(&[(10, 40, 80), (400, 1000, 900)]), 300.0).unwrap();
+        assert_eq!(knee(&climb(&[(400, 1000, 80)]), &FarSide::default(), None, 300.0), None);
+        let two = knee(&climb(&[(10, 40, 80), (400, 1000, 900)]), &FarSide::default(), None, 300.0).unwrap();
         assert!(two.ceiling.is_none() && two.why.contains("fewer than three"));
         // A rung of twenty requests has no upper bound and proves nothing under the limit.
-        let thin = knee(&climb(&[(10, 20, 80), (20, 20, 80), (400, 1000, 900)]), 300.0).unwrap();
+        let thin =
+            knee(&climb(&[(10, 20, 80), (20, 20, 80), (400, 1000, 900)]), &FarSide::default(), None, 300.0).unwrap();
         assert_eq!(thin.breaks, None);
     }
 }

@@ -66,18 +66,20 @@ pub struct Mover {
 pub struct Moved {
     /// p95 itself, when it left.
     pub p95: Option<Mover>,
+    /// Users who were there then; none for ramps of older versions.
+    #[serde(default)]
+    pub users: Option<u32>,
     /// The others, first come first; none when p95 stayed.
     pub first: Vec<Mover>,
     /// Systems of which nothing was seen.
     pub unseen: Vec<String>,
 }
 
-/// Looks from the first request to the end of the hold; none without the load's own seconds.
+/// Looks from the first request until the users leave, also past the hold; none without the load's own seconds.
 #[must_use]
 pub fn moved(far: &FarSide) -> Option<Moved> {
-    let end = far.hold.map_or(u32::MAX, |(_, to)| to);
-    let users: Vec<(u32, f64)> = far.series(series::LOAD_USERS).filter(|(s, n)| *s < end && *n > 0.0).collect();
-    let begin = far.series(series::LOAD_RPS).find(|(s, rps)| *rps > 0.0 && *s < end)?.0;
+    let users: Vec<(u32, f64)> = far.series(series::LOAD_USERS).filter(|(_, n)| *n > 0.0).collect();
+    let begin = far.series(series::LOAD_RPS).find(|(_, rps)| *rps > 0.0)?.0;
     let all = users.iter().map(|u| u.1).fold(0.0, f64::max);
     let top = users.iter().find(|u| u.1 >= all)?.0;
     let calm = begin..begin + (top.saturating_sub(begin) / 3).clamp(5, 10);
@@ -96,7 +98,9 @@ pub fn moved(far: &FarSide) -> Option<Moved> {
         .collect();
     first.sort_by_key(|mover| mover.second);
     let unseen = SYSTEMS.iter().filter(|(name, _)| far.series(name).next().is_none());
-    Some(Moved { p95, first, unseen: unseen.map(|(_, system)| (*system).to_owned()).collect() })
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands of users")]
+    let there = p95.as_ref().and_then(|p95| load.at(series::LOAD_USERS, p95.second)).map(|users| users as u32);
+    Some(Moved { p95, users: there, first, unseen: unseen.map(|(_, system)| (*system).to_owned()).collect() })
 }
 
 /// The limit of a series at a second; none where it cannot be said.
@@ -194,7 +198,8 @@ impl Moved {
             names => format!("; not watched: {}", names.join(", ")),
         };
         let (from, to) = (short(p95.from), short(p95.to));
-        said.push(format!("p95 left its calm at second {}, {from} → {to} ms{unseen}", p95.second));
+        let there = self.users.map_or_else(String::new, |users| format!(" ({users} users)"));
+        said.push(format!("p95 left its calm at second {}{there}, {from} → {to} ms{unseen}", p95.second));
         said
     }
 }

@@ -18,6 +18,8 @@ const EARLY: f64 = 0.75;
 pub enum Next {
     /// It is decided, or no look to come would decide it.
     Stop,
+    /// The promise is kept, and the plan has rungs past the hold.
+    Beyond,
     /// Hold on, with what a person should know; no words when the hold has not run its planned time yet.
     Hold(Option<String>),
 }
@@ -60,6 +62,9 @@ pub fn after_look(m: &Measurement, plan: &RampPlan, slo: &Slo, endpoints: &[Stri
     let verdict = judge(m, &at_look(slo, plan.extensions, look), endpoints);
     if look == 0 {
         return if verdict.outcome == RampOutcome::Fail { Next::Stop } else { Next::Hold(None) };
+    }
+    if verdict.outcome == RampOutcome::Pass && !plan.beyond.is_empty() {
+        return Next::Beyond;
     }
     let left = plan.extensions.saturating_sub(look - 1);
     if left == 0 || verdict.outcome != RampOutcome::Inconclusive || m.requests == 0 {

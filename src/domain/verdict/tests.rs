@@ -359,6 +359,7 @@ fn plan_of(seconds: u64, extensions: u8) -> RampPlan {
         extensions,
         rungs: Vec::new(),
         rung_hold: Duration::ZERO,
+        beyond: Vec::new(),
         model: crate::domain::ramp::Model::Closed,
     }
 }
@@ -388,6 +389,22 @@ fn only_an_undecided_hold_that_the_looks_left_can_decide_goes_on() {
     assert!(words.starts_with("Undecided after 60 s: errors 0.24 %"), "{words}");
     assert!(words.ends_with("Holding 60 s more, look 2 of 3."), "{words}");
     assert_eq!(after_look(&near, &plan_of(60, 0), &slo, &[], 1), Next::Stop);
+}
+
+#[test]
+fn only_a_kept_promise_is_climbed_past() {
+    let slo = Slo::default();
+    let plan = RampPlan { beyond: vec![400], ..plan_of(60, 0) };
+    let spoiled = Measurement { blocked: 500, ..hold(60, 100, 150.0) };
+    for (name, m, look, next) in [
+        ("kept", hold(60, 100, 150.0), 1, Next::Beyond),
+        ("broken", hold(60, 100, 350.0), 1, Next::Stop),
+        ("blocked", spoiled, 1, Next::Stop),
+        ("kept at half", hold(30, 100, 150.0), 0, Next::Hold(None)),
+    ] {
+        assert_eq!(after_look(&m, &plan, &slo, &[], look), next, "{name}");
+    }
+    assert_eq!(after_look(&hold(60, 100, 150.0), &plan_of(60, 2), &slo, &[], 1), Next::Stop, "no rungs past it");
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn step(id: StepId) -> Prepared {
         slo: None,
         endpoints: Vec::new(),
         rungs: Vec::new(),
+        beyond: Vec::new(),
     };
     let contract = Contract {
         playbook: "p".into(),
@@ -60,6 +61,7 @@ fn step(id: StepId) -> Prepared {
             extensions: 0,
             rungs: Vec::new(),
             rung_hold: Duration::ZERO,
+            beyond: Vec::new(),
             model: Model::Closed,
         },
         claim: Claim {
@@ -69,6 +71,7 @@ fn step(id: StepId) -> Prepared {
             takes: Duration::from_secs(60),
             longest: Duration::from_secs(60),
         },
+        web: None,
     }
 }
 

@@ -170,13 +170,16 @@ impl Source for Pooler {
     }
 
     async fn read(&mut self, connection: &mut Console) -> Result<Values, ProbeError> {
-        let pools = connection.pools().await?;
+        let (pools, passed) = (connection.pools().await?, connection.passed().await?);
         Ok(vec![
+            (series::POOL_MOST, real(connection.bound().await?)),
             (series::POOL_CLIENTS, real(pools.clients)),
             (series::POOL_WAITING, real(pools.waiting)),
             (series::POOL_SERVERS, real(pools.servers)),
             (series::POOL_MAXWAIT, real(pools.maxwait_us) / 1e6),
-            (series::POOL_QUERIES, real(connection.queries().await?)),
+            (series::POOL_QUERIES, real(passed.queries)),
+            (series::POOL_TRANSACTIONS, real(passed.transactions)),
+            (series::POOL_BUSY, real(passed.busy_us) / 1e6),
         ])
     }
 }

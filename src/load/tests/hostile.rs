@@ -416,6 +416,7 @@ async fn a_starved_generator_is_invalid_and_blames_nobody_else() {
         stop: order.stop,
         engine_gone: CancellationToken::new(),
         heartbeat: None,
+        slo: order.slo.clone(),
         looks: order.looks.clone(),
         limits: Limits { span: 600, ..Limits::of(&order.slo) },
         signals: order.pulses,

@@ -55,6 +55,7 @@ fn order(server: &Server, flows: &str, users: u32, hold: Duration) -> (Order, Un
         extensions: 0,
         rungs: Vec::new(),
         rung_hold: Duration::ZERO,
+        beyond: Vec::new(),
         model: Model::Closed,
     };
     let order = Order {

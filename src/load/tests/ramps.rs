@@ -1,6 +1,7 @@
 //! What a ramp measures, how it stops, what it makes of servers that fail.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -267,6 +268,7 @@ async fn users_that_break_off_in_silence_spoil_the_measurement() {
         stop: order.stop,
         engine_gone: CancellationToken::new(),
         heartbeat: None,
+        slo: order.slo.clone(),
         limits: Limits::of(&order.slo),
         looks: order.looks,
         signals: order.pulses,
@@ -274,6 +276,64 @@ async fn users_that_break_off_in_silence_spoil_the_measurement() {
     let measured = conduct(stage, ears).await;
     let RampEnd::Invalid(why) = measured.end else { panic!("{:?}", measured.end) };
     assert!(why.contains("1 of 3 users broke off"), "{why}");
+}
+
+/// A plan of ten users with two rungs past them, at a server that is slow or broken once the hold is over.
+async fn past_the_hold(spoil: fn(Reply) -> Reply, stop: bool) -> (Measurement, Vec<(RampPhase, u32)>) {
+    let over = Arc::new(AtomicBool::new(false));
+    let spoiled = over.clone();
+    let server = Server::start(move |_| {
+        let reply = Reply::ok().after(20, 0);
+        if spoiled.load(Ordering::SeqCst) { spoil(reply) } else { reply }
+    })
+    .await;
+    let (mut order, mut heard) = order(&server, HOME, 10, ms(2000));
+    order.plan.beyond = vec![20, 30];
+    order.plan.rung_hold = ms(1800);
+    order.looks = Onlooker::new(|_, _| Next::Beyond);
+    let token = order.stop.clone();
+    let mut phases = Vec::new();
+    let listening = async {
+        while let Some(signal) = heard.recv().await {
+            if let Signal::Phase(phase, users) = signal {
+                over.fetch_or(phase == RampPhase::Beyond, Ordering::SeqCst);
+                if stop && phase == RampPhase::Beyond {
+                    token.cancel();
+                }
+                phases.push((phase, users));
+            }
+        }
+    };
+    let driver = quick_breakers();
+    let (measured, ()) = tokio::join!(drive(&driver, order), listening);
+    (measured.unwrap(), phases)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rungs_past_the_hold_show_where_it_breaks_and_leave_the_hold_alone() {
+    let _turn = turn().await;
+    let (healthy, phases) = past_the_hold(|reply| reply, false).await;
+    let in_order = [RampPhase::Climb, RampPhase::Settle, RampPhase::Hold, RampPhase::Beyond, RampPhase::Drain];
+    assert_eq!(phases.iter().map(|p| p.0).collect::<Vec<_>>(), in_order);
+    assert_eq!(healthy.rungs.iter().map(|r| r.users).collect::<Vec<_>>(), [20, 30]);
+    assert!(healthy.rungs[1].rps() > healthy.rungs[0].rps(), "more users ask more: {:?}", healthy.rungs);
+    assert_eq!((&healthy.end, &healthy.beyond_ended), (&RampEnd::Completed, &None));
+
+    let (slow, _) = past_the_hold(|reply| reply.after(450, 0), false).await;
+    assert_eq!(slow.beyond_ended.as_deref(), Some("the promise broke at 20 users"));
+    let (failing, _) = past_the_hold(|_| Reply::new(500, "too many"), false).await;
+    let why = failing.beyond_ended.as_deref().unwrap();
+    assert!(why.starts_with("error rate ") || why == "the promise broke at 20 users", "{why}");
+    let (stopped, _) = past_the_hold(|reply| reply, true).await;
+    assert_eq!((stopped.beyond_ended.as_deref(), stopped.rungs.len()), (Some("stopped from outside"), 0));
+
+    for held in [&healthy, &slow, &failing, &stopped] {
+        assert_eq!((&held.end, held.users, held.windows.len(), held.looks), (&RampEnd::Completed, 10, 2, 1));
+        assert_eq!(held.latency.count() + held.errors.total(), held.requests);
+        assert!((40..130).contains(&held.requests), "ten users for two seconds: {}", held.requests);
+        // What was due in the hold's last moments may have met the spoiled server.
+        assert!(held.errors.total() <= 10 && held.latency.quantile_ms(0.5) < Some(300.0), "{held:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

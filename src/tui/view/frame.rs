@@ -206,7 +206,7 @@ fn run_lines(model: &Model, step: StepId, columns: usize) -> Vec<Vec<Ink>> {
     match model.plans.get(&step) {
         Some((plan, claim)) => {
             let span = |d: std::time::Duration| words::span(d.as_secs_f64());
-            let (climb, settle, hold) = (span(plan.climb), span(plan.settle_limit), span(plan.hold));
+            let (climb, settle, hold) = (span(plan.climbing()), span(plan.settle_limit), span(plan.hold));
             pair("takes", &format!("about {}", span(claim.takes)));
             pair("", &format!("climb {climb}, settle up to {settle}, hold {hold}"));
             let requests = words::count(claim.requests);
@@ -215,6 +215,13 @@ fn run_lines(model: &Model, step: StepId, columns: usize) -> Vec<Vec<Ink>> {
                 |e| format!("≈{requests} requests; if all succeed, errors are under {e:.2} %"),
             );
             pair("can show", &shows);
+            if let Some(most) = plan.beyond.last() {
+                let most = words::count(u64::from(*most));
+                pair(
+                    "then",
+                    &format!("rungs up to {most} users in {}, until the promise breaks", span(plan.exploring())),
+                );
+            }
         }
         None => {
             let hold = model.step(step).map_or(0.0, |s| s.gate.hold.as_secs_f64());

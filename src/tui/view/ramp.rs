@@ -94,7 +94,10 @@ fn split(area: Rect, columns: u16) -> (Rect, Rect) {
 
 /// Climb, settle, hold, drain: done, under way, to come; and one line over all of it.
 fn phases(model: &Model, ramp: &Ramp, paper: &mut Paper<'_>, inner: Rect) {
-    let order = [RampPhase::Climb, RampPhase::Settle, RampPhase::Hold, RampPhase::Drain];
+    let mut order = vec![RampPhase::Climb, RampPhase::Settle, RampPhase::Hold, RampPhase::Drain];
+    if !ramp.plan.beyond.is_empty() {
+        order.insert(3, RampPhase::Beyond);
+    }
     let at = order.iter().position(|p| *p == ramp.phase).unwrap_or(0);
     let spent = ramp.last().filter(|p| p.phase == ramp.phase).map_or(0, |p| p.phase_seconds);
     let mut inks = Vec::new();
@@ -106,6 +109,7 @@ fn phases(model: &Model, ramp: &Ramp, paper: &mut Paper<'_>, inner: Rect) {
                 if paper.boxed { format!("up to {most}") } else { format!("≤{most}") }
             }
             RampPhase::Hold => words::span(ramp.plan.hold.as_secs_f64()),
+            RampPhase::Beyond => words::span(ramp.plan.exploring().as_secs_f64()),
             RampPhase::Drain => String::new(),
         };
         let name = words::phase(phase);
@@ -124,7 +128,11 @@ fn phases(model: &Model, ramp: &Ramp, paper: &mut Paper<'_>, inner: Rect) {
     let right = if paper.boxed {
         Vec::new()
     } else {
-        vec![plain(format!("{} of {} users", ramp.last().map_or(0, |p| p.users), ramp.plan.users))]
+        vec![plain(format!(
+            "{} of {} users",
+            ramp.last().map_or(0, |p| p.users),
+            ramp.plan.users.max(ramp.last().map_or(0, |p| p.users))
+        ))]
     };
     if !paper.boxed {
         for i in &mut inks {

@@ -90,10 +90,19 @@ fn the_one_that_leads_is_named_with_its_remedy() {
         assert_eq!(first, [(name, 50, step)]);
         assert!(seen.sentences()[0].contains("5 s before p95"), "{:?}", seen.sentences());
         assert!(seen.sentences()[0].starts_with("moved first (correlation): "));
+        assert!(seen.sentences().last().unwrap().contains("at second 55 (200 users), "), "{:?}", seen.sentences());
         // What moves after p95 is a consequence, if anything.
         let late = at(60);
         assert_eq!((late.p95.map(|p| p.second), late.first), (Some(55), vec![]), "{name}");
     }
+}
+
+#[test]
+fn what_moves_past_the_hold_is_seen_too() {
+    let mut far = ramp(1, from(&[(70, series::POOL_WAITING, 11.0), (72, series::LOAD_P95, 700.0)]));
+    far.hold = Some((40, 65));
+    let seen = moved(&far).unwrap();
+    assert_eq!((seen.p95.map(|p| p.second), seen.first[0].second), (Some(72), 70));
 }
 
 #[test]
