@@ -282,12 +282,11 @@ fn prepare(step: &Step, settings: &Settings, pace: &plan::Pace) -> Prepared {
     let slo = settings.slo_of(step);
     let seed = rand::random();
     let (plan, claim) = plan::plan(&step.gate, &slo, &settings.mix, pace, seed);
-    let after = step
-        .checks
-        .iter()
-        .filter(|line| checks::find(&line.check.0).is_some_and(|entry| entry.phase == Phase::After))
-        .map(|line| line.check.clone())
-        .collect();
+    let that = |is: fn(&checks::Entry) -> bool| {
+        let named = step.checks.iter().filter(move |line| checks::find(&line.check.0).is_some_and(is));
+        named.map(|line| line.check.clone()).collect()
+    };
+    let (after, alone) = (that(|entry| entry.phase == Phase::After), that(|entry| entry.alone));
     let contract = settings.contract(step, pace.quick);
-    Prepared { step: step.clone(), after, contract, slo, plan, claim, web: settings.web }
+    Prepared { step: step.clone(), after, alone, contract, slo, plan, claim, web: settings.web }
 }

@@ -58,6 +58,7 @@ impl Check for PageServed {
         requests must cost some (else nothing is shown), warm ones none. Traps: cache_page on a page with a form token or a cookie \
         (Django then stores nothing), a cache per process (each process misses once more), measuring the edge instead of the app.";
     const PHASE: Phase = Phase::Before;
+    const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = &["https://docs.djangoproject.com/en/5.2/topics/cache/"];
     type Facts = ServedFacts;
@@ -160,6 +161,7 @@ impl Check for SharedBackend {
         requests. Traps: LocMem in the production settings (one cache per process, nothing in Redis), a Redis that only sessions use \
         (we send no session), a cache of another environment (our address is in no other).";
     const PHASE: Phase = Phase::Before;
+    const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] =
         &["https://docs.djangoproject.com/en/5.2/topics/cache/#redis", "https://redis.io/docs/latest/commands/info/"];

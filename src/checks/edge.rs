@@ -257,6 +257,7 @@ impl Check for RateLimitFires {
         itself (cf-ray, and nothing that only the app sends), and let us in again afterwards. Traps: a rule that only logs or never \
         matches, the app's own throttle (its 429 means that the flood did reach it), a challenge instead of a limit.";
     const PHASE: Phase = Phase::Before;
+    const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = &["https://developers.cloudflare.com/waf/rate-limiting-rules/"];
     type Facts = LimitFacts;

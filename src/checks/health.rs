@@ -162,6 +162,7 @@ impl Check for TouchesStores {
         and Redis a command, above what they do when we are silent. Trap: a page that always says 200 moves nothing, and says 200 \
         when the database is gone.";
     const PHASE: Phase = Phase::Before;
+    const ALONE: bool = true;
     const HOW: Rung = Rung::Counted;
     const DOCS: &'static [&'static str] = &[
         "https://www.postgresql.org/docs/current/pgstatstatements.html",

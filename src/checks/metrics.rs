@@ -47,6 +47,7 @@ impl Check for CountRequests {
         must never fall in six more scrapes. Traps: a page with process metrics only, and several workers without a shared \
         directory (PROMETHEUS_MULTIPROC_DIR): each scrape then shows another worker, and the sums jump down.";
     const PHASE: Phase = Phase::Before;
+    const ALONE: bool = true;
     const HOW: Rung = Rung::Counted;
     const DOCS: &'static [&'static str] = &[
         "https://github.com/django-commons/django-prometheus",

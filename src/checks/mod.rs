@@ -51,6 +51,8 @@ pub trait Check: DeserializeOwned + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// When it looks.
     const PHASE: Phase;
+    /// True when it counts what other checks would stir up: it is asked while no other is.
+    const ALONE: bool = false;
     /// How it knows.
     const HOW: Rung;
     /// Official documentation.
@@ -113,6 +115,8 @@ pub struct Entry {
     pub about: &'static str,
     /// See [`Check::PHASE`].
     pub phase: Phase,
+    /// See [`Check::ALONE`].
+    pub alone: bool,
     /// See [`Check::HOW`].
     pub how: Rung,
     /// See [`Check::DOCS`].
@@ -128,6 +132,7 @@ impl Entry {
             title: T::TITLE,
             about: T::ABOUT,
             phase: T::PHASE,
+            alone: T::ALONE,
             how: T::HOW,
             docs: T::DOCS,
             build: build::<T>,

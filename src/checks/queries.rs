@@ -71,6 +71,7 @@ impl Check for NoNPlusOne {
         request is an N+1. Traps: a cached page that hides its queries, batch jobs that run meanwhile (the quietest of several rounds \
         counts), statements whose text may not be seen.";
     const PHASE: Phase = Phase::Before;
+    const ALONE: bool = true;
     const HOW: Rung = Rung::Counted;
     const DOCS: &'static [&'static str] = &[
         "https://docs.djangoproject.com/en/5.2/ref/models/querysets/#select-related",

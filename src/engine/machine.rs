@@ -29,6 +29,8 @@ pub struct Prepared {
     pub step: Step,
     /// The checks of it that look at what a ramp saw; the others look before.
     pub after: BTreeSet<CheckId>,
+    /// The checks of it that no other may disturb.
+    pub alone: BTreeSet<CheckId>,
     /// What a proof of it rests on.
     pub contract: Contract,
     /// The promise in force.
@@ -39,6 +41,16 @@ pub struct Prepared {
     pub claim: Claim,
     /// What the owner says of the web processes; for the diagnosis alone.
     pub web: Option<Web>,
+}
+
+impl Prepared {
+    /// The checks that look after a ramp, or before it; those that must be alone come last.
+    fn lines(&self, after: bool) -> VecDeque<CheckLine> {
+        let mut lines: Vec<CheckLine> =
+            self.step.checks.iter().filter(|line| self.after.contains(&line.check) == after).cloned().collect();
+        lines.sort_by_key(|line| self.alone.contains(&line.check));
+        lines.into()
+    }
 }
 
 /// Something that reached the machine.
@@ -118,10 +130,12 @@ struct Job {
     wish: Wish,
     step: StepId,
     began: Timestamp,
-    task: TaskId,
     stopping: bool,
     waiting: VecDeque<CheckLine>,
-    current: Option<CheckLine>,
+    /// Checks that have not answered yet.
+    asked: Vec<(TaskId, CheckLine)>,
+    /// The ramp under way.
+    driving: Option<TaskId>,
     evidence: Vec<Evidence>,
     ramp: Option<Arc<RampFacts>>,
     failed: Option<String>,
@@ -268,16 +282,16 @@ impl Machine {
         let contract = prepared.contract.clone();
         let waiting = match wish {
             Wish::Ramp => VecDeque::new(),
-            _ => prepared.step.checks.iter().filter(|l| !prepared.after.contains(&l.check)).cloned().collect(),
+            _ => prepared.lines(false),
         };
         self.job = Some(Job {
             wish,
             step,
             began: now,
-            task: TaskId(self.tasks),
             stopping: false,
             waiting,
-            current: None,
+            asked: Vec::new(),
+            driving: None,
             evidence: Vec::new(),
             ramp: None,
             failed: None,
@@ -299,20 +313,11 @@ impl Machine {
         }
     }
 
-    /// Asks the next question of the job, or settles it.
+    /// Asks the next questions of the job, drives its ramp, or settles it.
     fn go_on(&mut self, now: Timestamp) -> Vec<Effect> {
-        let task = TaskId(self.tasks);
-        let Some(job) = &mut self.job else { return Vec::new() };
+        let mut effects = self.ask(now);
+        let Some(job) = self.job.as_ref().filter(|job| job.asked.is_empty()) else { return effects };
         let step = job.step;
-        if let Some(line) = job.waiting.pop_front() {
-            self.tasks += 1;
-            job.task = task;
-            job.current = Some(line.clone());
-            let ramp = job.ramp.clone();
-            let started = self.record(now, EventKind::CheckStarted { task, step, check: line.check.clone() });
-            return vec![started, Effect::Gather { task, step, line, ramp }];
-        }
-        job.current = None;
         let drive = !job.stopping
             && job.ramp.is_none()
             && job.failed.is_none()
@@ -322,26 +327,52 @@ impl Machine {
                 Wish::Run => self.held_by(now).is_empty(),
             };
         if !drive {
-            return self.settle(now);
+            effects.extend(self.settle(now));
+            return effects;
         }
-        self.tasks += 1;
+        let task = self.task();
         if let Some(job) = &mut self.job {
-            job.task = task;
+            job.driving = Some(task);
         }
         let Prepared { plan, slo, claim, step: Step { gate, .. }, .. } = self.prepared(step).clone();
         let started = EventKind::RampStarted { task, step, plan: plan.clone(), slo: slo.clone(), claim };
-        vec![self.record(now, started), Effect::Drive { task, step, plan, slo, endpoints: gate.endpoints }]
+        effects.extend([self.record(now, started), Effect::Drive { task, step, plan, slo, endpoints: gate.endpoints }]);
+        effects
+    }
+
+    /// Asks side by side whatever may be; one that must be alone waits for the others, and they for it.
+    fn ask(&mut self, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some(job) = &self.job
+            && let Some(line) = job.waiting.front().cloned()
+        {
+            let alone = |line: &CheckLine| self.prepared(job.step).alone.contains(&line.check);
+            if !job.asked.is_empty() && (alone(&line) || job.asked.iter().any(|(_, asked)| alone(asked))) {
+                break;
+            }
+            let (step, ramp, task) = (job.step, job.ramp.clone(), self.task());
+            if let Some(job) = &mut self.job {
+                job.waiting.pop_front();
+                job.asked.push((task, line.clone()));
+            }
+            effects.push(self.record(now, EventKind::CheckStarted { task, step, check: line.check.clone() }));
+            effects.push(Effect::Gather { task, step, line, ramp });
+        }
+        effects
+    }
+
+    fn task(&mut self) -> TaskId {
+        let task = TaskId(self.tasks);
+        self.tasks += 1;
+        task
     }
 
     fn checked(&mut self, now: Timestamp, evidence: Evidence) -> Vec<Effect> {
-        let expected = self.job.as_ref().and_then(|job| Some((job.task, job.step, &job.current.as_ref()?.check)));
-        if expected != Some((evidence.task, evidence.step, &evidence.check)) {
-            return Vec::new();
-        }
-        if let Some(job) = &mut self.job {
-            job.current = None;
-            job.evidence.push(evidence.clone());
-        }
+        let Some(job) = self.job.as_mut().filter(|job| job.step == evidence.step) else { return Vec::new() };
+        let asked = job.asked.iter().position(|(task, line)| (*task, &line.check) == (evidence.task, &evidence.check));
+        let Some(place) = asked else { return Vec::new() };
+        job.asked.remove(place);
+        job.evidence.push(evidence.clone());
         let mut effects = vec![self.record(now, EventKind::CheckFinished { evidence })];
         effects.extend(self.go_on(now));
         effects
@@ -350,7 +381,7 @@ impl Machine {
     /// The step whose ramp carries this task and is under way.
     fn of_ramp(&self, task: TaskId) -> Option<StepId> {
         let job = self.job.as_ref()?;
-        (job.task == task && job.current.is_none() && job.ramp.is_none() && job.failed.is_none()).then_some(job.step)
+        (job.driving == Some(task) && job.ramp.is_none() && job.failed.is_none()).then_some(job.step)
     }
 
     fn ramped(&mut self, now: Timestamp, task: TaskId, measurement: Measurement, far_side: FarSide) -> Vec<Effect> {
@@ -370,8 +401,7 @@ impl Machine {
         facts.verdict.diagnosis = diagnose(&facts, prepared.slo.p95_ms, prepared.web, &record, &self.history);
         self.history.push(record);
         let verdict = facts.verdict.clone();
-        let after: VecDeque<CheckLine> =
-            prepared.step.checks.iter().filter(|l| prepared.after.contains(&l.check)).cloned().collect();
+        let after = prepared.lines(true);
         if let Some(job) = &mut self.job {
             job.ramp = Some(Arc::new(facts));
             if job.wish == Wish::Run && !job.stopping {

@@ -14,9 +14,19 @@ pub(crate) fn text(name: &str) -> Result<&'static str> {
     LAB.get_file(name).and_then(|f| f.contents_utf8()).ok_or_else(|| LabError::Assets(format!("no text file {name}")))
 }
 
+/// The text files directly below a folder, by file name.
+pub(crate) fn folder(name: &str) -> Result<impl Iterator<Item = (&'static str, &'static str)>> {
+    let files = dir(name)?.files();
+    Ok(files.filter_map(|f| Some((f.path().file_name()?.to_str()?, f.contents_utf8()?))))
+}
+
+fn dir(name: &str) -> Result<&'static Dir<'static>> {
+    LAB.get_dir(name).ok_or_else(|| LabError::Assets(format!("no folder {name}")))
+}
+
 /// Writes a folder of the assets below `to`, leaving out what Python compiled; removes nothing.
 pub(crate) fn unpack(name: &str, to: &std::path::Path) -> Result<()> {
-    let dir = LAB.get_dir(name).ok_or_else(|| LabError::Assets(format!("no folder {name}")))?;
+    let dir = dir(name)?;
     files::folder(to, 0o755, None)?;
     for (path, contents) in walk(dir) {
         let target = to.join(path.strip_prefix(name).unwrap_or(path));

@@ -39,6 +39,12 @@ pub enum LabError {
     /// A template of the practice stack is missing or malformed.
     #[error("the built-in practice stack is incomplete: {0}; this is a fault of rampup, please report it")]
     Assets(String),
+    /// A row of faults cannot be used.
+    #[error("{0}")]
+    Fault(String),
+    /// There is no such fault.
+    #[error("there is no fault {0:?}; `rampup lab faults` lists them")]
+    NoFault(String),
     /// The folder cannot hold a practice stack.
     #[error("{} cannot hold the practice stack: {why}", dir.display())]
     Unfit {

@@ -83,16 +83,7 @@ impl Lab {
         done.extend(differences(&before.effective, &setup.effective));
         // The edge forgets what it cached only when it is new: its index is in memory.
         let renewed = self.converge(&setup, &BTreeSet::from([Service::Edge]), progress).await?;
-        let (kept, gone): (Vec<&str>, Vec<&str>) = {
-            let (kept, gone): (Vec<Service>, Vec<Service>) =
-                renewed.into_iter().partition(|service| setup.effective.services.contains(service));
-            (kept.into_iter().map(Service::name).collect(), gone.into_iter().map(Service::name).collect())
-        };
-        done.push(format!("started anew: {}", kept.join(", ")));
-        if !gone.is_empty() {
-            done.push(format!("stopped: {}", gone.join(", ")));
-        }
-        done.push("emptied the edge's cache and the page cache".to_owned());
+        done.extend(say_renewed(&setup, renewed));
         Ok(done)
     }
 
@@ -167,10 +158,24 @@ pub(super) fn clear_edge_cache(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
+/// Which processes were started anew, and which stopped.
+pub(super) fn say_renewed(setup: &Setup, renewed: BTreeSet<Service>) -> Vec<String> {
+    let (kept, gone): (Vec<Service>, Vec<Service>) =
+        renewed.into_iter().partition(|service| setup.effective.services.contains(service));
+    let names = |services: Vec<Service>| services.into_iter().map(Service::name).collect::<Vec<_>>().join(", ");
+    let mut said = vec![format!("started anew: {}", names(kept))];
+    if !gone.is_empty() {
+        said.push(format!("stopped: {}", names(gone)));
+    }
+    said.push("emptied the edge's cache and the page cache".to_owned());
+    said
+}
+
 /// What changed in the shop's environment and the servers' settings, by name: some values are secret.
-fn differences(before: &Effective, after: &Effective) -> Vec<String> {
+pub(super) fn differences(before: &Effective, after: &Effective) -> Vec<String> {
     let kinds = [
         ("the shop's environment", &before.env, &after.env),
+        ("the worker's environment", &before.worker_env, &after.worker_env),
         ("the edge's configuration", &before.edge, &after.edge),
         ("the pooler's configuration", &before.pooler, &after.pooler),
         ("the command lines", &before.settings, &after.settings),

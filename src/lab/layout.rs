@@ -51,6 +51,12 @@ impl Layout {
         self.root.join("data")
     }
 
+    /// Faults that somebody adds to those that are built in.
+    #[must_use]
+    pub fn faults(&self) -> PathBuf {
+        self.root.join("faults")
+    }
+
     /// Rendered configuration files.
     #[must_use]
     pub fn conf(&self) -> PathBuf {

@@ -196,6 +196,7 @@ impl Launch {
             }
             Service::Worker => {
                 env = setup.shop_env();
+                env.extend(setup.effective.worker_env.clone());
                 let line = text(&[
                     "-A",
                     "config",

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::account::Account;
 use super::assets;
 use super::error::Result;
+use super::faults::{self, Fault};
 use super::files;
 use super::layout::Layout;
 use super::render::render;
@@ -26,6 +27,8 @@ pub(crate) struct Setup {
     pub tools: Tools,
     pub effective: Effective,
     pub catalogue: Catalogue,
+    /// What is wrong with it on purpose.
+    pub faults: Vec<Fault>,
     ports: BTreeMap<String, u16>,
     secrets: BTreeMap<String, String>,
 }
@@ -35,8 +38,13 @@ impl Setup {
     pub fn new(layout: &Layout, account: Option<Account>, tools: Tools, state: &State) -> Result<Self> {
         let (ports, secrets) = (state.ports.clone(), state.secrets.clone());
         let catalogue = Catalogue::read(&|name| fill(layout, &ports, &secrets, name))?;
-        let effective = catalogue.effective(&state.applied);
-        Ok(Self { layout: layout.clone(), account, tools, effective, catalogue, ports, secrets })
+        let mut effective = catalogue.effective(&state.applied);
+        let faults = faults::named(layout, &state.faults)?;
+        for fault in &faults {
+            fault
+                .bend(&mut effective, &|text| render(&fault.id, text, &|name| fill(layout, &ports, &secrets, name)))?;
+        }
+        Ok(Self { layout: layout.clone(), account, tools, effective, catalogue, faults, ports, secrets })
     }
 
     /// A port by name; 0, where nothing listens, for a name that does not exist.
@@ -52,7 +60,8 @@ impl Setup {
     /// Writes every configuration file that changed, and the shop's environment as a file to look at.
     pub fn write_conf(&self) -> Result<()> {
         for name in TEMPLATES {
-            let text = render(name, assets::text(name)?, &|key| self.value(key))?;
+            let text = faults::edited(name, assets::text(name)?, &self.faults)?;
+            let text = render(name, &text, &|key| self.value(key))?;
             files::write_changed(&self.layout.conf().join(name), text.as_bytes(), 0o600, self.account.as_ref())?;
         }
         let sink = assets::text("sink.py")?;
@@ -84,6 +93,16 @@ impl Setup {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// Writes the shop's source files that these faults edit, with the edits of those in force.
+    pub fn write_edited(&self, touched: &[Fault]) -> Result<()> {
+        for patch in touched.iter().flat_map(|fault| &fault.patch) {
+            let Some(below) = patch.file.strip_prefix("shop/") else { continue };
+            let text = faults::edited(&patch.file, assets::text(&patch.file)?, &self.faults)?;
+            files::write_changed(&self.layout.project().join(below), text.as_bytes(), 0o644, None)?;
+        }
+        Ok(())
     }
 
     /// What the shop's own processes get on top: its settings, and where its source is.

@@ -21,6 +21,9 @@ pub(crate) struct State {
     schema: u32,
     /// Steps whose remedies are in force.
     pub applied: BTreeSet<u8>,
+    /// Faults in force, by id.
+    #[serde(default)]
+    pub faults: BTreeSet<String>,
     /// What has been prepared once: name → digest of what it was prepared from.
     #[serde(default)]
     pub prepared: BTreeMap<String, String>,
@@ -58,6 +61,7 @@ impl State {
         let mut state = Self {
             schema: SCHEMA,
             applied: BTreeSet::new(),
+            faults: BTreeSet::new(),
             prepared: BTreeMap::new(),
             ports: BTreeMap::new(),
             secrets: BTreeMap::new(),

@@ -9,7 +9,7 @@ use super::error::{LabError, Result};
 use super::render::render;
 use super::service::Service;
 
-type Words = BTreeMap<String, String>;
+pub(crate) type Words = BTreeMap<String, String>;
 
 /// The naive stack and its ten remedies, placeholders filled in.
 #[derive(Debug, Deserialize)]
@@ -70,6 +70,8 @@ pub(crate) struct Remedy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Effective {
     pub env: Words,
+    /// What the worker's environment has over the shop's.
+    pub worker_env: Words,
     pub edge: Words,
     pub pooler: Words,
     pub settings: Words,
@@ -104,6 +106,7 @@ impl Catalogue {
         let naive = &self.naive;
         let mut sum = Effective {
             env: naive.env.clone(),
+            worker_env: Words::new(),
             edge: naive.edge.clone(),
             pooler: naive.pooler.clone(),
             settings: naive.settings.clone(),

@@ -47,6 +47,7 @@ impl Lab {
         self.forget_lost_data(progress);
         self.settle_ports(progress).await?;
         let setup = self.setup()?;
+        setup.write_edited(&setup.faults)?;
         self.converge(&setup, &BTreeSet::new(), progress).await.map(|_| ())
     }
 
@@ -154,6 +155,7 @@ impl Lab {
             progress.say("the data of this practice stack is gone: beginning anew, naive");
             self.state.prepared.remove("seed");
             self.state.applied.clear();
+            self.state.faults.clear();
         }
     }
 

@@ -47,6 +47,7 @@ fn step(id: StepId) -> Prepared {
             digest: "p".into(),
         },
         after: BTreeSet::from(["three.after".into()]),
+        alone: BTreeSet::from(["one.before".into(), "two.before".into()]),
         contract,
         slo: Slo::default(),
         plan: RampPlan {
@@ -179,6 +180,35 @@ fn only_pass_and_not_applicable_open_a_gate() {
     }
     let advised = |id: &CheckId| if id.0 == "two.before" { missing() } else { CheckOutcome::Pass };
     assert_eq!(judged(&play(&mut machine(), StepId::FIRST, &advised, good())), Some(StepState::Proven));
+}
+
+#[test]
+fn checks_are_asked_side_by_side_unless_one_must_be_alone() {
+    let asked = |effects: &[Effect]| -> Vec<(TaskId, CheckId)> {
+        let gather = |effect: &Effect| match effect {
+            Effect::Gather { task, line, .. } => Some((*task, line.check.clone())),
+            _ => None,
+        };
+        effects.iter().filter_map(gather).collect()
+    };
+    for (alone, together) in [(&[][..], 2), (&["one.before"], 1), (&["two.before"], 1)] {
+        let mut steps: Vec<Prepared> = StepId::all().map(step).collect();
+        steps[0].alone = alone.iter().map(|id| CheckId::from(*id)).collect();
+        let mut machine = Machine::new("run".into(), steps, Progress::default(), Vec::new());
+        let mut waiting = asked(&machine.on(now(1), Input::Command(Command::Run(StepId::FIRST))));
+        assert_eq!(waiting.len(), together, "{alone:?}");
+        // The last that was asked answers first; nothing is driven before all have.
+        let mut seen = Vec::new();
+        while let Some((task, check)) = waiting.pop() {
+            seen.push(check.clone());
+            let answer = evidence(task, StepId::FIRST, &check, Level::Required, CheckOutcome::Pass);
+            let effects = machine.on(now(2), Input::Checked(Box::new(answer)));
+            waiting.extend(asked(&effects));
+            let drives = effects.iter().any(|effect| matches!(effect, Effect::Drive { .. }));
+            assert_eq!(drives, seen.len() == 2, "{alone:?} after {seen:?}");
+        }
+        assert!(alone.first().is_none_or(|last| seen[1].0 == *last), "{alone:?}: {seen:?}");
+    }
 }
 
 #[test]
