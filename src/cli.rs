@@ -205,6 +205,53 @@ pub enum LabVerb {
     Climbed(LabStep),
     /// Climb all ten steps: each is held before its remedy and proven after it.
     Climb(LabClimb),
+    /// List the faults that can be put into it, and the healthy variants.
+    Faults(LabFaults),
+    /// Put faults into it, beside those that are in it.
+    Break(LabFault),
+    /// Take faults out of it; all of them when none is named.
+    Mend(LabFault),
+    /// Try every fault against the checks: each must be caught, and no healthy variant alarmed about.
+    Bench(LabBench),
+}
+
+/// `lab faults`.
+#[derive(Debug, Args)]
+pub struct LabFaults {
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub place: LabPlace,
+}
+
+/// `lab break` and `lab mend`.
+#[derive(Debug, Args)]
+pub struct LabFault {
+    /// Their ids, as `lab faults` lists them.
+    pub faults: Vec<String>,
+    /// Install what is missing without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub place: LabPlace,
+}
+
+/// `lab bench`.
+#[derive(Debug, Args)]
+pub struct LabBench {
+    /// The steps whose faults are tried: 5, or 1-5; all when absent.
+    #[arg(value_parser = steps, value_name = "STEP | A-B")]
+    pub steps: Option<StepRange>,
+    /// Only these faults.
+    #[arg(long, value_name = "FAULT")]
+    pub only: Vec<String>,
+    /// Install what is missing without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub place: LabPlace,
 }
 
 /// `lab up`.

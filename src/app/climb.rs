@@ -126,7 +126,7 @@ pub async fn climb(
 }
 
 /// A climb starts without anything proven; the climb before it is kept beside it until the next.
-fn begin_afresh(project: &Path) -> Result<(), Trouble> {
+pub(super) fn begin_afresh(project: &Path) -> Result<(), Trouble> {
     let last = project.with_extension("last");
     if project.exists() {
         if last.exists() {

@@ -1,6 +1,7 @@
 //! Wiring: the only room that knows every other. It decides nothing; it opens what is needed, pumps events from the
 //! machine to disk and then to a face, and turns the end of it all into an exit code.
 
+mod bench;
 mod climb;
 mod drive;
 mod exchange;

@@ -1,19 +1,20 @@
 //! The practice stack seen from the command line: `demo` and `lab`. Writes the practice project's settings and keys.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use crate::cli::{Cli, Demo, LabPlace, LabStep, LabUp, LabVerb};
+use crate::cli::{Cli, Demo, LabFault, LabPlace, LabStep, LabUp, LabVerb};
 use crate::config::Environment;
 use crate::headless::exit;
-use crate::lab::{Lab, Layout, Progress};
+use crate::lab::{Fault, Lab, Layout, Progress};
 use crate::store::{Store, atomic};
 
 use super::session::Trouble;
 use super::signals::Signals;
-use super::{climb, terminal};
+use super::{bench, climb, terminal};
 
 /// The practice site's settings, with the ports to fill in.
 const SETTINGS: &str = include_str!("../../assets/lab/rampup.toml");
@@ -53,7 +54,63 @@ pub async fn lab(environment: &Environment, verb: &LabVerb) -> Result<u8, Troubl
             lab.down(&narrator()).await.map_err(broken)?;
             climbed
         }
+        LabVerb::Faults(wish) => list_faults(&open(environment, &wish.place)?, wish.output.json),
+        LabVerb::Break(wish) => {
+            if wish.faults.is_empty() {
+                return Err(Trouble::usage(anyhow!("name a fault; `rampup lab faults` lists them")));
+            }
+            mutate(environment, wish, |now, named| now.union(named).cloned().collect()).await
+        }
+        LabVerb::Mend(wish) if wish.faults.is_empty() => mutate(environment, wish, |_, _| BTreeSet::new()).await,
+        LabVerb::Mend(wish) => mutate(environment, wish, |now, named| now.difference(named).cloned().collect()).await,
+        LabVerb::Bench(wish) => {
+            let mut lab = open(environment, &wish.place)?;
+            consent(&lab, wish.yes)?;
+            let mut signals = Signals::take()?;
+            let benched = match start_unless(&mut lab, &mut signals).await {
+                Ok(Some(code)) => Ok(code),
+                Ok(None) => bench::bench(&mut lab, environment, wish, &mut signals).await,
+                Err(trouble) => Err(trouble),
+            };
+            lab.down(&narrator()).await.map_err(broken)?;
+            benched
+        }
     }
+}
+
+fn list_faults(lab: &Lab, json: bool) -> Result<u8, Trouble> {
+    for fault in lab.faults().map_err(broken)? {
+        let Fault { id, title, step, healthy, expected, .. } = &fault;
+        let line = if json {
+            serde_json::json!({
+                "id": id, "step": step, "title": title, "healthy": healthy, "expected": expected,
+                "in_force": lab.broken().contains(id),
+            })
+            .to_string()
+        } else {
+            let mark = if lab.broken().contains(id) { "*" } else { " " };
+            let kind = if *healthy { "  (healthy)" } else { "" };
+            format!("{step:>2} {mark} {id:<33}  {title}{kind}")
+        };
+        say(&line)?;
+    }
+    Ok(exit::PROVEN)
+}
+
+/// Puts faults into the running stack or takes them out.
+async fn mutate(
+    environment: &Environment,
+    wish: &LabFault,
+    wanted: impl Fn(&BTreeSet<String>, &BTreeSet<String>) -> BTreeSet<String>,
+) -> Result<u8, Trouble> {
+    let mut lab = open(environment, &wish.place)?;
+    consent(&lab, wish.yes)?;
+    start(&mut lab).await?;
+    let wanted = wanted(lab.broken(), &wish.faults.iter().cloned().collect());
+    let done = lab.broken_by(wanted, &Progress::new(|_| ())).await.map_err(broken)?;
+    done.iter().try_for_each(|line| say(line))?;
+    write_project(&lab, &lab.project_dir(), Promise::Usual)?;
+    Ok(exit::PROVEN)
 }
 
 /// `rampup demo`.
@@ -233,7 +290,7 @@ fn open(environment: &Environment, place: &LabPlace) -> Result<Lab, Trouble> {
 }
 
 /// Says what is going on, on stderr: stdout is for results.
-fn narrator() -> Progress {
+pub(super) fn narrator() -> Progress {
     Progress::new(|line| {
         // Progress that cannot be shown is no reason to stop.
         let _ = writeln!(io::stderr(), "  {line}");

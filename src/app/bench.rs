@@ -1,0 +1,221 @@
+//! `rampup lab bench`: breaks the fixed practice stack in one way after the other and looks whether the checks see it, and
+//! whether they leave healthy variants alone. The whole product against stacks that are known to be wrong.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::cli::LabBench;
+use crate::config::Environment;
+use crate::domain::check::{CheckOutcome, Evidence};
+use crate::domain::command::{Command, Waiver};
+use crate::domain::event::{Event, EventKind};
+use crate::domain::ids::{STEPS, StepId};
+use crate::domain::step::Level;
+use crate::headless::{Printer, exit};
+use crate::lab::{Fault, Lab, Progress};
+
+use super::climb::begin_afresh;
+use super::drive::perform;
+use super::practice::{Promise, narrator, write_project};
+use super::session::{Session, Trouble};
+use super::signals::Signals;
+
+/// A fault, and what the checks of its step made of it.
+#[derive(Debug, Serialize)]
+struct Caught {
+    id: String,
+    step: u8,
+    expected: Vec<String>,
+    failed: Vec<String>,
+    /// Every check that is meant for it failed.
+    caught: bool,
+    seconds: f64,
+}
+
+/// A healthy variant, and which checks were wrong about it.
+#[derive(Debug, Serialize)]
+struct Spared {
+    id: String,
+    alarms: Vec<String>,
+    seconds: f64,
+}
+
+/// The whole matrix.
+#[derive(Debug, Default, Serialize)]
+struct Matrix {
+    faults: Vec<Caught>,
+    healthy: Vec<Spared>,
+    missed: usize,
+    false_alarms: usize,
+}
+
+/// Keeps what the checks answered and shows nothing.
+#[derive(Default)]
+struct Answers(Vec<Evidence>);
+
+impl Printer for Answers {
+    fn print(&mut self, event: &Event, _out: &mut dyn Write) -> io::Result<()> {
+        if let EventKind::CheckFinished { evidence } = &event.kind {
+            self.0.push(evidence.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Tries every fault and every healthy variant of these steps. The code is 0 when none was missed and nothing was alarmed.
+pub async fn bench(
+    lab: &mut Lab,
+    environment: &Environment,
+    wish: &LabBench,
+    signals: &mut Signals,
+) -> Result<u8, Trouble> {
+    let narrate = narrator();
+    let broken = |why: crate::lab::LabError| Trouble::Broken(why.into());
+    let steps = wish.steps.map_or(1..=STEPS, |range| range.from.number()..=range.to.number());
+    let wanted = |fault: &Fault| steps.contains(&fault.step) && (wish.only.is_empty() || wish.only.contains(&fault.id));
+    let faults: Vec<Fault> = lab.faults().map_err(broken)?.into_iter().filter(wanted).collect();
+    let project = lab.project_dir().join("bench");
+    begin_afresh(&project)?;
+    lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
+    lab.climbed(STEPS, &narrate).await.map_err(broken)?;
+
+    let mut matrix = Matrix::default();
+    if wish.only.is_empty() {
+        let began = Instant::now();
+        match answers(lab, environment, &project, steps.clone(), false, signals).await? {
+            Ok(seen) => matrix.spare("the fixed stack", &seen, &[], began),
+            Err(code) => return Ok(code),
+        }
+    }
+    for fault in &faults {
+        lab.broken_by(BTreeSet::from([fault.id.clone()]), &narrate).await.map_err(broken)?;
+        let began = Instant::now();
+        let asked = if fault.healthy { steps.clone() } else { fault.step..=fault.step };
+        let seen = match answers(lab, environment, &project, asked, fault.load, signals).await? {
+            Ok(seen) => seen,
+            Err(code) => return Ok(code),
+        };
+        if fault.healthy {
+            matrix.spare(&fault.id, &seen, &fault.may, began);
+        } else {
+            matrix.catch(fault, &seen, began);
+        }
+        matrix.say_last(fault, &seen, &narrate);
+    }
+    lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
+    matrix.missed = matrix.faults.iter().filter(|fault| !fault.caught).count();
+    matrix.false_alarms = matrix.healthy.iter().map(|variant| variant.alarms.len()).sum();
+    let mut out = io::stdout();
+    if wish.output.json {
+        writeln!(out, "{}", serde_json::to_string(&matrix).map_err(|e| Trouble::Broken(e.into()))?)?;
+    } else {
+        matrix.print(&mut out)?;
+    }
+    Ok(if matrix.missed + matrix.false_alarms == 0 { exit::PROVEN } else { exit::FAILED })
+}
+
+/// What the checks of these steps answer now, or the code of the signal that ended it. With load, the steps are run whole.
+async fn answers(
+    lab: &Lab,
+    environment: &Environment,
+    project: &Path,
+    steps: std::ops::RangeInclusive<u8>,
+    load: bool,
+    signals: &mut Signals,
+) -> Result<Result<Vec<Evidence>, u8>, Trouble> {
+    // Whether the checks see it is the question, not whether this machine is fast.
+    write_project(lab, project, if load { Promise::Loose } else { Promise::Usual })?;
+    let mut session = Session::open(project, environment, true)?;
+    let mut commands = VecDeque::new();
+    for step in StepId::all().filter(|step| steps.contains(&step.number())) {
+        if load {
+            commands.extend(StepId::all().filter(|below| *below < step).map(|below| Command::Waive(past(below))));
+            commands.push_back(Command::Run(step));
+        } else {
+            commands.push_back(Command::Verify(step));
+        }
+    }
+    let mut seen = Answers::default();
+    match perform(&mut session, commands, &mut seen, signals, |_| exit::PROVEN).await? {
+        code @ (exit::INTERRUPTED | exit::TERMINATED) => Ok(Err(code)),
+        _ => Ok(Ok(seen.0)),
+    }
+}
+
+/// A step can only be run when those before it are done; here they are beside the point.
+fn past(step: StepId) -> Waiver {
+    Waiver {
+        step,
+        check: None,
+        reason: "the fault bench tries a later step".to_owned(),
+        owner: "rampup lab bench".to_owned(),
+        until: jiff::Zoned::now().date(),
+    }
+}
+
+impl Matrix {
+    fn catch(&mut self, fault: &Fault, seen: &[Evidence], began: Instant) {
+        let failed: Vec<String> = seen.iter().filter(|e| failed(e)).map(|e| e.check.to_string()).collect();
+        let caught = fault.expected.iter().all(|check| failed.contains(check));
+        let (id, step, expected) = (fault.id.clone(), fault.step, fault.expected.clone());
+        self.faults.push(Caught { id, step, expected, failed, caught, seconds: began.elapsed().as_secs_f64() });
+    }
+
+    fn spare(&mut self, id: &str, seen: &[Evidence], may: &[String], began: Instant) {
+        let wrong = |e: &&Evidence| {
+            let refused = e.level == Level::Required && !e.outcome.opens() && !may.contains(&e.check.to_string());
+            failed(e) || refused
+        };
+        let mut alarms: Vec<String> = seen.iter().filter(wrong).map(|e| e.check.to_string()).collect();
+        if seen.is_empty() {
+            alarms.push("no check answered".to_owned());
+        }
+        self.healthy.push(Spared { id: id.to_owned(), alarms, seconds: began.elapsed().as_secs_f64() });
+    }
+
+    /// One line as it goes; what a check that missed or alarmed has seen.
+    fn say_last(&self, fault: &Fault, seen: &[Evidence], narrate: &Progress) {
+        let (well, named) = if fault.healthy {
+            let last = self.healthy.last();
+            (last.is_some_and(|v| v.alarms.is_empty()), last.map_or(&[][..], |v| &v.alarms))
+        } else {
+            (self.faults.last().is_some_and(|f| f.caught), fault.expected.as_slice())
+        };
+        narrate.say(format!("{} {}", if well { "as it should be:" } else { "WRONG:" }, fault.id));
+        for evidence in seen.iter().filter(|e| !well && named.contains(&e.check.to_string())) {
+            let (check, word) = (&evidence.check, evidence.outcome.word());
+            narrate.say(format!("  {check} {word}: {}", evidence.outcome.seen()));
+        }
+    }
+
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "\nstep  fault                              seen by (* as meant)")?;
+        for fault in &self.faults {
+            let mark = |check: &String| format!("{check}{}", if fault.expected.contains(check) { "*" } else { "" });
+            let seen: Vec<String> = fault.failed.iter().map(mark).collect();
+            let missed: Vec<&str> =
+                fault.expected.iter().filter(|check| !fault.failed.contains(check)).map(String::as_str).collect();
+            let missed = if missed.is_empty() { String::new() } else { format!("  MISSED by {}", missed.join(", ")) };
+            writeln!(out, "{:>4}  {:<33}  {}{missed}", fault.step, fault.id, seen.join(", "))?;
+        }
+        writeln!(out, "\nhealthy variant                          alarms")?;
+        for variant in &self.healthy {
+            let alarms = if variant.alarms.is_empty() { "none".to_owned() } else { variant.alarms.join(", ") };
+            writeln!(out, "{:<39}  {alarms}", variant.id)?;
+        }
+        let (faults, healthy) = (self.faults.len(), self.healthy.len());
+        writeln!(
+            out,
+            "\n{faults} faults, {} missed; {healthy} healthy stacks, {} false alarms",
+            self.missed, self.false_alarms
+        )
+    }
+}
+
+fn failed(evidence: &Evidence) -> bool {
+    matches!(evidence.outcome, CheckOutcome::Fail(_))
+}
