@@ -1,4 +1,10 @@
-//! The page cache: do warm pages cost the database nothing, and do all processes share one cache?
+//! The page cache: do warm pages cost the database nothing, and do all processes share one cache? What else can be wrong
+//! with a cache has a file of its own.
+
+mod leak;
+mod memory;
+mod ratio;
+mod stored;
 
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
@@ -11,7 +17,15 @@ use super::counting::{Meter, Rise, around};
 use super::{Check, Context, Entry};
 
 /// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<PageServed>(), Entry::of::<SharedBackend>()];
+pub const CHECKS: &[Entry] = &[
+    Entry::of::<PageServed>(),
+    Entry::of::<SharedBackend>(),
+    Entry::of::<stored::PageStored>(),
+    Entry::of::<memory::Bounded>(),
+    Entry::of::<memory::BrokerSeparate>(),
+    Entry::of::<leak::NoLeak>(),
+    Entry::of::<ratio::HitRatio>(),
+];
 
 /// Pages looked at, at most.
 const PAGES: usize = 5;
@@ -44,6 +58,9 @@ struct Page {
     refused: u64,
     /// Warm answers that the edge gave out of its own cache.
     from_edge: u64,
+    /// The edge keeps the page whole: whoever asks for it does not reach the app.
+    #[serde(default)]
+    at_the_edge: bool,
     /// Requests with an address nobody had asked for: what the page costs without a cache.
     cold: Rise,
     /// Requests with an address asked for just before.
@@ -77,6 +94,7 @@ impl Check for PageServed {
                 path: path.clone(),
                 refused: first.refused + primed.refused + second.refused,
                 from_edge: second.from_edge,
+                at_the_edge: at_the_edge(probes, path).await?,
                 cold: cold[0],
                 warm: warm[0],
             });
@@ -103,7 +121,7 @@ impl Check for PageServed {
             }
             // A page that never asks the database shows nothing about a cache.
             shown |= page.cold.per_request() >= 1.0;
-            if page.warm.per_request() > self.statements {
+            if page.warm.per_request() > self.statements && !page.at_the_edge {
                 findings.push(Finding {
                     seen: format!(
                         "a warm request for {path} still costs {:.1} statements (a cold one {:.1})",
@@ -151,6 +169,9 @@ struct SharedFacts {
     hits: Rise,
     /// Django's key for exactly our address is in Redis.
     own_key: bool,
+    /// The edge keeps the page whole.
+    #[serde(default)]
+    at_the_edge: bool,
 }
 
 impl Check for SharedBackend {
@@ -185,11 +206,12 @@ impl Check for SharedBackend {
             own_key |= redis.find(&format!("*views.decorators.cache.cache_page.*{}*", md5_hex(&url))).await?.is_some();
         }
         Ok(SharedFacts {
-            path,
             refused: primed.refused + sent.refused,
             from_edge: sent.from_edge,
             hits: hits[0],
             own_key,
+            at_the_edge: at_the_edge(probes, &path).await?,
+            path,
         })
     }
 
@@ -212,6 +234,9 @@ impl Check for SharedBackend {
         }
         if facts.hits.drowned() {
             return CheckOutcome::Unknown(facts.hits.noise("the cache's hits"));
+        }
+        if facts.hits.per_request() < 0.95 && facts.at_the_edge {
+            return CheckOutcome::NotApplicable(format!("the edge keeps {path} whole, one copy for everybody"));
         }
         if facts.hits.per_request() < 0.95 {
             return CheckOutcome::fail(
@@ -247,6 +272,12 @@ async fn ask(probes: &Probes, path: &str, nonce: impl Fn() -> String, times: u64
     Ok(sent)
 }
 
+/// True when the edge answers for a page out of its own cache: the second time at the latest.
+async fn at_the_edge(probes: &Probes, path: &str) -> Result<bool, ProbeError> {
+    probes.http.get(path).send().await?;
+    Ok(probes.http.get(path).send().await?.trail().from_cache())
+}
+
 /// An address as Django may see it: behind a proxy that ends TLS it depends on SECURE_PROXY_SSL_HEADER.
 fn both_schemes(url: &Url) -> Vec<String> {
     let rest = url.as_str().split_once("://").map_or(url.as_str(), |(_, rest)| rest);
@@ -266,7 +297,14 @@ mod tests {
     }
 
     fn page(cold: u64, warm: u64) -> Page {
-        Page { path: "/".to_owned(), refused: 0, from_edge: 0, cold: rise(3, cold, 0.0), warm: rise(20, warm, 0.0) }
+        Page {
+            path: "/".to_owned(),
+            refused: 0,
+            from_edge: 0,
+            at_the_edge: false,
+            cold: rise(3, cold, 0.0),
+            warm: rise(20, warm, 0.0),
+        }
     }
 
     #[test]
@@ -276,6 +314,8 @@ mod tests {
             ("pass", vec![page(130, 0)]),
             // The edge serves it warm: a valid way.
             ("pass", vec![Page { from_edge: 20, ..page(130, 0) }]),
+            // Nobody reaches the app for it; what it costs there does not matter.
+            ("pass", vec![Page { at_the_edge: true, ..page(130, 200) }]),
             ("pass", vec![page(130, 1), page(0, 0)]),
             ("unknown", vec![]),
             ("unknown", vec![page(0, 0)]),
@@ -295,8 +335,14 @@ mod tests {
     #[test]
     fn shared_traps() {
         let check = SharedBackend::default();
-        let facts =
-            |hits: Rise, own_key, from_edge| SharedFacts { path: "/".to_owned(), refused: 0, from_edge, hits, own_key };
+        let facts = |hits: Rise, own_key, from_edge| SharedFacts {
+            path: "/".to_owned(),
+            refused: 0,
+            from_edge,
+            hits,
+            own_key,
+            at_the_edge: false,
+        };
         for (word, facts) in [
             ("pass", facts(rise(24, 48, 0.0), true, 0)),
             ("pass", facts(rise(24, 24, 0.0), false, 0)),

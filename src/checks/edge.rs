@@ -211,7 +211,7 @@ impl Check for PrivateNeverCached {
 }
 
 /// The name as a word of its own: "ann" is not in "planning".
-fn shows(text: &str, name: &str) -> bool {
+pub(super) fn shows(text: &str, name: &str) -> bool {
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     !name.is_empty()
         && text

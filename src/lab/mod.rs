@@ -132,14 +132,15 @@ impl Lab {
         else {
             return Vec::new();
         };
-        let app = self.setup().ok().and_then(|setup| setup.effective.env.get("DATABASE_URL").cloned());
+        let effective = self.setup().ok().map(|setup| setup.effective.env);
+        let app = |name: &str| effective.as_ref().and_then(|env| env.get(name).cloned());
         let monitor = |port, database| format!("postgres://shop_monitor:{}@127.0.0.1:{port}/{database}", secret("db"));
         [
-            ("DATABASE_URL", app.unwrap_or_default()),
+            ("DATABASE_URL", app("DATABASE_URL").unwrap_or_default()),
             ("DATABASE_DIRECT_URL", monitor(postgres, "shop")),
             ("PGBOUNCER_CONSOLE_URL", monitor(pooler, "pgbouncer")),
             ("REDIS_URL", format!("redis://127.0.0.1:{cache}/0")),
-            ("BROKER_URL", format!("redis://127.0.0.1:{broker}/0")),
+            ("BROKER_URL", app("CELERY_BROKER_URL").unwrap_or_else(|| format!("redis://127.0.0.1:{broker}/0"))),
             ("SENTRY_TOKEN", secret("sentry_token").to_owned()),
             ("TEST_PASSWORD", TEST_PASSWORD.to_owned()),
         ]

@@ -110,6 +110,15 @@ impl Redis {
         Ok(None)
     }
 
+    /// Seconds until a key is forgotten; -1 when it never is, none when it is not there.
+    ///
+    /// # Errors
+    /// No answer in time or no right to ask.
+    pub async fn lives(&self, key: &str) -> Result<Option<i64>, ProbeError> {
+        let seconds: i64 = self.ask(redis::cmd("TTL").arg(key)).await?;
+        Ok(Some(seconds).filter(|seconds| *seconds != -2))
+    }
+
     pub(super) async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, ProbeError> {
         let mut connection = self.connection.clone();
         within(self.system, LIMIT, async {

@@ -83,7 +83,7 @@ impl Answer {
     }
 
     /// Name and value of every cookie it sets.
-    pub(super) fn cookies(&self) -> impl Iterator<Item = (String, String)> + '_ {
+    pub fn cookies(&self) -> impl Iterator<Item = (String, String)> + '_ {
         self.headers.get_all("set-cookie").iter().filter_map(|value| {
             let pair = value.to_str().ok()?.split(';').next()?;
             let (name, value) = pair.split_once('=')?;

@@ -74,7 +74,9 @@ impl Http {
     }
 }
 
-fn hidden_token(html: &str) -> Option<String> {
+/// The form token of a page, if it has one.
+#[must_use]
+pub fn hidden_token(html: &str) -> Option<String> {
     let selector = Selector::parse("input[name=csrfmiddlewaretoken]").ok()?;
     Html::parse_document(html).select(&selector).next()?.attr("value").map(str::to_owned)
 }

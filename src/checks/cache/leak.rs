@@ -1,0 +1,161 @@
+//! Does a page that everybody gets from a cache show something of one person?
+
+use serde::{Deserialize, Serialize};
+
+use crate::checks::edge::shows;
+use crate::checks::{Check, Context};
+use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::probes::ProbeError;
+use crate::probes::http::session::hidden_token;
+
+/// Pages looked at, at most.
+const PAGES: usize = 5;
+
+/// `cache.no-leak`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NoLeak {}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct LeakFacts {
+    pages: Vec<Page>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Page {
+    path: String,
+    /// Statuses of the test user's answers and of the stranger's.
+    statuses: Vec<u16>,
+    /// The test user's name is on the page for the test user.
+    named: bool,
+    /// It is on the page that a stranger got afterwards under the same address.
+    leaked: bool,
+    /// It is on that page for a stranger whom nobody preceded: then it is part of the page.
+    always_there: bool,
+    /// Two strangers got the same cookie value, by name: one person's session or token for all.
+    shared_cookie: Option<String>,
+    /// Two strangers got the same form token: only the first can send the form.
+    shared_token: bool,
+}
+
+impl Check for NoLeak {
+    const ID: &'static str = "cache.no-leak";
+    const TITLE: &'static str = "cached pages show nobody's data to somebody else";
+    const ABOUT: &'static str = "Lets the test user be the first to open each public page under an address of its own, at the app and \
+        through the edge, and then two strangers: they must not see the test user's name, nor get the same cookie or the same form \
+        token. Traps: cache_page on a page with a form, which Django stores with the first visitor's token, users that look alike (the name must be on the page to prove anything else), a name that is part of the page.";
+    const PHASE: Phase = Phase::Before;
+    const HOW: Rung = Rung::Caused;
+    const DOCS: &'static [&'static str] = &[
+        "https://docs.djangoproject.com/en/5.2/topics/cache/#using-vary-headers",
+        "https://docs.djangoproject.com/en/5.2/howto/csrf/#using-csrf-protection-with-caching",
+    ];
+    type Facts = LeakFacts;
+
+    async fn gather(&self, ctx: &Context<'_>) -> Result<LeakFacts, Missing> {
+        let probes = ctx.probes;
+        let session = probes.sign_in().await?;
+        let name = probes.site.account.as_ref().map(|a| a.username.clone()).unwrap_or_default();
+        let mut facts = LeakFacts::default();
+        for path in probes.site.public_pages.iter().take(PAGES) {
+            let mut page = Page { path: path.clone(), ..Page::default() };
+            for at_app in [true, false] {
+                let ask = |nonce: &str| {
+                    let ask = if at_app { probes.http.get_origin(path) } else { probes.http.get(path) };
+                    ask.nonce(nonce).fresh()
+                };
+                let nonce = probes.nonce();
+                let own = ask(&nonce).session(Some(&session)).send().await?;
+                page.named |= shows(&own.text(), &name);
+                let (one, other) = (ask(&nonce).send().await?, ask(&nonce).send().await?);
+                page.leaked |= shows(&one.text(), &name) || shows(&other.text(), &name);
+                let twice = one.cookies().find(|cookie| !cookie.1.is_empty() && other.cookies().any(|c| c == *cookie));
+                page.shared_cookie = page.shared_cookie.or(twice.map(|(cookie, _)| cookie));
+                let token = hidden_token(&one.text());
+                page.shared_token |= token.is_some() && token == hidden_token(&other.text());
+                let cold = ask(&probes.nonce()).send().await?;
+                page.always_there |= shows(&cold.text(), &name);
+                page.statuses.extend([own.status, one.status, other.status, cold.status]);
+            }
+            facts.pages.push(page);
+        }
+        if name.is_empty() {
+            return Err(ProbeError::NotGiven {
+                what: "the test user has no name to look for".to_owned(),
+                provide: "name one in rampup.toml: [site.account] username".to_owned(),
+            }
+            .into());
+        }
+        Ok(facts)
+    }
+
+    fn judge(&self, facts: &LeakFacts) -> CheckOutcome {
+        let (mut findings, mut gone) = (Vec::new(), Vec::new());
+        for page in &facts.pages {
+            let path = &page.path;
+            if page.statuses.iter().any(|status| *status != 200) || page.statuses.is_empty() {
+                gone.push(path.clone());
+            } else if page.leaked && !page.always_there {
+                findings.push(Finding {
+                    seen: format!("a stranger was shown the test user's name on {path}, out of a cache"),
+                    todo: format!(
+                        "clear the cache now; then render no user's data into {path} (fetch it by a small script), or do not cache it: \
+                         cache_page stores what the first visitor saw"
+                    ),
+                });
+            } else if let Some(cookie) = &page.shared_cookie {
+                findings.push(Finding {
+                    seen: format!(
+                        "two strangers got the same {cookie} cookie from {path}: a stored answer sets it for everybody"
+                    ),
+                    todo: format!(
+                        "let {path} set no cookie before it is cached, and let the edge keep no answer that sets one"
+                    ),
+                });
+            } else if page.shared_token {
+                findings.push(Finding {
+                    seen: format!("two strangers got the same form token on {path}: the stored page holds the first visitor's"),
+                    todo: format!(
+                        "take {{% csrf_token %}} out of {path} and let a small script fetch it from a view that calls get_token, or put \
+                         csrf_protect below cache_page: everybody but the first visitor is refused when they send the form"
+                    ),
+                });
+            }
+        }
+        if !findings.is_empty() {
+            return CheckOutcome::Fail(findings);
+        }
+        if facts.pages.is_empty() || !gone.is_empty() {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("public pages that do not answer 200 to everyone prove nothing: {}", gone.join(", ")),
+                "name pages that anyone may see in rampup.toml: [site] public_pages",
+            ));
+        }
+        CheckOutcome::Pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_stranger_should_not_see_is_a_leak() {
+        let page = Page { path: "/".into(), statuses: vec![200; 8], ..Page::default() };
+        let facts = |page: Page| LeakFacts { pages: vec![page] };
+        for (word, facts) in [
+            ("pass", facts(page.clone())),
+            ("pass", facts(Page { named: true, ..page.clone() })),
+            ("fail", facts(Page { named: true, leaked: true, ..page.clone() })),
+            // The edge may show it although the app's own copy was right.
+            ("fail", facts(Page { leaked: true, ..page.clone() })),
+            ("pass", facts(Page { named: true, leaked: true, always_there: true, ..page.clone() })),
+            ("fail", facts(Page { shared_token: true, ..page.clone() })),
+            ("fail", facts(Page { shared_cookie: Some("csrftoken".into()), ..page.clone() })),
+            ("unknown", facts(Page { statuses: vec![200, 302], ..page.clone() })),
+            ("unknown", LeakFacts::default()),
+        ] {
+            assert_eq!(NoLeak {}.judge(&facts).word(), word, "{facts:?}");
+        }
+    }
+}
