@@ -92,7 +92,13 @@ pub async fn bench(
         }
     }
     for fault in &faults {
-        lab.broken_by(BTreeSet::from([fault.id.clone()]), &narrate).await.map_err(broken)?;
+        let began = Instant::now();
+        if let Err(why) = lab.broken_by(BTreeSet::from([fault.id.clone()]), &narrate).await {
+            // It cannot even be tried: that is no catch, and the others still can.
+            narrate.say(format!("WRONG: {} does not come up: {why}", fault.id));
+            matrix.untried(fault, began);
+            continue;
+        }
         let began = Instant::now();
         let asked = if fault.healthy { steps.clone() } else { fault.step..=fault.step };
         let seen = match answers(lab, environment, &project, asked, fault.load, signals).await? {
@@ -175,6 +181,14 @@ impl Matrix {
             alarms.push("no check answered".to_owned());
         }
         self.healthy.push(Spared { id: id.to_owned(), alarms, seconds: began.elapsed().as_secs_f64() });
+    }
+
+    fn untried(&mut self, fault: &Fault, began: Instant) {
+        if fault.healthy {
+            self.spare(&fault.id, &[], &[], began);
+        } else {
+            self.catch(fault, &[], began);
+        }
     }
 
     /// One line as it goes; what a check that missed or alarmed has seen.

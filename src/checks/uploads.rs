@@ -1,9 +1,13 @@
 //! Uploads straight to the bucket: what the form allows, and what the bucket really refuses.
 
+mod cors;
+mod private;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::site::Presign;
+use crate::probes::bucket::{Keys, Object};
 use crate::probes::http::answer::Answer;
 use crate::probes::http::session::Session;
 use crate::probes::s3::{Policy, Ticket, Uploaded};
@@ -12,7 +16,12 @@ use crate::probes::{ProbeError, Probes};
 use super::{Check, Context, Entry};
 
 /// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<PolicyBounded>(), Entry::of::<OversizeRefused>()];
+pub const CHECKS: &[Entry] = &[
+    Entry::of::<PolicyBounded>(),
+    Entry::of::<OversizeRefused>(),
+    Entry::of::<private::Private>(),
+    Entry::of::<cors::Cors>(),
+];
 
 /// The largest body we are willing to send for a test.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
@@ -29,6 +38,24 @@ fn presign<'a>(ctx: &Context<'a>) -> Result<&'a Presign, Missing> {
             "name it in rampup.toml: [site.presign] path, max_bytes and content_type",
         )
     })
+}
+
+/// An object that a check has written, and whether it is gone again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    object: String,
+    removed: bool,
+}
+
+impl Written {
+    /// Removes what was written, when the keys for that are known.
+    async fn tidy(probes: &Probes, object: &Object) -> Result<Self, ProbeError> {
+        let removed = match Keys::of(&probes.access) {
+            Some(keys) => object.remove(&probes.http, &keys).await?,
+            None => false,
+        };
+        Ok(Self { object: object.name(), removed })
+    }
 }
 
 /// Asks for a form: GET, or POST with Django's token where GET is not allowed.
@@ -177,6 +204,9 @@ struct OversizeFacts {
     good: Option<Uploaded>,
     oversize: Option<Uploaded>,
     wrong_type: Option<Uploaded>,
+    /// What went in.
+    #[serde(default)]
+    written: Vec<Written>,
 }
 
 impl Check for OversizeRefused {
@@ -184,7 +214,7 @@ impl Check for OversizeRefused {
     const TITLE: &'static str = "the bucket takes a good file and refuses a too large one and a wrong type";
     const ABOUT: &'static str = "Uploads a good file of 1 KiB through a form of the test user, then one a byte over your limit and one of \
         type text/html: the first must go in, the others must be refused by the bucket itself. The good one shows that the refusals \
-        are not just a broken path. It writes one small object below the test user's key and leaves it there. Traps: limits that \
+        are not just a broken path. What goes in is removed again when keys are named in [services]; otherwise the evidence names it. Traps: limits that \
         only the script in the browser knows, a form that leads back to the app, a stand-in that refuses nothing.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Caused;
@@ -207,6 +237,7 @@ impl Check for OversizeRefused {
             good: None,
             oversize: None,
             wrong_type: None,
+            written: Vec::new(),
         };
         let over = usize::try_from(presign.max_bytes + 1).unwrap_or(usize::MAX);
         for (bytes, content_type) in [(1024, None), (over, None), (1024, Some("text/html"))] {
@@ -214,7 +245,11 @@ impl Check for OversizeRefused {
             let Ok(ticket) = Ticket::read(&answer.body) else { return Ok(facts) };
             let app = [Some(&probes.site.url), probes.site.origin.as_ref()];
             facts.through_app |= app.into_iter().flatten().any(|site| site.origin() == ticket.url().origin());
-            let uploaded = Some(ticket.upload(&probes.http, bytes, content_type).await?);
+            let uploaded = ticket.upload(&probes.http, bytes, content_type).await?;
+            if taken(&uploaded) {
+                facts.written.push(Written::tidy(probes, &Object::of(&ticket)?).await?);
+            }
+            let uploaded = Some(uploaded);
             match (bytes == over, content_type) {
                 (true, _) => facts.oversize = uploaded,
                 (_, Some(_)) => facts.wrong_type = uploaded,
@@ -349,6 +384,7 @@ mod tests {
             good,
             oversize,
             wrong_type,
+            written: Vec::new(),
         };
         for (word, facts) in [
             ("pass", facts(one(204), one(400), one(403))),

@@ -25,6 +25,8 @@ pub(super) fn fetch(settings: &Settings, process: &Environment, file: &Environme
         pooler_console: key(&names.pooler_console),
         cache: key(&names.cache),
         broker: key(&names.broker),
+        bucket_access: key(&names.bucket_access),
+        bucket_secret: key(&names.bucket_secret),
         account_password: key(&names.account_password),
         sentry_token: key(&names.sentry_token),
     };
@@ -43,6 +45,8 @@ pub(super) fn named(settings: &Settings) -> Vec<(&'static str, &str)> {
         ("[services] pooler_console_env", &names.pooler_console),
         ("[services] cache_env", &names.cache),
         ("[services] broker_env", &names.broker),
+        ("[services] bucket_access_env", &names.bucket_access),
+        ("[services] bucket_secret_env", &names.bucket_secret),
         ("[site.account] password_env", &names.account_password),
         ("[site.sentry] token_env", &names.sentry_token),
     ]

@@ -189,6 +189,11 @@ pub(super) struct Services {
     pub cache_env: Option<String>,
     /// Variable with the URL of the Celery broker.
     pub broker_env: Option<String>,
+    /// Variable of an access key that may look at and delete objects below the upload prefix: checks remove what they
+    /// uploaded.
+    pub bucket_access_env: Option<String>,
+    /// Variable of the secret that belongs to it.
+    pub bucket_secret_env: Option<String>,
 }
 
 /// What all flows share.

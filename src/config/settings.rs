@@ -98,6 +98,10 @@ pub struct Variables {
     pub cache: Option<String>,
     /// `[services] broker_env`
     pub broker: Option<String>,
+    /// `[services] bucket_access_env`
+    pub bucket_access: Option<String>,
+    /// `[services] bucket_secret_env`
+    pub bucket_secret: Option<String>,
     /// `[site.account] password_env`
     pub account_password: Option<String>,
     /// `[site.sentry] token_env`

@@ -286,6 +286,8 @@ fn variables(file: &raw::File, faults: &mut Faults<'_>) -> Variables {
         pooler_console: name(&["services", "pooler_console_env"], services.pooler_console_env.as_ref()),
         cache: name(&["services", "cache_env"], services.cache_env.as_ref()),
         broker: name(&["services", "broker_env"], services.broker_env.as_ref()),
+        bucket_access: name(&["services", "bucket_access_env"], services.bucket_access_env.as_ref()),
+        bucket_secret: name(&["services", "bucket_secret_env"], services.bucket_secret_env.as_ref()),
         account_password: name(
             &["site", "account", "password_env"],
             file.site.account.as_ref().map(|account| &account.password_env),

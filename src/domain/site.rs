@@ -101,6 +101,10 @@ pub struct Access {
     pub cache: Option<Key>,
     /// The broker's Redis.
     pub broker: Option<Key>,
+    /// Keys by which test uploads are looked at and removed again.
+    pub bucket_access: Option<Key>,
+    /// See `bucket_access`.
+    pub bucket_secret: Option<Key>,
     /// Password of the test users.
     pub account_password: Option<Key>,
     /// Sentry API token.

@@ -141,6 +141,8 @@ impl Lab {
             ("PGBOUNCER_CONSOLE_URL", monitor(pooler, "pgbouncer")),
             ("REDIS_URL", format!("redis://127.0.0.1:{cache}/0")),
             ("BROKER_URL", app("CELERY_BROKER_URL").unwrap_or_else(|| format!("redis://127.0.0.1:{broker}/0"))),
+            ("BUCKET_ACCESS_KEY", secret("s3_access").to_owned()),
+            ("BUCKET_SECRET_KEY", secret("s3_secret").to_owned()),
             ("SENTRY_TOKEN", secret("sentry_token").to_owned()),
             ("TEST_PASSWORD", TEST_PASSWORD.to_owned()),
         ]

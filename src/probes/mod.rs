@@ -3,6 +3,7 @@
 //! Knows no step, no threshold and no verdict; what is right or wrong is for `checks` to say.
 
 pub mod base64;
+pub mod bucket;
 pub mod celery;
 pub mod error;
 pub mod http;

@@ -79,14 +79,20 @@ impl Ticket {
         &self.url
     }
 
+    /// A field of the form, whatever its capitals.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// What the policy allows.
     ///
     /// # Errors
     /// When there is no policy or it cannot be read.
     pub fn policy(&self, now: Timestamp) -> Result<Policy, ProbeError> {
         let odd = || ProbeError::odd(SYSTEM, "fields without a policy that can be read");
-        let policy = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("policy")).ok_or_else(odd)?;
-        let json: Value = serde_json::from_slice(&base64::decode(policy.1).ok_or_else(odd)?).map_err(|_| odd())?;
+        let policy = self.field("policy").ok_or_else(odd)?;
+        let json: Value = serde_json::from_slice(&base64::decode(policy).ok_or_else(odd)?).map_err(|_| odd())?;
         read_policy(&json, now).ok_or_else(odd)
     }
 

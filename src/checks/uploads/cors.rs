@@ -1,0 +1,129 @@
+//! May a browser on our pages post to the bucket?
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{ask, presign};
+use crate::checks::{Check, Context};
+use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
+use crate::domain::text::tame;
+use crate::probes::s3::Ticket;
+
+/// `uploads.cors`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cors {}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct CorsFacts {
+    path: String,
+    /// Where our pages come from.
+    origin: String,
+    /// None when there was no form to ask with.
+    status: Option<u16>,
+    /// `access-control-allow-origin` of the answer.
+    allowed: Option<String>,
+    /// `access-control-allow-methods`.
+    methods: Option<String>,
+}
+
+impl Check for Cors {
+    const ID: &'static str = "uploads.cors";
+    const TITLE: &'static str = "browsers on the site's pages may post to the bucket";
+    const ABOUT: &'static str = "Asks the bucket what a browser asks before it uploads from one of the site's pages: a preflight with the \
+        page's origin and the method POST. Trap: curl and server-side tests upload well without any permission; only browsers ask for it.";
+    const PHASE: Phase = Phase::Before;
+    const HOW: Rung = Rung::Caused;
+    const DOCS: &'static [&'static str] = &["https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html"];
+    type Facts = CorsFacts;
+
+    async fn gather(&self, ctx: &Context<'_>) -> Result<CorsFacts, Missing> {
+        let (probes, presign) = (ctx.probes, presign(ctx)?);
+        let session = probes.sign_in().await?;
+        let origin = probes.site.url.origin().ascii_serialization();
+        let mut facts = CorsFacts { path: presign.path.clone(), origin: origin.clone(), ..CorsFacts::default() };
+        let answer = ask(probes, &presign.path, Some(&session)).await?;
+        let Ok(ticket) = Ticket::read(&answer.body) else { return Ok(facts) };
+        let preflight = probes
+            .http
+            .ask(Method::OPTIONS, Ok(ticket.url().clone()))
+            .bare()
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .send_raw()
+            .await?;
+        facts.status = Some(preflight.status);
+        facts.allowed = preflight.header("access-control-allow-origin").map(|value| tame(&value, 200));
+        facts.methods = preflight.header("access-control-allow-methods").map(|value| tame(&value, 200));
+        Ok(facts)
+    }
+
+    fn judge(&self, facts: &CorsFacts) -> CheckOutcome {
+        let Some(status) = facts.status else {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("{} gave no form, so the bucket's address is not known", facts.path),
+                "mend what uploads.policy-bounded says first",
+            ));
+        };
+        let origin = &facts.origin;
+        let todo = format!(
+            "allow it in the bucket's CORS rules: AllowedOrigins [\"{origin}\"], AllowedMethods [\"POST\"], AllowedHeaders [\"*\"]. See it: \
+             curl -i -X OPTIONS -H 'Origin: {origin}' -H 'Access-Control-Request-Method: POST' the form's address"
+        );
+        if status >= 500 {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("the bucket answered a browser's question with {status}"),
+                "look at the bucket's own state and verify again",
+            ));
+        }
+        if !(200..300).contains(&status) || facts.allowed.is_none() {
+            return CheckOutcome::fail(
+                format!(
+                    "browsers may not upload from {origin}: the bucket answers their question with {status} and no permission"
+                ),
+                todo,
+            );
+        }
+        let allowed = facts.allowed.as_deref().unwrap_or_default();
+        if allowed != "*" && allowed != origin {
+            return CheckOutcome::fail(format!("the bucket allows uploads from {allowed}, not from {origin}"), todo);
+        }
+        let names_post = |methods: &str| {
+            methods.split(',').map(str::trim).any(|method| method == "*" || method.eq_ignore_ascii_case("POST"))
+        };
+        if facts.methods.as_deref().is_some_and(|methods| !names_post(methods)) {
+            let methods = facts.methods.as_deref().unwrap_or_default();
+            return CheckOutcome::fail(format!("the bucket allows {methods} from {origin}, not POST"), todo);
+        }
+        CheckOutcome::Pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_permission_must_be_for_our_pages_and_for_post() {
+        let facts = |status, allowed: Option<&str>, methods: Option<&str>| CorsFacts {
+            path: "/p".into(),
+            origin: "https://shop.test".into(),
+            status: Some(status),
+            allowed: allowed.map(str::to_owned),
+            methods: methods.map(str::to_owned),
+        };
+        for (word, facts) in [
+            ("pass", facts(200, Some("*"), None)),
+            ("pass", facts(204, Some("https://shop.test"), Some("PUT, POST"))),
+            ("fail", facts(403, None, None)),
+            // Answered, and nothing allowed.
+            ("fail", facts(200, None, None)),
+            ("fail", facts(200, Some("https://other.test"), None)),
+            ("fail", facts(200, Some("*"), Some("GET, HEAD"))),
+            ("unknown", facts(503, None, None)),
+            ("unknown", CorsFacts { status: None, ..facts(200, Some("*"), None) }),
+        ] {
+            assert_eq!(Cors {}.judge(&facts).word(), word, "{facts:?}");
+        }
+    }
+}
