@@ -361,6 +361,12 @@ pub mod series {
     pub const LOAD_P95: &str = "load.p95";
     /// Failed requests of the second.
     pub const LOAD_ERRORS: &str = "load.errors";
+    /// Successful answers of the second that carry the edge's word on its cache.
+    pub const EDGE_ANSWERS: &str = "edge.answers";
+    /// Share of these that came from its cache, percent; none without any.
+    pub const EDGE_HIT_SHARE: &str = "edge.hit-share";
+    /// Share of the second's requests that the edge answered instead of the app, percent; none without any.
+    pub const EDGE_BLOCKED_SHARE: &str = "edge.blocked-share";
     /// Timer lag of the load generator, p99 of the second, ms.
     pub const GENERATOR_LAG: &str = "generator.lag";
     /// Tasks waiting: lists of the queue and its priorities, plus unacknowledged.

@@ -149,6 +149,15 @@ pub struct LoadPulse {
     pub hold_p95_ms: Option<f64>,
     /// Errors in this second.
     pub errors: u64,
+    /// Answers of the edge instead of the app in this second.
+    #[serde(default)]
+    pub blocked: u64,
+    /// Successful answers of this second that carry the edge's word on its cache.
+    #[serde(default)]
+    pub edge_answers: u64,
+    /// Of these, given from its cache.
+    #[serde(default)]
+    pub edge_hits: u64,
     /// Requests finished since the ramp began.
     pub total: u64,
     /// Errors since the ramp began.

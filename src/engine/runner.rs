@@ -201,7 +201,7 @@ async fn ramp(
                 }
                 Signal::Pulse(pulse) => {
                     sampler.load(&pulse);
-                    Input::Pulse(task, pulse)
+                    Input::Pulse(task, *pulse)
                 }
                 Signal::Note(text) => Input::Note(text),
             },

@@ -41,6 +41,17 @@ impl CacheWord {
         Self(u8::try_from(known.unwrap_or(Self::WORDS.len() - 1) + 1).unwrap_or_default())
     }
 
+    /// True when the edge said something.
+    pub fn said(self) -> bool {
+        self.0 > 0
+    }
+
+    /// True when the edge gave what it kept: fresh, stale, or found unchanged at the app.
+    pub fn hit(self) -> bool {
+        const FROM_CACHE: [&str; 4] = ["HIT", "STALE", "REVALIDATED", "UPDATING"];
+        self.said() && FROM_CACHE.contains(&Self::WORDS[self.index() - 1])
+    }
+
     /// Its number, under [`Self::KINDS`]; 0 for none.
     pub fn index(self) -> usize {
         usize::from(self.0)
@@ -191,6 +202,11 @@ mod tests {
         assert_eq!((word("HIT"), word("dynamic")), (Some("HIT"), Some("DYNAMIC")));
         assert_eq!((word("evil"), word("")), (Some("OTHER"), Some("OTHER")));
         assert_eq!(CacheWord::of(&headers(&[])).index(), 0);
+        let seen = |text| CacheWord::of(&headers(&[("cf-cache-status", text)]));
+        let hits = ["hit", "STALE", "REVALIDATED", "UPDATING"].map(|word| seen(word).hit());
+        let others = ["MISS", "EXPIRED", "BYPASS", "DYNAMIC", "NONE", "evil"].map(|word| seen(word).hit());
+        assert_eq!((hits, others, CacheWord::default().hit()), ([true; 4], [false; 6], false));
+        assert!(seen("evil").said() && !CacheWord::default().said());
         assert!(CacheWord::words().all(|(index, _)| index < CacheWord::KINDS));
     }
 

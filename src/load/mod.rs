@@ -123,7 +123,7 @@ pub enum Signal {
     /// It went into another phase, with this many users let in.
     Phase(RampPhase, u32),
     /// One second of it.
-    Pulse(LoadPulse),
+    Pulse(Box<LoadPulse>),
     /// Something a person should know: a breaker that cannot work, a warning.
     Note(String),
 }

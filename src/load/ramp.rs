@@ -323,7 +323,7 @@ impl<'a> Ramp<'a> {
         let generator = self.examine(self.second_began);
         let under_way = self.stage.recorder.under_way(self.ears.limits.stuck_after());
         let oldest_ms = millis(under_way.oldest);
-        self.say(Signal::Pulse(self.pulse(&ended, took, under_way, generator)));
+        self.say(Signal::Pulse(Box::new(self.pulse(&ended, took, under_way, generator))));
         if self.phase == RampPhase::Drain {
             return None;
         }
@@ -405,6 +405,9 @@ impl<'a> Ramp<'a> {
             p99_ms: percentile(0.99),
             hold_p95_ms: self.tally.hold_p95_ms(),
             errors: ended.errors,
+            blocked: ended.blocked,
+            edge_answers: ended.edge_answers,
+            edge_hits: ended.edge_hits,
             total: self.tally.total,
             total_errors: self.tally.total_errors,
             total_blocked: self.tally.total_blocked,

@@ -18,6 +18,13 @@ pub(super) struct Tick {
     pub finished: u64,
     /// Failed ones.
     pub errors: u64,
+    /// Answered by the edge instead of the app.
+    pub blocked: u64,
+    /// Successful ones with the edge's word on its cache. An error is not kept, so an app that fails would look like a
+    /// cache that does not work.
+    pub edge_answers: u64,
+    /// Of these, given from its cache.
+    pub edge_hits: u64,
     /// Latency of the successful ones.
     pub latency: Histogram,
     /// Of these, how many took longer than the breakers' limit.
@@ -100,9 +107,11 @@ impl Tally {
                 Outcome::Success => {
                     second.latency.record(micros(sample.latency));
                     second.slow += u64::from(sample.latency > self.slow_after);
+                    second.edge_answers += u64::from(sample.cache.said());
+                    second.edge_hits += u64::from(sample.cache.hit());
                 }
                 Outcome::Error(_) => second.errors += 1,
-                Outcome::Blocked => self.total_blocked += 1,
+                Outcome::Blocked => second.blocked += 1,
                 Outcome::Cut => {}
             }
             if let Some((from, until)) = self.hold
@@ -114,6 +123,7 @@ impl Tally {
         }
         self.total += second.finished;
         self.total_errors += second.errors;
+        self.total_blocked += second.blocked;
         second
     }
 
@@ -353,6 +363,26 @@ mod tests {
         assert_eq!(drained.errors.0[&ErrorKind::Timeout], 1, "what never ended is a timeout");
         let aborted = held(&samples, false);
         assert_eq!((aborted.requests, aborted.errors.total()), (3, 1), "what we cut ourselves is nothing");
+    }
+
+    #[test]
+    fn a_second_knows_its_edge() {
+        let word = |text| {
+            let name = reqwest::header::HeaderName::from_static("cf-cache-status");
+            CacheWord::of(&[(name, reqwest::header::HeaderValue::from_static(text))].into_iter().collect())
+        };
+        let with = |cache, outcome| Sample { cache: word(cache), ..sample(0, 20, outcome) };
+        let mut tally = Tally::new(vec!["home".into()], ms(1500));
+        let second = tally.fold(&[
+            with("HIT", Outcome::Success),
+            with("DYNAMIC", Outcome::Success),
+            with("MISS", Outcome::Error(ErrorKind::ServerError)),
+            sample(0, 20, Outcome::Success),
+            sample(0, 20, Outcome::Blocked),
+        ]);
+        assert_eq!((second.finished, second.blocked, second.edge_answers, second.edge_hits), (5, 1, 2, 1));
+        let next = tally.fold(&[sample(0, 20, Outcome::Blocked)]);
+        assert_eq!((next.blocked, next.edge_answers, tally.total_blocked), (1, 0, 2));
     }
 
     #[test]

@@ -56,6 +56,13 @@ pub fn explained(expected: f64, floor: f64) -> f64 {
     (expected + 3.0 * expected.max(0.0).sqrt()).max(2.0 * expected).max(floor)
 }
 
+/// The limit of a share of `n`, all as parts of one: three standard deviations over a steady share (a p-chart, Montgomery,
+/// ch. 7) and at least `least` over it.
+#[must_use]
+pub fn explained_share(steady: f64, n: f64, least: f64) -> f64 {
+    steady + (3.0 * (steady * (1.0 - steady) / n.max(1.0)).max(0.0).sqrt()).max(least)
+}
+
 /// The first of `run` values in a row that all lie over their limit, and the largest of that run. A hole of two seconds
 /// or more in the series ends a run: nobody knows what happened in it.
 pub fn leaves(points: impl IntoIterator<Item = (u32, f64, f64)>, run: usize) -> Option<(u32, f64)> {
@@ -104,6 +111,14 @@ mod tests {
         assert_eq!(of(&[0.0, 2.0, 3.0, 2.0, 9.0]), Some((1, 3.0)));
         assert_eq!(of(&[f64::NAN; 5]), None);
         assert_eq!(leaves([(1, 2.0, 1.0), (2, 2.0, 1.0), (9, 2.0, 1.0)], 3), None, "a hole");
+    }
+
+    #[test]
+    fn a_share_may_scatter_with_its_number() {
+        // 20 % of 100: a standard deviation of 4 points.
+        assert!((explained_share(0.2, 100.0, 0.0) - 0.32).abs() < 1e-12);
+        assert!((explained_share(0.2, 10_000.0, 0.1) - 0.3).abs() < 1e-12);
+        assert!((explained_share(0.0, 50.0, 0.02) - 0.02).abs() < 1e-12);
     }
 
     #[test]

@@ -6,7 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::measurement::{FarSide, series};
-use crate::stats::change::{band, explained, leaves, median, poisson_upper};
+use crate::stats::change::{band, explained, explained_share, leaves, median, poisson_upper};
+use crate::stats::proportion::bounds;
+
+use self::Way::{Down, Up};
 
 /// Seconds in a row outside.
 const RUN: usize = 3;
@@ -18,13 +21,19 @@ enum Kind {
     Level(f64),
     /// Grows with the requests; the least count that means something.
     PerRequest(f64),
+    /// A share, in percent, of the count in another series; the least rise that means something, in percent.
+    Share(&'static str, f64),
+    /// The same, and a fall is what means something.
+    Falls(&'static str, f64),
     /// Has a limit of its own, in another series.
     Limit(&'static str),
 }
 
 /// What is watched: series, words, the step whose remedy fits, how it behaves at rest. What lies deeper comes first: of two
-/// that move together, the deeper one explains the other.
-const WATCHED: [(&str, &str, Option<u8>, Kind); 9] = [
+/// that move together, the deeper one explains the other. The edge's cache goes before all: what it no longer keeps, the
+/// app and all behind it must answer. What the edge blocks never came as far as the app.
+const WATCHED: [(&str, &str, Option<u8>, Kind); 11] = [
+    (series::EDGE_HIT_SHARE, "edge cache hits, %", Some(2), Kind::Falls(series::EDGE_ANSWERS, 10.0)),
     (series::PG_LOCKS, "PostgreSQL lock waits", Some(9), Kind::Level(1.0)),
     (series::PG_IO, "PostgreSQL disk waits", Some(9), Kind::Level(2.0)),
     (series::PG_ACTIVE, "active PostgreSQL statements", Some(9), Kind::PerRequest(3.0)),
@@ -33,6 +42,7 @@ const WATCHED: [(&str, &str, Option<u8>, Kind); 9] = [
     (series::CACHE_EVICTED, "Redis evictions a second", Some(3), Kind::Level(1.0)),
     (series::CACHE_MISSES, "cache misses a second", Some(3), Kind::PerRequest(3.0)),
     (series::QUEUE_DEPTH, "jobs waiting", Some(6), Kind::PerRequest(5.0)),
+    (series::EDGE_BLOCKED_SHARE, "blocked by the edge, %", Some(8), Kind::Share(series::LOAD_RPS, 5.0)),
     (series::GENERATOR_LAG, "the load generator's own lag, ms", None, Kind::Level(10.0)),
 ];
 
@@ -55,7 +65,7 @@ pub struct Mover {
     pub second: u32,
     /// Median of its calm.
     pub from: f64,
-    /// Largest of the first three seconds outside.
+    /// Farthest of the first three seconds outside.
     pub to: f64,
     /// The step whose remedy fits, 1 to 10.
     pub step: Option<u8>,
@@ -86,14 +96,17 @@ pub fn moved(far: &FarSide) -> Option<Moved> {
     let last = users.last()?.0;
     let load = Load { far, begin, calm, last };
 
-    let p95 = load.left(series::LOAD_P95, "p95, ms", None, &|calm| {
+    let p95 = load.left(series::LOAD_P95, "p95, ms", None, Up, &|calm| {
         let band = band(calm, 10.0)?;
         let top = band.top.max(1.5 * band.centre);
         Some(Box::new(move |_| Some(top)))
     });
     let mut first: Vec<Mover> = WATCHED
         .iter()
-        .filter_map(|(name, words, step, kind)| load.left(name, words, *step, &|calm| load.limit(name, kind, calm)))
+        .filter_map(|(name, words, step, kind)| {
+            let way = if matches!(kind, Kind::Falls(..)) { Down } else { Up };
+            load.left(name, words, *step, way, &|calm| load.limit(name, kind, calm))
+        })
         .filter(|mover| p95.as_ref().is_some_and(|p95| mover.second <= p95.second + 1))
         .collect();
     first.sort_by_key(|mover| mover.second);
@@ -101,6 +114,22 @@ pub fn moved(far: &FarSide) -> Option<Moved> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands of users")]
     let there = p95.as_ref().and_then(|p95| load.at(series::LOAD_USERS, p95.second)).map(|users| users as u32);
     Some(Moved { p95, users: there, first, unseen: unseen.map(|(_, system)| (*system).to_owned()).collect() })
+}
+
+/// In which direction a series leaves its calm. A fall of a share is a rise of what lacks to a hundred.
+#[derive(Clone, Copy)]
+enum Way {
+    Up,
+    Down,
+}
+
+impl Way {
+    fn turned(self, value: f64) -> f64 {
+        match self {
+            Up => value,
+            Down => 100.0 - value,
+        }
+    }
 }
 
 /// The limit of a series at a second; none where it cannot be said.
@@ -133,14 +162,16 @@ impl Load<'_> {
         name: &str,
         words: &str,
         step: Option<u8>,
+        way: Way,
         limit: &dyn Fn(&[f64]) -> Option<Limit<'l>>,
     ) -> Option<Mover> {
         let values = self.values(name);
         let calm: Vec<f64> = values.iter().filter(|v| self.calm.contains(&v.0)).map(|v| v.1).collect();
         let limit = limit(&calm)?;
-        let after = values.iter().filter_map(|(s, v)| Some((*s, *v, limit(*s)?)));
+        let after = values.iter().filter_map(|(s, v)| Some((*s, way.turned(*v), limit(*s)?)));
         let (second, to) = leaves(after, RUN)?;
-        Some(Mover { series: name.to_owned(), words: words.to_owned(), second, from: median(&calm)?, to, step })
+        let (from, to) = (median(&calm)?, way.turned(to));
+        Some(Mover { series: name.to_owned(), words: words.to_owned(), second, from, to, step })
     }
 
     fn limit<'l>(&'l self, name: &str, kind: &Kind, calm: &[f64]) -> Option<Limit<'l>> {
@@ -154,6 +185,8 @@ impl Load<'_> {
                 let most = self.values(most).first()?.1;
                 (median(calm)? < NEARLY * most).then(|| -> Limit<'l> { Box::new(move |_| Some(NEARLY * most)) })
             }
+            Kind::Share(of, least) => self.share(name, of, least, Up),
+            Kind::Falls(of, least) => self.share(name, of, least, Down),
             Kind::PerRequest(floor) => {
                 let both = |s: u32| Some((self.at(name, s)?, self.at(series::LOAD_RPS, s)?));
                 let (seen, requests) =
@@ -165,6 +198,20 @@ impl Load<'_> {
                 Some(Box::new(move |s| Some(explained(each * self.at(series::LOAD_RPS, s)?, floor))))
             }
         }
+    }
+
+    /// What the calm's share, as high as it may be behind so few seconds, explains.
+    fn share<'l>(&'l self, name: &str, of: &'static str, least: f64, way: Way) -> Option<Limit<'l>> {
+        let both = |s: u32| Some((way.turned(self.at(name, s)?) / 100.0, self.at(of, s)?));
+        let seen: Vec<(f64, f64)> = self.calm.clone().filter_map(both).collect();
+        if seen.len() < 4 {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "requests of some seconds")]
+        let whole = |count: f64| count.round().max(0.0) as u64;
+        let (hits, n) = seen.iter().fold((0.0, 0.0), |(hits, n), (share, of)| (hits + share * of, n + of));
+        let (_, steady) = bounds(whole(hits), whole(n), 0.95)?;
+        Some(Box::new(move |s| Some(100.0 * explained_share(steady, self.at(of, s)?, least / 100.0))))
     }
 }
 

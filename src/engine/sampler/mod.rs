@@ -269,6 +269,19 @@ mod tests {
         assert_eq!(of(series::LOAD_P95), [(5, 80.0), (7, 90.0)]);
     }
 
+    #[test]
+    fn the_edge_s_shares_are_of_what_can_show_them() {
+        let of = |pulse: &LoadPulse, name| sources::of_load(pulse).into_iter().find(|v| v.0 == name).map(|v| v.1);
+        let seen = LoadPulse { rps: 20.0, blocked: 5, edge_answers: 8, edge_hits: 2, ..pulse(1, None) };
+        assert_eq!(of(&seen, series::EDGE_HIT_SHARE), Some(25.0));
+        assert_eq!(of(&seen, series::EDGE_ANSWERS), Some(8.0));
+        assert_eq!(of(&seen, series::EDGE_BLOCKED_SHARE), Some(25.0));
+        // No edge has no share, and a second without requests says nothing.
+        let quiet = LoadPulse { rps: 0.0, ..pulse(1, None) };
+        assert_eq!((of(&quiet, series::EDGE_HIT_SHARE), of(&quiet, series::EDGE_BLOCKED_SHARE)), (None, None));
+        assert_eq!(of(&pulse(1, None), series::EDGE_BLOCKED_SHARE), Some(0.0));
+    }
+
     fn pulse(second: u32, p95_ms: Option<f64>) -> LoadPulse {
         LoadPulse {
             second,
@@ -283,6 +296,9 @@ mod tests {
             p99_ms: None,
             hold_p95_ms: None,
             errors: 0,
+            blocked: 0,
+            edge_answers: 0,
+            edge_hits: 0,
             total: 0,
             total_errors: 0,
             total_blocked: 0,

@@ -121,6 +121,15 @@ pub(super) fn of_load(pulse: &LoadPulse) -> Values {
         (series::GENERATOR_LAG, pulse.generator.lag_ms),
     ];
     values.extend(pulse.p95_ms.map(|p95| (series::LOAD_P95, p95)));
+    if pulse.edge_answers > 0 {
+        let said = real(pulse.edge_answers);
+        values.push((series::EDGE_ANSWERS, said));
+        values.push((series::EDGE_HIT_SHARE, 100.0 * real(pulse.edge_hits) / said));
+    }
+    if pulse.rps > 0.0 {
+        // A second of the ramp may be some ms longer than one of the clock.
+        values.push((series::EDGE_BLOCKED_SHARE, (100.0 * real(pulse.blocked) / pulse.rps).min(100.0)));
+    }
     values
 }
 

@@ -71,7 +71,7 @@ async fn a_late_body_is_a_slow_answer_and_counts_are_the_server_s() {
     while let Some(signal) = heard.recv().await {
         match signal {
             Signal::Phase(phase, users) => phases.push((phase, users)),
-            Signal::Pulse(pulse) => pulses.push(pulse),
+            Signal::Pulse(pulse) => pulses.push(*pulse),
             Signal::Note(note) => assert!(note.contains("health endpoint"), "{note}"),
         }
     }

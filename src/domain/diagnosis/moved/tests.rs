@@ -45,9 +45,18 @@ fn ramp(seed: u64, mut change: impl FnMut(u32, &mut Values)) -> FarSide {
                 (series::QUEUE_DEPTH, count(&mut random, rps * 0.05)),
                 (series::LOAD_P95, 80.0 + random.random_range(-20.0..20.0)),
                 (series::GENERATOR_LAG, random.random_range(0.5..3.0)),
+                (series::EDGE_BLOCKED_SHARE, 0.0),
             ]
             .map(|(name, value)| (name.to_owned(), value))
             .into();
+            // Two of three answers come from the edge's cache.
+            let hits = (0..rps as u32).filter(|_| random.random_bool(0.67)).count() as f64;
+            if rps > 0.0 {
+                values.extend([
+                    (series::EDGE_ANSWERS.to_owned(), rps),
+                    (series::EDGE_HIT_SHARE.to_owned(), 100.0 * hits / rps),
+                ]);
+            }
             change(second, &mut values);
             ServerSample { second, values }
         })
@@ -74,6 +83,8 @@ fn the_one_that_leads_is_named_with_its_remedy() {
         (series::CACHE_MISSES, 60.0, Some(3)),
         (series::CACHE_EVICTED, 20.0, Some(3)),
         (series::QUEUE_DEPTH, 50.0, Some(6)),
+        (series::EDGE_HIT_SHARE, 5.0, Some(2)),
+        (series::EDGE_BLOCKED_SHARE, 40.0, Some(8)),
         (series::GENERATOR_LAG, 80.0, None),
     ] {
         let at = |second: u32| {
@@ -112,6 +123,19 @@ fn of_two_at_once_the_deeper_one_comes_first() {
     let names: Vec<&str> = seen.first.iter().map(|m| m.series.as_str()).collect();
     assert_eq!(names, [series::PG_LOCKS, series::POOL_WAITING]);
     assert!(seen.sentences()[0].contains("with p95") && seen.sentences()[1].starts_with("then: "));
+}
+
+#[test]
+fn a_cache_that_keeps_nothing_more_explains_the_database() {
+    let changes = &[(50, series::PG_ACTIVE, 40.0), (50, series::EDGE_HIT_SHARE, 0.0), (52, series::LOAD_P95, 700.0)];
+    let seen = moved(&ramp(6, from(changes))).unwrap();
+    let names: Vec<&str> = seen.first.iter().map(|m| m.series.as_str()).collect();
+    assert_eq!(names, [series::EDGE_HIT_SHARE, series::PG_ACTIVE]);
+    let said = &seen.sentences()[0];
+    assert!(said.contains("edge cache hits, %") && said.contains("→ 0") && said.contains("step 2"), "{said}");
+    // More hits are no reason for anything.
+    let better = &[(50, series::EDGE_HIT_SHARE, 100.0), (52, series::LOAD_P95, 700.0)];
+    assert_eq!(moved(&ramp(6, from(better))).unwrap().first, []);
 }
 
 #[test]
