@@ -7,6 +7,7 @@ use std::io;
 
 use reqwest::header::HeaderMap;
 
+use super::wire::Fault;
 use crate::domain::measurement::ErrorKind;
 
 /// How one request ended.
@@ -138,32 +139,35 @@ fn from_app(headers: &HeaderMap) -> bool {
         || any("server", |v| ["gunicorn", "uvicorn", "daphne", "wsgi", "granian"].iter().any(|s| v.contains(s)))
 }
 
-/// The kind of a request that failed before its headers, or of a body that broke off (`in_body`).
-pub(super) fn failure(error: &reqwest::Error, in_body: bool) -> Failure {
-    let local = causes(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(exhausted));
-    let tls = causes(error).any(is_tls);
-    let kind = if tls {
-        ErrorKind::Tls
-    } else if error.is_connect() {
-        ErrorKind::Connect
-    } else if error.is_timeout() {
-        ErrorKind::Timeout
-    } else if in_body || !error.is_builder() {
+/// The kind of a request that failed, before its headers or within its body.
+pub(super) fn failure(fault: &Fault) -> Failure {
+    let local = causes(fault).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(exhausted));
+    let kind = match fault {
+        _ if causes(fault).any(is_tls) => ErrorKind::Tls,
+        Fault::Unanswered(error) if error.is_connect() => ErrorKind::Connect,
+        _ if is_late(fault) => ErrorKind::Timeout,
+        Fault::Unwritten(_) => ErrorKind::Assertion,
         // Closed before the headers were whole, or before the body was.
-        ErrorKind::Truncated
-    } else {
-        ErrorKind::Assertion
+        _ => ErrorKind::Truncated,
     };
     Failure { kind, local }
 }
 
 /// What went wrong in the words of whatever knows best: the innermost cause. Never the address, which may hold keys.
-pub(super) fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
+pub(super) fn reason(fault: &Fault) -> String {
+    if is_late(fault) {
         return "no whole answer in time".to_owned();
     }
-    // The outermost one names the address; the others do not know it.
-    causes(error).skip(1).last().map_or_else(|| "the request could not be made".to_owned(), ToString::to_string)
+    // The outermost one may name the address; the others do not know it.
+    causes(fault).skip(1).last().map_or_else(|| "the request could not be made".to_owned(), ToString::to_string)
+}
+
+/// Our own time ran out, or the system's for a connection that had said nothing for long.
+fn is_late(fault: &Fault) -> bool {
+    let timed_out = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    };
+    matches!(fault, Fault::Late) || causes(fault).any(timed_out)
 }
 
 /// rustls hides inside an `io::Error`, which does not name it as its source but holds it; and so may that one.
@@ -179,8 +183,15 @@ fn exhausted(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL].iter().any(|e| errno == Some(e.raw_os_error()))
 }
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |e: &&'a (dyn Error + 'static)| (*e).source())
+/// The fault's error, its cause, the cause of that one, and so on.
+fn causes(fault: &Fault) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let first: Option<&(dyn Error + 'static)> = match fault {
+        Fault::Late => None,
+        Fault::Unwritten(error) => Some(error),
+        Fault::Unanswered(error) => Some(error),
+        Fault::Broken(error) => Some(error.as_ref()),
+    };
+    std::iter::successors(first, |error: &&(dyn Error + 'static)| (*error).source())
 }
 
 #[cfg(test)]

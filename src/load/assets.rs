@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use reqwest::RequestBuilder;
 use url::Url;
 
 use super::answer::{self, Outcome};
 use super::body::{Body, Broken};
-use super::request::Visitor;
+use super::visitor::Visitor;
 use crate::domain::measurement::ErrorKind;
 
 /// Connections that browsers open to one host over HTTP/1.1.
@@ -35,7 +34,7 @@ pub(super) struct File {
 }
 
 impl Visitor<'_> {
-    /// Fetches files that a page links to, each to its last byte. The client's timeout ends each of them.
+    /// Fetches files that a page links to, each to its last byte. The wire's timeout ends each of them.
     pub async fn fetch(&self, links: &[Url]) -> Vec<File> {
         let mut waiting = links.iter();
         let mut under_way = FuturesUnordered::new();
@@ -44,7 +43,7 @@ impl Visitor<'_> {
             while under_way.len() < AT_ONCE
                 && let Some(link) = waiting.next()
             {
-                under_way.push(one(self.file(link)));
+                under_way.push(self.file(link));
             }
             match under_way.next().await {
                 Some(file) => files.push(file),
@@ -52,24 +51,25 @@ impl Visitor<'_> {
             }
         }
     }
-}
 
-async fn one(request: RequestBuilder) -> File {
-    let left = Instant::now();
-    let mut response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => {
-            let latency = left.elapsed();
-            let outcome = Outcome::Error(answer::failure(&error, false).kind);
-            return File { left, status: None, latency, first_byte: latency, bytes: 0, outcome };
-        }
-    };
-    let (first_byte, status) = (left.elapsed(), response.status().as_u16());
-    let body = Body::read(&mut response, false).await;
-    let outcome = match &body.broken {
-        Some(Broken::Off(error)) => Outcome::Error(answer::failure(error, true).kind),
-        Some(Broken::TooLong) => Outcome::Error(ErrorKind::Truncated),
-        None => answer::judge(status, response.headers(), &[]),
-    };
-    File { left, status: Some(status), latency: left.elapsed(), first_byte, bytes: body.bytes, outcome }
+    async fn file(&self, link: &Url) -> File {
+        let left = Instant::now();
+        let request = self.plain_get(link);
+        let answer = match self.wire.send(request).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                let latency = left.elapsed();
+                let outcome = Outcome::Error(answer::failure(&fault).kind);
+                return File { left, status: None, latency, first_byte: latency, bytes: 0, outcome };
+            }
+        };
+        let (first_byte, status) = (left.elapsed(), answer.status.as_u16());
+        let body = Body::read(answer.body, answer.deadline, false).await;
+        let outcome = match &body.broken {
+            Some(Broken::Off(fault)) => Outcome::Error(answer::failure(fault).kind),
+            Some(Broken::TooLong) => Outcome::Error(ErrorKind::Truncated),
+            None => answer::judge(status, &answer.headers, &[]),
+        };
+        File { left, status: Some(status), latency: left.elapsed(), first_byte, bytes: body.bytes, outcome }
+    }
 }

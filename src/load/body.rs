@@ -2,9 +2,15 @@
 //!
 //! Bytes are counted after decoding, so that a small answer that unpacks to a huge one meets the same limits.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reqwest::Response;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::{Instant, timeout_at};
+use tower_http::decompression::DecompressionBody;
+
+use super::wire::Fault;
 
 /// Bytes of one body that are kept for looking at; the rest is read and dropped.
 pub(super) const KEPT: usize = 8 << 20;
@@ -32,35 +38,34 @@ pub(super) struct Body {
 /// Why a body was not read to its end.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The connection failed.
-    Off(reqwest::Error),
+    /// The connection failed, or time ran out.
+    Off(Fault),
     /// It went on and on.
     TooLong,
 }
 
 impl Body {
-    /// Reads to the end, keeping what comes if somebody asks. The client's timeout covers it.
-    pub async fn read(response: &mut Response, keep: bool) -> Self {
+    /// Reads to the end, until the deadline at most, keeping what comes if somebody asks.
+    pub async fn read(arriving: DecompressionBody<Incoming>, deadline: Instant, keep: bool) -> Self {
         let mut body = Self::default();
-        loop {
-            match response.chunk().await {
-                Ok(Some(bytes)) => {
-                    body.bytes += bytes.len() as u64;
-                    if body.bytes > READ {
-                        body.broken = Some(Broken::TooLong);
-                        return body;
-                    }
-                    if keep {
-                        body.keep(&bytes);
-                    }
-                }
-                Ok(None) => return body,
-                Err(error) => {
-                    body.broken = Some(Broken::Off(error));
-                    return body;
-                }
+        let read = timeout_at(deadline, body.take_in(pin!(arriving), keep)).await;
+        body.broken = read.unwrap_or(Err(Broken::Off(Fault::Late))).err();
+        body
+    }
+
+    async fn take_in(&mut self, mut arriving: Pin<&mut DecompressionBody<Incoming>>, keep: bool) -> Result<(), Broken> {
+        while let Some(frame) = poll_fn(|cx| arriving.as_mut().poll_frame(cx)).await {
+            // What is no data is trailers.
+            let Ok(bytes) = frame.map_err(|e| Broken::Off(Fault::Broken(e)))?.into_data() else { continue };
+            self.bytes += bytes.len() as u64;
+            if self.bytes > READ {
+                return Err(Broken::TooLong);
+            }
+            if keep {
+                self.keep(&bytes);
             }
         }
+        Ok(())
     }
 
     fn keep(&mut self, bytes: &[u8]) {

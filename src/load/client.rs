@@ -1,63 +1,33 @@
-//! One HTTP client a user, as cheap as a shared one: own cookies and connections, common TLS settings and addresses.
+//! What all clients of a ramp share: TLS settings, addresses asked for once, and where they may go.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Client;
-use reqwest::cookie::Jar;
-use reqwest::redirect::Policy;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use url::{Host, Url};
 
 use super::LoadError;
+use super::wire::Wires;
 
-/// Sent by every user, so that a site's logs can tell who came.
-const USER_AGENT: &str = concat!("rampup/", env!("CARGO_PKG_VERSION"));
-
-/// What all clients of a ramp share.
-#[derive(Debug, Clone)]
-pub(super) struct Clients {
-    tls: ClientConfig,
-    /// Names with their addresses, asked once: a thousand users must not ask the resolver a thousand times, and a name
-    /// that points elsewhere in the midst of a ramp must not take the load with it.
-    pinned: Vec<(String, Vec<SocketAddr>)>,
-    timeout: Duration,
-}
-
-impl Clients {
-    /// Prepares clients for a target and the hosts that uploads may go to; a request may take `timeout`.
-    pub async fn prepare(target: &Url, upload_hosts: &[String], timeout: Duration) -> Result<Self, LoadError> {
-        let mut pinned = Vec::new();
-        let uploads = upload_hosts.iter().filter_map(|host| upload_url(host));
-        let all: Vec<Url> = std::iter::once(target.clone()).chain(uploads).collect();
-        for url in all {
-            pinned.extend(resolve(&url).await?);
-        }
-        Ok(Self { tls: tls(target.scheme() == "https" || !upload_hosts.is_empty())?, pinned, timeout })
+/// Prepares wires to a target and the hosts that uploads may go to; a request may take `timeout`.
+///
+/// Names are asked for once: a thousand users must not ask the resolver a thousand times, and a name that points
+/// elsewhere in the midst of a ramp must not take the load with it.
+pub(super) async fn prepare(target: &Url, upload_hosts: &[String], timeout: Duration) -> Result<Wires, LoadError> {
+    let mut pinned = Vec::new();
+    let uploads = upload_hosts.iter().filter_map(|host| upload_url(host));
+    let all: Vec<Url> = std::iter::once(target.clone()).chain(uploads).collect();
+    for url in all {
+        pinned.extend(resolve(&url).await?);
     }
-
-    /// A client with an empty cookie jar. Redirects are answers, not followed.
-    pub fn build(&self) -> Result<(Client, Arc<Jar>), LoadError> {
-        let jar = Arc::new(Jar::default());
-        let mut builder = Client::builder()
-            .user_agent(USER_AGENT)
-            .tls_backend_preconfigured(self.tls.clone())
-            .cookie_provider(jar.clone())
-            .redirect(Policy::none())
-            .no_proxy()
-            .timeout(self.timeout);
-        for (host, addresses) in &self.pinned {
-            builder = builder.resolve_to_addrs(host, addresses);
-        }
-        let client = builder.build().map_err(|e| LoadError::Client(e.to_string()))?;
-        Ok((client, jar))
-    }
+    let tls = tls(target.scheme() == "https" || !upload_hosts.is_empty())?;
+    Wires::new(tls, pinned, timeout).map_err(|e| LoadError::Client(e.to_string()))
 }
 
 /// Roots are read once, and only if somebody speaks TLS.
-fn tls(needed: bool) -> Result<ClientConfig, LoadError> {
+pub(super) fn tls(needed: bool) -> Result<ClientConfig, LoadError> {
     let mut roots = RootCertStore::empty();
     if needed {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -78,12 +48,11 @@ fn tls(needed: bool) -> Result<ClientConfig, LoadError> {
 async fn resolve(target: &Url) -> Result<Option<(String, Vec<SocketAddr>)>, LoadError> {
     let Some(Host::Domain(host)) = target.host() else { return Ok(None) };
     let failed = |why: String| LoadError::Resolve { host: host.to_owned(), why };
-    let port = target.port_or_known_default().unwrap_or(80);
-    let found: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(|e| failed(e.to_string()))?.collect();
+    // Port 0 leaves the port to the URL.
+    let found: Vec<_> = tokio::net::lookup_host((host, 0)).await.map_err(|e| failed(e.to_string()))?.collect();
     if found.is_empty() {
         return Err(failed("no address".into()));
     }
-    // The port of the URL is used, not this one.
     Ok(Some((host.to_owned(), found)))
 }
 

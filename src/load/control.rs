@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use url::Url;
 
-use super::client::Clients;
+use super::body::Body;
+use super::client;
 use super::precedence::thread_first;
 
 /// Pause between two requests: with twenty a second, p95 is the second slowest, and one hiccup of the machine is none
@@ -55,8 +57,8 @@ impl Control {
 
 async fn ask(asked: Weak<Mutex<Asked>>, endpoint: Endpoint) {
     let Ok(url) = Url::parse(&format!("http://{}/", endpoint.address)) else { return };
-    let Ok(clients) = Clients::prepare(&url, &[], PATIENCE).await else { return };
-    let Ok((client, _)) = clients.build() else { return };
+    let Ok(wires) = client::prepare(&url, &[], PATIENCE).await else { return };
+    let wire = wires.build();
     loop {
         let begun = Instant::now();
         {
@@ -64,8 +66,8 @@ async fn ask(asked: Weak<Mutex<Asked>>, endpoint: Endpoint) {
             asked.lock().unwrap_or_else(PoisonError::into_inner).since = Some(begun);
         }
         // A failed one took its time, too: files that ran out are counted where users meet them.
-        if let Ok(answer) = client.get(url.clone()).send().await {
-            let _ = answer.bytes().await;
+        if let Ok(answer) = wire.send(wire.request(Method::GET, url.clone())).await {
+            Body::read(answer.body, answer.deadline, false).await;
         }
         {
             let Some(asked) = asked.upgrade() else { return };

@@ -1,6 +1,6 @@
 //! A user's life: comes in when it is its turn, signs in, plays its flow over and over, thinks in between.
 //!
-//! Ends by being cut. What a single request is stands in `request.rs`.
+//! Ends by being cut. What a single request is stands in `visitor.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use rand::Rng;
 use tokio::time::sleep_until;
 
 use super::recorder::{Ended, InFlight};
-use super::request::{Done, NotMade, Transport, Visitor};
 use super::script::{Play, SignIn, pause};
 use super::stage::{Gate, Stage};
+use super::visitor::{Done, NotMade, Visitor};
 
 /// A timer wakes up to this much late by its own coarseness; think time is random anyway, so this much of it is
 /// nobody's lag. Anything beyond counts as latency.
@@ -19,19 +19,18 @@ const COARSENESS: Duration = Duration::from_millis(2);
 /// Lives until it is dropped.
 ///
 /// # Errors
-/// Only when the engine underneath fails; the user is gone then, and missed.
-pub(super) async fn live<T: Transport>(
+/// When a value is missing that a sign-in needs; the user is gone then, and missed.
+pub(super) async fn live(
     stage: &Stage,
     visitor: &mut Visitor<'_>,
     me: u32,
-    transport: &mut T,
 ) -> Result<std::convert::Infallible, String> {
     let play = &stage.script.plays[stage.cast[me as usize]];
     let comes = comes(stage, me).await;
     // A first pause cut at random: users who came in together do not march in step.
     let first = pause(stage.plan.think, &mut visitor.dice).mul_f64(visitor.dice.random());
     let mut life = Life { stage, me, due: comes + first, since: None, playing: false };
-    let ended = life.whole(play, visitor, transport).await;
+    let ended = life.whole(play, visitor).await;
     if stage.script.feeds.dry().is_some() {
         // The ramp ends because of it; the user has not broken off.
         std::future::pending::<()>().await;
@@ -51,14 +50,13 @@ struct Life<'a> {
 }
 
 impl Life<'_> {
-    async fn whole<T: Transport>(
+    async fn whole(
         &mut self,
         play: &Play,
         visitor: &mut Visitor<'_>,
-        transport: &mut T,
     ) -> Result<std::convert::Infallible, String> {
         if let Some(login) = &play.login {
-            while !self.sign_in(login, visitor, transport).await? {}
+            while !self.sign_in(login, visitor).await? {}
         }
         let arrivals = self.stage.arrivals.get(self.stage.cast[self.me as usize]);
         loop {
@@ -67,17 +65,12 @@ impl Life<'_> {
                 let opened = self.unless_shut().await;
                 (self.due, self.since) = (opened + arrivals.take(), None);
             }
-            self.pass(play, visitor, transport).await?;
+            self.pass(play, visitor).await?;
         }
     }
 
     /// Once through the flow. A step that fails ends the pass: a person whose page broke starts over.
-    async fn pass<T: Transport>(
-        &mut self,
-        play: &Play,
-        visitor: &mut Visitor<'_>,
-        transport: &mut T,
-    ) -> Result<(), String> {
+    async fn pass(&mut self, play: &Play, visitor: &mut Visitor<'_>) -> Result<(), String> {
         let mut asked = false;
         visitor.begin_pass();
         for action in &play.actions {
@@ -91,7 +84,7 @@ impl Life<'_> {
             }
             let due = self.wait().await;
             let flight = self.stage.recorder.begin(self.me, action.endpoint, due);
-            match visitor.step(transport, action, due).await {
+            match visitor.step(action, due).await {
                 Ok(done) => {
                     asked = true;
                     self.record(flight, &done);
@@ -112,7 +105,6 @@ impl Life<'_> {
                     flight.forget();
                     return Err(why);
                 }
-                Err(NotMade::Engine(why)) => return Err(why),
             }
         }
         if !asked {
@@ -122,15 +114,10 @@ impl Life<'_> {
         Ok(())
     }
 
-    async fn sign_in<T: Transport>(
-        &mut self,
-        login: &SignIn,
-        visitor: &mut Visitor<'_>,
-        transport: &mut T,
-    ) -> Result<bool, String> {
+    async fn sign_in(&mut self, login: &SignIn, visitor: &mut Visitor<'_>) -> Result<bool, String> {
         let due = self.wait().await;
         let flight = self.stage.recorder.begin(self.me, login.form.endpoint, due);
-        let (done, token) = visitor.login_form(transport, login, due).await.map_err(|e| e.to_string())?;
+        let (done, token) = visitor.login_form(login, due).await.map_err(|e| e.to_string())?;
         self.record(flight, &done);
         // Typing a name and a password takes a person some time, too.
         self.think(visitor);
@@ -139,7 +126,7 @@ impl Life<'_> {
         }
         let due = self.wait().await;
         let flight = self.stage.recorder.begin(self.me, login.post.endpoint, due);
-        let done = visitor.sign_in(transport, login, token, due).await.map_err(|e| e.to_string())?;
+        let done = visitor.sign_in(login, token, due).await.map_err(|e| e.to_string())?;
         self.record(flight, &done);
         self.think(visitor);
         Ok(done.is_good())

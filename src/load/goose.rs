@@ -1,8 +1,8 @@
 //! Goose 0.19 as the engine that plays the users: the only file that knows it.
 //!
 //! Goose starts all users at once; they park at the gate and do what `flow.rs` says until they are cut. Its own times
-//! end at the headers, so nothing it measures is used, and it is told not to measure: that took a twentieth of
-//! a request's instructions and 2 MB of a thousand users (`docs/peers.md`).
+//! end at the headers, so nothing it measures is used, and it is told not to measure. Requests leave on the users' own
+//! wires (`wire.rs`), beside its client, which every request costs as much again (`docs/peers.md`).
 //!
 //! Traps of the published crate that this file steps around: dropping `execute()` leaves users running without
 //! a leash; the killswitch is one per process and forgotten at each start; its telnet port is open by default; a test
@@ -13,24 +13,23 @@ use std::time::{Duration, Instant};
 
 use goose::client::GooseClientBuilder;
 use goose::config::GooseConfiguration;
-use goose::goose::{GooseRequest, GooseUser, Scenario, Transaction, TransactionError, TransactionFunction};
+use goose::goose::{GooseUser, Scenario, Transaction, TransactionFunction};
 use goose::metrics::GooseMetrics;
 use goose::{GooseAttack, GooseError};
-use reqwest::{RequestBuilder, Response};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::client::Clients;
 use super::guard::Limits;
 use super::heartbeat::Heartbeat;
 use super::precedence::{Precedence, thread_first};
 use super::ramp::{Ears, conduct};
-use super::request::{SendError, Transport, Visitor};
 use super::script::Script;
 use super::stage::{Stage, pool};
-use super::{BoxFuture, Driver, LoadError, Order, Signal, flow, limits};
+use super::visitor::Visitor;
+use super::wire::Wire;
+use super::{BoxFuture, Driver, LoadError, Order, Signal, client, flow, limits};
 use crate::domain::measurement::Measurement;
 
 /// Users that goose starts a second.
@@ -79,9 +78,9 @@ async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
     }
     limits::ensure(pool(&plan))?;
     let script = Script::compile(&mix, passwords)?;
-    let clients = Clients::prepare(&target, &mix.upload_hosts, plan.timeout).await?;
-    let nurse = Clients::prepare(&target, &[], HEALTH_TIMEOUT.max(limits.stuck_after())).await?;
-    let stage = Arc::new(Stage::new(plan, target, script, clients));
+    let wires = client::prepare(&target, &mix.upload_hosts, plan.timeout).await?;
+    let nurse = client::prepare(&target, &[], HEALTH_TIMEOUT.max(limits.stuck_after())).await?.build();
+    let stage = Arc::new(Stage::new(plan, target, script, wires));
 
     let _first = Precedence::ask();
     let level = log::max_level();
@@ -101,7 +100,7 @@ async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
             parked(&stage, &stop, &engine_gone).await?;
             // Goose has set it for the whole process to what its own settings say.
             log::set_max_level(level);
-            let heartbeat = listen(&stage, &health, &nurse, &pulses).await;
+            let heartbeat = listen(&stage, &health, nurse, &pulses).await;
             Ok(conduct(stage, Ears { stop, engine_gone, heartbeat, limits, slo, looks, signals: pulses }).await)
         }
     });
@@ -169,20 +168,14 @@ async fn parked(stage: &Stage, stop: &CancellationToken, gone: &CancellationToke
 }
 
 /// The health endpoint's watch; a note when there can be none.
-async fn listen(
-    stage: &Stage,
-    path: &str,
-    nurse: &Clients,
-    signals: &mpsc::UnboundedSender<Signal>,
-) -> Option<Heartbeat> {
+async fn listen(stage: &Stage, path: &str, nurse: Wire, signals: &mpsc::UnboundedSender<Signal>) -> Option<Heartbeat> {
     let started = async {
         if path.is_empty() {
             return Err("none is set".to_owned());
         }
         let url = stage.target.join(path).map_err(|e| e.to_string())?;
         let headers = stage.script.common_headers(stage.pool);
-        let (client, _) = nurse.build().map_err(|e| e.to_string())?;
-        Heartbeat::start(client, url, headers).await
+        Heartbeat::start(nurse, url, headers).await
     };
     match started.await {
         Ok(heartbeat) => Some(heartbeat),
@@ -222,14 +215,15 @@ fn attack(stage: &Arc<Stage>) -> Result<GooseAttack, LoadError> {
     });
     Ok(GooseAttack::initialize_with_config(config)
         .map_err(engine)?
-        // One cheap client to start with; every user brings its own.
-        .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())
+        // One cheap client that nobody uses: every user brings a wire of its own, which does check certificates. Without
+        // checks this one need not read the system's roots.
+        .set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies().accept_invalid_certs(true))
         .map_err(engine)?
         .register_scenario(Scenario::new("users").register_transaction(Transaction::new(life).set_name("life"))))
 }
 
 /// A goose user's only transaction: its whole life, until the ramp cuts it.
-async fn play(stage: &Stage, user: &mut GooseUser) {
+async fn play(stage: &Stage, user: &GooseUser) {
     if !stage.cut.is_cancelled() {
         tokio::select! { biased;
             () = stage.cut.cancelled() => {}
@@ -244,34 +238,13 @@ async fn play(stage: &Stage, user: &mut GooseUser) {
 }
 
 /// Never ends well; says why it ended.
-async fn live(stage: &Stage, user: &mut GooseUser) -> String {
+async fn live(stage: &Stage, user: &GooseUser) -> String {
     let _alive = stage.enter();
     let me = u32::try_from(user.weighted_users_index).unwrap_or(u32::MAX);
-    let session = match stage.clients.build() {
-        Ok(session) => session,
-        Err(why) => return why.to_string(),
-    };
-    user.client = session.0.clone();
-    let mut visitor = Visitor::new(me, &stage.script, &stage.target, session, stage.plan.seed);
-    match flow::live(stage, &mut visitor, me, &mut Through(user)).await {
+    let mut visitor = Visitor::new(me, &stage.script, &stage.target, stage.wires.build(), stage.plan.seed);
+    match flow::live(stage, &mut visitor, me).await {
         Ok(never) => match never {},
         Err(why) => why,
-    }
-}
-
-/// Through goose.
-struct Through<'a>(&'a mut GooseUser);
-
-impl Transport for Through<'_> {
-    async fn send(&mut self, endpoint: &str, request: RequestBuilder) -> Result<Response, SendError> {
-        let request = GooseRequest::builder().set_request_builder(request).name(endpoint).build();
-        match self.0.request(request).await {
-            Ok(answer) => answer.response.map_err(SendError::Http),
-            Err(error) => Err(match *error {
-                TransactionError::Reqwest(error) => SendError::Http(error),
-                other => SendError::Engine(other.to_string()),
-            }),
-        }
     }
 }
 

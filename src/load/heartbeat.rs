@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::Method;
 use url::Url;
+
+use super::wire::{Fault, Wire};
 
 /// Time from one question to the next.
 const EVERY: Duration = Duration::from_secs(2);
@@ -15,12 +17,12 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Heartbeat(Arc<AtomicU32>);
 
 impl Heartbeat {
-    /// Asks once; when that is answered well, goes on asking on the current runtime until `client`'s runtime ends.
+    /// Asks once; when that is answered well, goes on asking on the current runtime until that runtime ends.
     ///
     /// # Errors
     /// What the endpoint said when it does not work before there is any load: then a breaker on it means nothing.
-    pub async fn start(client: Client, url: Url, headers: reqwest::header::HeaderMap) -> Result<Self, String> {
-        ask(&client, &url, &headers).await?;
+    pub async fn start(wire: Wire, url: Url, headers: reqwest::header::HeaderMap) -> Result<Self, String> {
+        ask(&wire, &url, &headers).await?;
         let beat = Self::default();
         let failures = Arc::downgrade(&beat.0);
         tokio::spawn(async move {
@@ -30,7 +32,7 @@ impl Heartbeat {
             clock.tick().await;
             loop {
                 clock.tick().await;
-                let answer = ask(&client, &url, &headers).await;
+                let answer = ask(&wire, &url, &headers).await;
                 let Some(failures) = failures.upgrade() else { return };
                 match answer {
                     Ok(()) => failures.store(0, Ordering::Relaxed),
@@ -47,11 +49,11 @@ impl Heartbeat {
     }
 }
 
-async fn ask(client: &Client, url: &Url, headers: &reqwest::header::HeaderMap) -> Result<(), String> {
-    match client.get(url.clone()).headers(headers.clone()).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("it answered {}", answer.status().as_u16())),
-        Err(e) if e.is_timeout() => Err("it did not answer in time".into()),
+async fn ask(wire: &Wire, url: &Url, headers: &reqwest::header::HeaderMap) -> Result<(), String> {
+    match wire.send(wire.request(Method::GET, url.clone()).headers(headers.clone())).await {
+        Ok(answer) if answer.status.is_success() => Ok(()),
+        Ok(answer) => Err(format!("it answered {}", answer.status.as_u16())),
+        Err(Fault::Late) => Err("it did not answer in time".into()),
         Err(_) => Err("it could not be reached".into()),
     }
 }

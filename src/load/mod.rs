@@ -28,7 +28,6 @@ mod limits;
 mod precedence;
 mod ramp;
 mod recorder;
-mod request;
 mod rungs;
 mod script;
 pub mod scripted;
@@ -38,7 +37,9 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod visitor;
 mod walk;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::future::Future;

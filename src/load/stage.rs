@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::arrivals::Arrivals;
-use super::client::Clients;
 use super::recorder::Recorder;
 use super::rungs::Climb;
 use super::script::{Play, Script};
+use super::wire::Wires;
 use crate::domain::ramp::{Model, RampPlan};
 
 /// The gate that users look at before every request.
@@ -46,8 +46,8 @@ pub(super) struct Stage {
     pub beyond: Climb,
     /// Which play each user makes.
     pub cast: Vec<usize>,
-    /// Their clients.
-    pub clients: Clients,
+    /// Their ways to the site.
+    pub wires: Wires,
     /// The stopwatch.
     pub recorder: Recorder,
     /// The gate; only the ramp moves it.
@@ -61,7 +61,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// An empty stage with the gate closed.
-    pub fn new(plan: RampPlan, target: Url, script: Script, clients: Clients) -> Self {
+    pub fn new(plan: RampPlan, target: Url, script: Script, wires: Wires) -> Self {
         let pool = pool(&plan);
         let cast = script.cast(pool);
         let arrivals = match plan.model {
@@ -84,7 +84,7 @@ impl Stage {
             plan,
             target,
             script,
-            clients,
+            wires,
         }
     }
 

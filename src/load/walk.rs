@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::{RequestBuilder, Response};
 use url::Url;
 
-use super::LoadError;
 use super::action::Action;
 use super::answer::Outcome;
-use super::client::Clients;
-use super::request::{Done, NotMade, SendError, Trace, Transport, Visitor};
 use super::script::Script;
+use super::visitor::{Done, NotMade, Trace, Visitor};
+use super::{LoadError, client};
 use crate::domain::flow::Mix;
 use crate::domain::secret::Secret;
 use crate::domain::text::tame;
@@ -63,13 +61,13 @@ pub async fn walk_once(
         flow: flow.to_owned(),
         why: "there is no flow of that name; see rampup.toml".into(),
     })?;
-    let clients = Clients::prepare(target, &mix.upload_hosts, timeout).await?;
-    let mut visitor = Visitor::new(user, &script, target, clients.build()?, 0);
+    let wires = client::prepare(target, &mix.upload_hosts, timeout).await?;
+    let mut visitor = Visitor::new(user, &script, target, wires.build(), 0);
     visitor.trace = Some(Trace::default());
     let mut reports = Vec::new();
     let name = |action: &Action| script.endpoints[action.endpoint].clone();
     if let Some(login) = &play.login {
-        let (form, token) = match visitor.login_form(&mut Direct, login, Instant::now()).await {
+        let (form, token) = match visitor.login_form(login, Instant::now()).await {
             Ok((done, token)) => (Ok(done), token),
             Err(why) => (Err(why), None),
         };
@@ -77,7 +75,7 @@ pub async fn walk_once(
         if !is_good(&form) {
             return Ok(reports);
         }
-        let done = visitor.sign_in(&mut Direct, login, token, Instant::now()).await;
+        let done = visitor.sign_in(login, token, Instant::now()).await;
         reports.push(report(name(&login.post), None, &visitor, &done));
         if !is_good(&done) {
             return Ok(reports);
@@ -85,7 +83,7 @@ pub async fn walk_once(
     }
     visitor.begin_pass();
     for (step, action) in play.actions.iter().enumerate() {
-        let done = visitor.step(&mut Direct, action, Instant::now()).await;
+        let done = visitor.step(action, Instant::now()).await;
         let mut report = report(name(action), Some(step), &visitor, &done);
         if let Ok(done) = &done {
             let files = visitor.fetch(&done.links).await;
@@ -122,14 +120,5 @@ fn report(name: String, step: Option<usize>, visitor: &Visitor<'_>, done: &Resul
         error: done.why.as_deref().map(|why| tame(why, SHOWN)),
         extracted: values.iter().map(|(name, value)| (name.clone(), shown(value))).collect(),
         ..report
-    }
-}
-
-/// Straight through the client, no engine.
-struct Direct;
-
-impl Transport for Direct {
-    async fn send(&mut self, _endpoint: &str, request: RequestBuilder) -> Result<Response, SendError> {
-        request.send().await.map_err(SendError::Http)
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::{RequestBuilder, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -20,14 +19,13 @@ use crate::domain::measurement::{ErrorKind, Measurement};
 use crate::domain::ramp::{Model, RampEnd, RampPhase};
 use crate::domain::slo::Slo;
 use crate::domain::verdict::{RampOutcome, Verdict, judge};
-use crate::load::client::Clients;
 use crate::load::flow::live;
 use crate::load::guard::Limits;
 use crate::load::ramp::{Ears, conduct};
-use crate::load::request::{SendError, Transport, Visitor};
 use crate::load::script::Script;
 use crate::load::stage::Stage;
-use crate::load::{Driver, GooseDriver, LoadError, Order, Signal};
+use crate::load::visitor::Visitor;
+use crate::load::{Driver, GooseDriver, LoadError, Order, Signal, client};
 
 const HOME: &str = "[[flow]]\nname='home'\nstep=[{get='/', name='home'}]";
 
@@ -257,7 +255,7 @@ async fn tls_that_fails_is_an_error_of_its_own() {
         }
     });
     let secure = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
-    match tokio::time::timeout(ms(60_000), Clients::prepare(&secure, &[], ms(1000))).await.unwrap() {
+    match tokio::time::timeout(ms(60_000), client::prepare(&secure, &[], ms(1000))).await.unwrap() {
         Ok(_) => all_failed(&few(&secure, HOME).await, &[ErrorKind::Tls]),
         // A machine without roots says so before it asks anybody.
         Err(why) => assert!(why.to_string().contains("root certificates"), "{why}"),
@@ -359,15 +357,6 @@ async fn the_load_is_gone_soon_after_a_breaker_s_span() {
     assert_eq!(judged(&measured).outcome, RampOutcome::Aborted);
 }
 
-/// Straight through the client.
-struct Direct;
-
-impl Transport for Direct {
-    async fn send(&mut self, _endpoint: &str, request: RequestBuilder) -> Result<Response, SendError> {
-        request.send().await.map_err(SendError::Http)
-    }
-}
-
 /// A server on a runtime of its own, so that nothing here can starve it.
 fn apart() -> Server {
     let (tell, told) = std::sync::mpsc::channel();
@@ -388,17 +377,16 @@ async fn a_starved_generator_is_invalid_and_blames_nobody_else() {
     // So slow is the starved one that it would fail a promise like this.
     order.slo.p95_ms = 50.0;
     let script = Script::compile(&order.mix, order.passwords.clone()).unwrap();
-    let clients = Clients::prepare(&order.target, &[], order.plan.timeout).await.unwrap();
-    let stage = Arc::new(Stage::new(order.plan, order.target, script, clients));
+    let wires = client::prepare(&order.target, &[], order.plan.timeout).await.unwrap();
+    let stage = Arc::new(Stage::new(order.plan, order.target, script, wires));
     for me in 0..20 {
         let stage = stage.clone();
         tokio::spawn(async move {
             let _alive = stage.enter();
-            let session = stage.clients.build().unwrap();
-            let (mut visitor, mut direct) = (Visitor::new(me, &stage.script, &stage.target, session, 7), Direct);
+            let mut visitor = Visitor::new(me, &stage.script, &stage.target, stage.wires.build(), 7);
             tokio::select! {
                 () = stage.cut.cancelled() => {}
-                ended = live(&stage, &mut visitor, me, &mut direct) => panic!("{ended:?}"),
+                ended = live(&stage, &mut visitor, me) => panic!("{ended:?}"),
             }
         });
     }

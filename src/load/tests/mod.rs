@@ -5,6 +5,7 @@ mod hostile;
 mod ramps;
 mod requests;
 mod server;
+mod wires;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};

@@ -12,12 +12,11 @@ use crate::domain::measurement::{ErrorKind, Histogram, Measurement};
 use crate::domain::ramp::{RampEnd, RampPhase};
 use crate::domain::slo::Slo;
 use crate::domain::verdict::Next;
-use crate::load::client::Clients;
 use crate::load::guard::Limits;
 use crate::load::ramp::{Ears, conduct};
 use crate::load::script::Script;
 use crate::load::stage::Stage;
-use crate::load::{Driver, GooseDriver, LoadError, Onlooker, Signal};
+use crate::load::{Driver, GooseDriver, LoadError, Onlooker, Signal, client};
 
 const HOME: &str = "[[flow]]\nname='home'\nstep=[{get='/', name='home'}]";
 
@@ -253,8 +252,8 @@ async fn users_that_break_off_in_silence_spoil_the_measurement() {
     let server = Server::start(|_| Reply::ok()).await;
     let (order, _heard) = order(&server, HOME, 3, ms(5000));
     let script = Script::compile(&order.mix, order.passwords.clone()).unwrap();
-    let clients = Clients::prepare(&order.target, &[], order.plan.timeout).await.unwrap();
-    let stage = Arc::new(Stage::new(order.plan, order.target, script, clients));
+    let wires = client::prepare(&order.target, &[], order.plan.timeout).await.unwrap();
+    let stage = Arc::new(Stage::new(order.plan, order.target, script, wires));
     // Three come, one panics; nobody tells the ramp.
     for user in 0..3 {
         let stage = stage.clone();
