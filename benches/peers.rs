@@ -8,6 +8,8 @@
 
 #[path = "peers/bout.rs"]
 mod bout;
+#[path = "peers/found.rs"]
+mod found;
 #[path = "peers/meter.rs"]
 mod meter;
 #[path = "peers/players.rs"]

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::bout::{Bout, Scene};
+use crate::found;
 use crate::tools::Tool;
 use crate::{DISTURBED, Row};
 
@@ -34,24 +35,12 @@ fn of(row: &Row, value: impl Fn(&Bout) -> f64) -> Option<[f64; 3]> {
 
 /// When, where, with what.
 pub fn head(versions: &[(&str, String)], missing: &[&str]) {
-    println!("{}, {}", jiff::Timestamp::now().strftime("%F %R UTC"), machine());
+    println!("{}", found::here());
     let versions: Vec<_> = versions.iter().map(|(name, version)| format!("{name} ({version})")).collect();
     println!("{}", versions.join(", "));
     if !missing.is_empty() {
         println!("missing: {}; scripts/peers.sh installs them", missing.join(", "));
     }
-}
-
-fn machine() -> String {
-    let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-    let info = read("/proc/cpuinfo");
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    format!(
-        "{} cores of {}, Linux {}",
-        std::thread::available_parallelism().map_or(0, usize::from),
-        model.map_or("an unknown processor", |(_, name)| name),
-        read("/proc/sys/kernel/osrelease").trim(),
-    )
 }
 
 /// One scene's table.
@@ -146,7 +135,7 @@ pub fn data(versions: &[(&str, String)], all: &[(Scene, Vec<Row>)], targets: &[T
     };
     json!({
         "at": jiff::Timestamp::now(),
-        "machine": machine(),
+        "machine": found::machine(),
         "versions": versions.iter().map(|(name, version)| json!({ "tool": name, "version": version })).collect::<Vec<_>>(),
         "scenes": all.iter().map(|(scene, bouts)| json!({ "scene": scene, "tools": rows(bouts) })).collect::<Vec<_>>(),
         "targets": targets,

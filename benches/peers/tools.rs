@@ -1,8 +1,9 @@
 //! The tools: where each is found, how it is told what to do, what it says its p95 was.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use crate::found::{self, words};
 use crate::players::{Drive, Said};
 
 /// One load generator.
@@ -56,12 +57,7 @@ impl Tool {
         if matches!(self, Self::Rampup | Self::Tuned) {
             return std::env::current_exe().ok();
         }
-        let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin");
-        let everywhere = std::env::var_os("PATH").unwrap_or_default();
-        std::iter::once(installed)
-            .chain(std::env::split_paths(&everywhere))
-            .map(|dir| dir.join(self.name()))
-            .find(|program| program.is_file())
+        found::program(self.name())
     }
 
     /// Its version, as it says it.
@@ -163,12 +159,4 @@ fn column(table: &str, name: &str, word: &str) -> Option<f64> {
     let mut lines = table.lines();
     let at = lines.next()?.split(',').position(|head| head == name)?;
     lines.find(|line| line.split(',').any(|cell| cell == word))?.split(',').nth(at)?.parse().ok()
-}
-
-/// The first line that a command prints, wherever.
-fn words(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output();
-    let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    text.lines().next().and_then(|line| line.split(" from ").next()).unwrap_or("unknown").trim().replace('\t', " ")
 }

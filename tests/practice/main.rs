@@ -1,11 +1,13 @@
 //! The whole product on the whole practice stack, real servers throughout: install, start, climb all ten steps with
-//! the real binary, survive being killed at random moments, leave nothing behind. One stack serves all of it.
+//! the real binary, be stopped by an edge that limits the load, survive being killed at random moments, leave nothing
+//! behind. One stack serves all of it.
 //!
 //! `RAMPUP_KILLS=50` makes the number of kills larger than a build server has time for; `RAMPUP_PRACTICE=kills` (or
-//! `lab`, `climb`) plays one part alone.
+//! `lab`, `climb`, `blocked`) plays one part alone.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of a test, where a panic is the finding")]
 
+mod blocked;
 mod lab;
 
 use std::io::{BufRead, BufReader};
@@ -65,6 +67,9 @@ async fn story(dir: &Path) {
     if plays("climb") {
         climb(name);
         assert_eq!(lab::processes_of(dir), Vec::<String>::new(), "the climb ends with its stack");
+    }
+    if plays("blocked") {
+        blocked::story(name);
     }
     if plays("kills") {
         kill_at_random_moments(name);
