@@ -50,11 +50,7 @@ struct Life<'a> {
 }
 
 impl Life<'_> {
-    async fn whole(
-        &mut self,
-        play: &Play,
-        visitor: &mut Visitor<'_>,
-    ) -> Result<std::convert::Infallible, String> {
+    async fn whole(&mut self, play: &Play, visitor: &mut Visitor<'_>) -> Result<std::convert::Infallible, String> {
         if let Some(login) = &play.login {
             while !self.sign_in(login, visitor).await? {}
         }

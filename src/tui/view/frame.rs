@@ -230,8 +230,10 @@ fn run_lines(model: &Model, step: StepId, columns: usize) -> Vec<Vec<Ink>> {
     }
     lines.push(Vec::new());
     let checks = model.step(step).map_or(0, |s| s.checks.len());
-    lines.push(vec![plain(format!(
-        "Its {checks} checks come first; when one of them holds the step, no load is sent. Only load-test a site you own."
-    ))]);
+    let first = match checks {
+        1 => "Its check comes first; when it holds the step".to_owned(),
+        checks => format!("Its {checks} checks come first; when one of them holds the step"),
+    };
+    lines.push(vec![plain(format!("{first}, no load is sent. Only load-test a site you own."))]);
     lines
 }
