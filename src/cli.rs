@@ -70,7 +70,7 @@ pub enum Verb {
     /// Run a step's checks that need no load.
     Verify(OneStep),
     /// Drive a step's ramp and show it, without judging the step.
-    Ramp(OneStep),
+    Ramp(Ramp),
     /// Show how far the climb is.
     Status(Output),
     /// Print the climb as Markdown, for a pull request.
@@ -135,8 +135,33 @@ pub struct Run {
     pub output: Output,
 }
 
-/// `verify` and `ramp`.
+/// `ramp`.
 #[derive(Debug, Args)]
+pub struct Ramp {
+    #[command(flatten)]
+    pub step: OneStep,
+    /// Who plays the users: rampup itself, or a Locust that you run and that calls, for more load than one machine makes.
+    #[arg(long, value_enum, default_value_t = LoadEngine::Goose)]
+    pub engine: LoadEngine,
+    /// Where to listen for Locust's master. It must know the token in RAMPUP_TOKEN.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5590")]
+    pub listen: std::net::SocketAddr,
+    /// Longest wait for Locust and all its workers, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub wait: u32,
+}
+
+/// Who plays the users of a ramp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LoadEngine {
+    /// rampup's own users, in this process.
+    Goose,
+    /// A Locust with the script of `rampup flow export locust`.
+    Locust,
+}
+
+/// `verify`, and what `ramp` shares with it.
+#[derive(Debug, Clone, Copy, Args)]
 pub struct OneStep {
     /// The step, 1 to 10.
     #[arg(value_parser = step)]

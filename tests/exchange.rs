@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test, where a panic is the finding")]
 #![expect(clippy::disallowed_methods, reason = "a script in a folder that goes with the test")]
 
+#[path = "exchange/driven.rs"]
+mod driven;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rampup::domain::flow::{Flow, Mix, Think};
 use rampup::domain::slo::Slo;
@@ -228,12 +231,14 @@ fn script(writer: fn(&Job<'_>) -> Exported, site: &str, file: &Path) {
 
 /// Where k6 and Locust are; installs them once.
 fn peers() -> PathBuf {
-    static ONCE: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = ONCE.lock().unwrap();
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let status = Command::new(project.join("scripts/peers.sh")).arg("venv").stdout(Stdio::null()).status().unwrap();
-    assert!(status.success(), "scripts/peers.sh did not install k6 and Locust");
-    project.join("target/peers/bin")
+    static ONCE: OnceLock<PathBuf> = OnceLock::new();
+    let install = || {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let status = Command::new(project.join("scripts/peers.sh")).arg("venv").stdout(Stdio::null()).status().unwrap();
+        assert!(status.success(), "scripts/peers.sh did not install k6 and Locust");
+        project.join("target/peers/bin")
+    };
+    ONCE.get_or_init(install).clone()
 }
 
 fn assert_it_was_played(seen: &Seen, log: &str) {

@@ -2,10 +2,13 @@
 
 From the environment: the test users' passwords by their names, and on several machines or processes RAMPUP_WORKERS,
 the number of workers, so that no two users have the same number. A CSS selector needs: pip install beautifulsoup4
+For `rampup ramp STEP --engine locust` the master needs RAMPUP_BRIDGE and RAMPUP_TOKEN; the workers need nothing.
 """
 
 import csv
+import errno
 import heapq
+import hmac
 import html
 import io
 import json
@@ -13,13 +16,20 @@ import math
 import os
 import random
 import re
+import socket
+import ssl
+import sys
+import time
 import uuid
 from pathlib import Path
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import gevent
+import gevent.event
+import gevent.queue
 from locust import FastHttpUser, events, task
-from locust.runners import WorkerRunner
+from locust.contrib.fasthttp import LocustBadStatusCode as BadStatusCode
+from locust.runners import MasterRunner, WorkerRunner
 
 # ---- how the words of a flow are spoken in Locust ----
 
@@ -32,12 +42,20 @@ class Wrong(Exception):
     """What came back is not what was expected: the pass ends."""
 
 
-def think(least, most):
-    gevent.sleep(random.uniform(least, most))
+class WrongStatus(Wrong):
+    """Its status says so already."""
 
 
-def think_lognormal(median, spread):
-    gevent.sleep(median * math.exp(random.gauss(0.0, spread)))
+class Unknown(Wrong):
+    """Its value comes from a step that was not made: the request is not, either."""
+
+
+def even(least, most):
+    return lambda: random.uniform(least, most)
+
+
+def lognormal(median, spread):
+    return lambda: median * min(math.exp(random.gauss(0.0, spread)), 10)
 
 
 class Numbers:
@@ -49,11 +67,15 @@ class Numbers:
     def take(cls, environment):
         index, workers = 0, 1
         if isinstance(environment.runner, WorkerRunner):
-            index, workers = environment.runner.worker_index, int(os.environ["RAMPUP_WORKERS"])
+            index, workers = environment.runner.worker_index, worker_count()
         if cls.free:
             return heapq.heappop(cls.free)
         cls.next += 1
         return (cls.next - 1) * workers + index
+
+
+def worker_count():
+    return Bridge.workers or int(os.environ["RAMPUP_WORKERS"])
 
 
 class Feeder:
@@ -72,13 +94,15 @@ class Feeder:
         if self.per_user:
             place = user.number
         elif isinstance(runner, WorkerRunner):
-            place = self.dealt * int(os.environ["RAMPUP_WORKERS"]) + runner.worker_index
+            place = self.dealt * worker_count() + runner.worker_index
         else:
             place = self.dealt
         self.dealt += 1
         if place >= count and self.stop:
-            runner.quit()
-            raise Wrong("a feeder has run dry")
+            Bridge.trouble = "a feeder has run dry"
+            if Bridge.workers is None:
+                runner.quit()
+            raise Wrong(Bridge.trouble)
         return self.rows[place % count] if self.rows is not None else self.range[0] + place % count
 
 
@@ -122,9 +146,44 @@ class Visitor(FastHttpUser):
     def on_start(self):
         self.number = Numbers.take(self.environment)
         self.kept, self.rows, self.signed_in = {}, {}, False
+        self.due, self.first_byte, self.playing, self.fresh = None, None, False, True
+        fetch = self.client.client.urlopen
+
+        def until_the_headers(*args, **named):
+            try:
+                return fetch(*args, **named)
+            finally:
+                self.first_byte = time.monotonic()
+
+        self.client.client.urlopen = until_the_headers
 
     def on_stop(self):
         heapq.heappush(Numbers.free, self.number)
+        Bridge.playing -= self.playing
+
+    def think(self, own=None):
+        """The usual pause, or a step's own one."""
+        pause = own() * Pauses.own if own else Pauses.usual()
+        if self.fresh:
+            # Users who came in together do not march in step.
+            pause, self.fresh = pause * random.random(), False
+        self.due = time.monotonic() + pause
+        gevent.sleep(pause)
+
+    def leave(self):
+        """When the request that leaves now should have left. Nobody leaves through a shut gate."""
+        if not GATE.is_set():
+            GATE.wait()
+            self.due = None
+        if Bridge.timeout:
+            self.client.client.clientpool.client_args.update(
+                network_timeout=Bridge.timeout, connection_timeout=Bridge.timeout)
+        now = time.monotonic()
+        due, self.due = self.due or now, None
+        if Bridge.workers:
+            Bridge.waits.append(micros(now - due))
+        # A timer's own coarseness is nobody's lag.
+        return now if now - due <= 0.002 else due
 
     @task
     def one_pass(self):
@@ -135,6 +194,9 @@ class Visitor(FastHttpUser):
             self.play()
         except Wrong:
             gevent.sleep(0 if self.signed_in or not self.login else 1)
+        except Exception as why:
+            Bridge.trouble = f"a user broke off: {why!r}"
+            raise
 
     def hole(self, name):
         if name == "user":
@@ -149,7 +211,7 @@ class Visitor(FastHttpUser):
         if feeder in self.rows:
             return self.rows[feeder][column] if column else self.rows[feeder]
         if name not in self.kept:
-            raise Wrong(f"nothing was extracted for {name}")
+            raise Unknown(f"nothing was extracted for {name}")
         return self.kept[name]
 
     def fill(self, text, escape=str):
@@ -198,21 +260,35 @@ class Visitor(FastHttpUser):
             events.request.fire(request_type=method, name=name, response_time=0, response_length=0, exception=why,
                                 context={})
             raise
-        with self.client.request(method, url, name=name, data=body, headers=sent, allow_redirects=False,
-                                 catch_response=True) as response:
-            try:
-                self.judge(response, **expected)
-            except Wrong as why:
-                response.failure(str(why))
-                raise
-            response.success()
-            return response
+        due = self.leave()
+        Bridge.under[self] = name, micros(due)
+        try:
+            with self.client.request(method, url, name=name, data=body, headers=sent, allow_redirects=False,
+                                     catch_response=True) as response:
+                came = due, self.first_byte, time.monotonic(), response, expected.get("expect")
+                try:
+                    self.judge(response, **expected)
+                except Wrong as why:
+                    Bridge.tell(name, *came, not isinstance(why, WrongStatus))
+                    response.failure(str(why))
+                    raise
+                Bridge.tell(name, *came, False)
+                response.success()
+                self.plays()
+                return response
+        finally:
+            Bridge.under.pop(self, None)
+
+    def plays(self):
+        if not self.playing and (self.signed_in or not self.login):
+            self.playing = True
+            Bridge.playing += 1
 
     def judge(self, response, expect=(), expect_text=None, expect_header=None, expect_select=None, expect_json=None,
               extract=None):
         status = response.status_code
-        if not (status in expect if expect else 200 <= status < 400):
-            raise Wrong(f"status {status}")
+        if fault(response) or not (status in expect if expect else 200 <= status < 400):
+            raise WrongStatus(f"status {status}")
         if expect_text is not None and self.fill(expect_text) not in (response.text or ""):
             raise Wrong("the text is missing")
         for name, text in (expect_header or {}).items():
@@ -259,7 +335,7 @@ class Visitor(FastHttpUser):
             self.kept["login token"] = html.unescape(token[1])
             fields["csrfmiddlewaretoken"] = "{{login token}}"
         try:
-            self.step(f"{path} (login)", "POST", path, form=fields, csrf=True, expect=[302])
+            self.step(f"{path} (sign in)", "POST", path, form=fields, csrf=True, expect=[301, 302, 303])
         finally:
             del self.kept["login password"]
         self.signed_in = True
@@ -278,6 +354,8 @@ def read_json(response):
 @events.quitting.add_listener
 def keep_the_promise(environment, **_):
     """Exit code 1 when the promise is broken; whoever wants intervals and health lets rampup judge."""
+    if "RAMPUP_BRIDGE" in os.environ or Bridge.workers is not None:
+        return
     total = environment.stats.total
     p95 = total.get_response_time_percentile(0.95) or 0
     if total.num_requests == 0 or total.fail_ratio >= PROMISE["errors"] or p95 >= PROMISE["p95_ms"]:

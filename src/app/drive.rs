@@ -3,18 +3,27 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::anyhow;
 use tokio::sync::mpsc;
 
-use crate::cli::{OneStep, Output, Run};
+use crate::cli::{LoadEngine, OneStep, Output, Ramp, Run};
 use crate::config::Environment;
 use crate::domain::command::{Command, Waiver};
 use crate::domain::event::{EventKind, Feed};
 use crate::domain::ids::StepId;
 use crate::headless::{Json, Lines, Printer, Tally, exit};
+use crate::load::LocustDriver;
 
 use super::session::{Session, Trouble};
 use super::signals::Signals;
+
+/// Variable that holds what a Locust must know to be let in.
+const TOKEN: &str = "RAMPUP_TOKEN";
+/// Shortest token, characters.
+const LEAST_TOKEN: usize = 16;
 
 /// `rampup run`.
 pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Result<u8, Trouble> {
@@ -36,11 +45,34 @@ pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Resul
     perform(&mut session, commands, &mut *printer(wish.output), &mut signals, Tally::proving).await
 }
 
-/// `rampup verify` and `rampup ramp`.
-pub async fn look(project: &Path, environment: &Environment, wish: &OneStep, command: Command) -> Result<u8, Trouble> {
-    let mut session = Session::open(project, environment, wish.pace.quick)?;
+/// `rampup verify`.
+pub async fn verify(project: &Path, environment: &Environment, wish: &OneStep) -> Result<u8, Trouble> {
+    let session = Session::open(project, environment, wish.pace.quick)?;
+    look(session, Command::Verify(wish.step), wish.output).await
+}
+
+/// `rampup ramp`.
+pub async fn ramp(project: &Path, environment: &Environment, wish: &Ramp) -> Result<u8, Trouble> {
+    let OneStep { step, pace, output } = wish.step;
+    let session = match wish.engine {
+        LoadEngine::Goose => Session::open(project, environment, pace.quick)?,
+        LoadEngine::Locust => {
+            let token = environment.secret(TOKEN).filter(|token| token.expose().len() >= LEAST_TOKEN).ok_or_else(|| {
+                Trouble::usage(anyhow!(
+                    "{TOKEN} is not set or shorter than {LEAST_TOKEN} characters; set it here and where Locust's master \
+                     runs: export {TOKEN}=$(openssl rand -hex 16)"
+                ))
+            })?;
+            let driver = LocustDriver::new(wish.listen, token, Duration::from_secs(wish.wait.into()));
+            Session::driving(project, environment, pace.quick, Arc::new(driver))?
+        }
+    };
+    look(session, Command::Ramp(step), output).await
+}
+
+async fn look(mut session: Session, command: Command, output: Output) -> Result<u8, Trouble> {
     let mut signals = Signals::take()?;
-    perform(&mut session, VecDeque::from([command]), &mut *printer(wish.output), &mut signals, Tally::looking).await
+    perform(&mut session, VecDeque::from([command]), &mut *printer(output), &mut signals, Tally::looking).await
 }
 
 /// `rampup waive`.

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use crate::checks;
 use crate::cli::{Cli, FlowVerb, Output, PlaybookVerb, Verb};
 use crate::config::{self, Environment, Settings};
-use crate::domain::command::{Command, Waiver};
+use crate::domain::command::Waiver;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{CheckId, StepId};
 use crate::domain::progress::{Progress, StepState};
@@ -41,8 +41,8 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         None => terminal::open(&cli, &environment).await,
         Some(Verb::Init(wish)) => init::init(&cli.project, wish, &mut out),
         Some(Verb::Run(wish)) => drive::run(&cli.project, &environment, wish).await,
-        Some(Verb::Verify(wish)) => drive::look(&cli.project, &environment, wish, Command::Verify(wish.step)).await,
-        Some(Verb::Ramp(wish)) => drive::look(&cli.project, &environment, wish, Command::Ramp(wish.step)).await,
+        Some(Verb::Verify(wish)) => drive::verify(&cli.project, &environment, wish).await,
+        Some(Verb::Ramp(wish)) => drive::ramp(&cli.project, &environment, wish).await,
         Some(Verb::Status(wish)) => show_status(&cli.project, &environment, *wish, &mut out),
         Some(Verb::Report) => show_report(&cli.project, &environment, &mut out),
         Some(Verb::Waive(wish)) => {

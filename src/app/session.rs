@@ -21,7 +21,7 @@ use crate::domain::step::Step;
 use crate::engine::machine::{Effect, Input, Machine, Prepared};
 use crate::engine::runner::{Reach, Runner};
 use crate::headless::exit;
-use crate::load::GooseDriver;
+use crate::load::{Driver, GooseDriver};
 use crate::probes::Probes;
 use crate::probes::ownership::Sign;
 use crate::store::Store;
@@ -122,12 +122,25 @@ impl Session {
     /// # Errors
     /// When settings or playbooks are wrong, or the project is in use.
     pub fn open(project: &Path, environment: &Environment, quick: bool) -> Result<Self, Trouble> {
+        Self::driving(project, environment, quick, Arc::new(GooseDriver::default()))
+    }
+
+    /// The same with another engine for its ramps.
+    ///
+    /// # Errors
+    /// As for [`Session::open`].
+    pub fn driving(
+        project: &Path,
+        environment: &Environment,
+        quick: bool,
+        driver: Arc<dyn Driver>,
+    ) -> Result<Self, Trouble> {
         let run = RunId::new(Timestamp::now(), rand::random());
         let Described { settings, steps, prepared, reach } = describe(project, environment, &run, quick)?;
         let store = Store::open(&settings.project_dir, &run)?;
         let machine = Machine::new(run.clone(), prepared, store.progress().clone(), store.ramps());
         let (inputs, answers) = mpsc::unbounded_channel();
-        let runner = Runner::new(reach, Arc::new(GooseDriver::default()), store.ramps(), inputs);
+        let runner = Runner::new(reach, driver, store.ramps(), inputs);
         let environment = environment.clone();
         Ok(Self { settings, steps, environment, quick, run, machine, runner, store, answers })
     }

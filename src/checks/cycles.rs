@@ -147,6 +147,7 @@ mod tests {
             statements: vec![],
             think: crate::domain::flow::Mix::THINK,
             model: crate::domain::ramp::Model::Closed,
+            engine: crate::domain::measurement::Engine::Goose,
         }
     }
 

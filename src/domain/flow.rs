@@ -12,6 +12,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::digest;
 pub use super::think::Think;
 
 /// A journey through the site that a share of the users makes, over and over.
@@ -345,6 +346,14 @@ pub struct Mix {
 impl Mix {
     /// Pause used when neither the mix nor the gate says one: a reader's 5 to 10 seconds.
     pub const THINK: Think = Think::Even { least: Duration::from_secs(5), most: Duration::from_secs(10) };
+
+    /// What a script for another engine was written from: these flows against this target, by this version.
+    #[must_use]
+    pub fn digest(&self, target: &url::Url) -> String {
+        let written = (env!("CARGO_PKG_VERSION"), target.as_str(), self);
+        // Plain structs, lists and maps with text keys: serde_json cannot refuse them.
+        digest(&serde_json::to_vec(&written).unwrap_or_default())
+    }
 
     /// Requests a second that one user makes on average, as far as they count.
     ///

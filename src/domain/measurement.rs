@@ -138,6 +138,20 @@ impl RungFigures {
     }
 }
 
+/// Who played the users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Goose, in this process.
+    #[default]
+    Goose,
+    /// A Locust that was already running, in so many processes.
+    Locust {
+        /// Its workers.
+        workers: u32,
+    },
+}
+
 /// One hold. Requests = successes (`latency.count()`) + errors + blocked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Measurement {
@@ -179,6 +193,9 @@ pub struct Measurement {
     /// How many times the hold was looked at before it ended; 1 without an extension.
     #[serde(default)]
     pub looks: u8,
+    /// Who played the users.
+    #[serde(default)]
+    pub engine: Engine,
     /// The hold second by second.
     pub windows: Vec<Window>,
     /// How it ended.
@@ -274,6 +291,7 @@ impl RampFacts {
             statements: self.far_side.statements.clone(),
             think: self.plan.think,
             model: self.plan.model,
+            engine: self.measurement.engine,
         }
     }
 }
@@ -307,6 +325,8 @@ pub struct RampRecord {
     pub think: super::flow::Think,
     /// Who decided when a flow began.
     pub model: super::ramp::Model,
+    /// Who played the users.
+    pub engine: Engine,
 }
 
 /// Names of the series a sampler may write.

@@ -9,6 +9,8 @@ use crate::domain::flow::{AtEnd, Flow, FlowStep, Mix, Think};
 
 /// How the words of a flow are spoken in Locust.
 const SPEECH: &str = include_str!("../../assets/export/locust.py");
+/// How rampup drives the test itself, when it is asked to.
+const BRIDGE: &str = include_str!("../../assets/export/locust_bridge.py");
 
 /// Writes the script.
 #[must_use]
@@ -18,13 +20,16 @@ pub fn locust(job: &Job<'_>) -> Exported {
     if mix.feeders.iter().any(|feeder| feeder.end == AtEnd::Stop) {
         notes.push("a feeder that runs dry (end = \"stop\") stops its own worker, not the whole test".into());
     }
-    let mut text = SPEECH.to_owned();
+    let mut text = [SPEECH, BRIDGE].concat();
     let _ = writeln!(text, "# ---- this site ----\n");
     for note in &notes {
         let _ = writeln!(text, "# Not in this script: {}", note.replace(char::is_control, " "));
     }
     let _ =
         writeln!(text, "# Run it with: locust -f THIS_FILE --headless -u {} -r {}", job.users, (job.users / 30).max(1));
+    let _ = writeln!(text, "FLOWS = \"{}\"", mix.digest(job.target));
+    let _ = writeln!(text, "HOST = {}", host(job));
+    let _ = writeln!(text, "Pauses.usual = {}", law(mix.think.unwrap_or(Mix::THINK)));
     let _ = writeln!(text, "HEADERS.update({})", python(&json!(mix.headers)));
     for feeder in &mix.feeders {
         let _ =
@@ -32,7 +37,7 @@ pub fn locust(job: &Job<'_>) -> Exported {
     }
     let _ = writeln!(text, "PROMISE.update(p95_ms={}, errors={})", job.slo.p95_ms, job.slo.error_percent / 100.0);
     for (number, flow) in mix.flows.iter().enumerate() {
-        write_flow(&mut text, number, flow, job);
+        write_flow(&mut text, number, flow);
     }
     Exported { script: text, notes }
 }
@@ -42,10 +47,14 @@ fn arguments(value: &Value) -> String {
     fields.map(|(name, value)| format!("{name}={}", python(value))).collect::<Vec<_>>().join(", ")
 }
 
-fn write_flow(text: &mut String, number: usize, flow: &Flow, job: &Job<'_>) {
+fn host(job: &Job<'_>) -> String {
+    python(&json!(job.target.as_str().trim_end_matches('/')))
+}
+
+fn write_flow(text: &mut String, number: usize, flow: &Flow) {
     let _ = writeln!(text, "\n\nclass {}(Visitor):", script::identifier(number, flow));
     let _ = writeln!(text, "    weight = {}", flow.weight);
-    let _ = writeln!(text, "    host = {}", python(&json!(job.target.as_str().trim_end_matches('/'))));
+    let _ = writeln!(text, "    host = HOST");
     if let Some(login) = &flow.login {
         let _ = writeln!(text, "    login = {}", python(&json!(login)));
     }
@@ -56,7 +65,7 @@ fn write_flow(text: &mut String, number: usize, flow: &Flow, job: &Job<'_>) {
             let _ = writeln!(text, "        if random.random() < {share}:");
         }
         if !step.at_once {
-            let _ = writeln!(text, "{indent}{}", pause(step.think.or(job.mix.think).unwrap_or(Mix::THINK)));
+            let _ = writeln!(text, "{indent}self.think({})", step.think.map(law).unwrap_or_default());
         }
         write_step(text, indent, step);
     }
@@ -77,10 +86,11 @@ fn write_step(text: &mut String, indent: &str, step: &FlowStep) {
     let _ = writeln!(text, ")");
 }
 
-fn pause(think: Think) -> String {
+/// The law of a pause.
+fn law(think: Think) -> String {
     match think {
-        Think::Even { least, most } => format!("think({}, {})", least.as_secs_f64(), most.as_secs_f64()),
-        Think::Lognormal { median, spread } => format!("think_lognormal({}, {spread})", median.as_secs_f64()),
+        Think::Even { least, most } => format!("even({}, {})", least.as_secs_f64(), most.as_secs_f64()),
+        Think::Lognormal { median, spread } => format!("lognormal({}, {spread})", median.as_secs_f64()),
     }
 }
 

@@ -17,7 +17,6 @@ use goose::goose::{GooseUser, Scenario, Transaction, TransactionFunction};
 use goose::metrics::GooseMetrics;
 use goose::{GooseAttack, GooseError};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +27,7 @@ use super::ramp::{Ears, conduct};
 use super::script::Script;
 use super::stage::{Stage, pool};
 use super::visitor::Visitor;
-use super::wire::Wire;
-use super::{BoxFuture, Driver, LoadError, Order, Signal, client, flow, limits};
+use super::{BoxFuture, Driver, LoadError, Order, client, flow, limits};
 use crate::domain::measurement::Measurement;
 
 /// Users that goose starts a second.
@@ -40,8 +38,6 @@ const PARKING: Duration = Duration::from_secs(30);
 const LEAVING: Duration = Duration::from_secs(2);
 /// How often the killswitch is pulled until goose has noticed.
 const PULL: Duration = Duration::from_millis(20);
-/// Longest time the health endpoint may take.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One attack at a time: goose's killswitch belongs to the whole process.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -79,7 +75,7 @@ async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
     limits::ensure(pool(&plan))?;
     let script = Script::compile(&mix, passwords)?;
     let wires = client::prepare(&target, &mix.upload_hosts, plan.timeout).await?;
-    let nurse = client::prepare(&target, &[], HEALTH_TIMEOUT.max(limits.stuck_after())).await?.build();
+    let nurse = Heartbeat::wire(&target, &limits).await?;
     let stage = Arc::new(Stage::new(plan, target, script, wires));
 
     let _first = Precedence::ask();
@@ -100,7 +96,7 @@ async fn drive(order: Order, limits: Limits) -> Result<Measurement, LoadError> {
             parked(&stage, &stop, &engine_gone).await?;
             // Goose has set it for the whole process to what its own settings say.
             log::set_max_level(level);
-            let heartbeat = listen(&stage, &health, nurse, &pulses).await;
+            let heartbeat = Heartbeat::of(&stage, &health, nurse, &pulses).await;
             Ok(conduct(stage, Ears { stop, engine_gone, heartbeat, limits, slo, looks, signals: pulses }).await)
         }
     });
@@ -165,26 +161,6 @@ async fn parked(stage: &Stage, stop: &CancellationToken, gone: &CancellationToke
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
-}
-
-/// The health endpoint's watch; a note when there can be none.
-async fn listen(stage: &Stage, path: &str, nurse: Wire, signals: &mpsc::UnboundedSender<Signal>) -> Option<Heartbeat> {
-    let started = async {
-        if path.is_empty() {
-            return Err("none is set".to_owned());
-        }
-        let url = stage.target.join(path).map_err(|e| e.to_string())?;
-        let headers = stage.script.common_headers(stage.pool);
-        Heartbeat::start(nurse, url, headers).await
-    };
-    match started.await {
-        Ok(heartbeat) => Some(heartbeat),
-        Err(why) => {
-            let note = format!("the ramp runs without a breaker on the health endpoint: {why}");
-            let _ = signals.send(Signal::Note(note));
-            None
-        }
-    }
 }
 
 fn attack(stage: &Arc<Stage>) -> Result<GooseAttack, LoadError> {

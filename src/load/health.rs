@@ -81,7 +81,7 @@ async fn probe(probes: std::sync::Weak<Mutex<Probes>>) {
     }
 }
 
-fn p99(mut lateness: Vec<Duration>) -> Duration {
+pub(super) fn p99(mut lateness: Vec<Duration>) -> Duration {
     lateness.sort_unstable();
     let rank = (lateness.len() * 99).div_ceil(100).max(1);
     lateness.get(rank - 1).copied().unwrap_or_default()

@@ -13,6 +13,7 @@ mod action;
 mod answer;
 mod arrivals;
 mod assets;
+mod away;
 mod body;
 mod client;
 mod control;
@@ -25,6 +26,7 @@ mod guard;
 mod health;
 mod heartbeat;
 mod limits;
+mod locust;
 mod precedence;
 mod ramp;
 mod recorder;
@@ -51,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use self::goose::GooseDriver;
+pub use self::locust::LocustDriver;
 pub use self::walk::{StepReport, walk_once};
 use crate::domain::flow::Mix;
 use crate::domain::measurement::Measurement;
@@ -167,6 +170,9 @@ pub enum LoadError {
     /// No client could be built.
     #[error("no HTTP client could be built: {0}")]
     Client(String),
+    /// The Locust that was to play did not come, or is not to be let in.
+    #[error("{0}")]
+    Locust(String),
     /// The load engine itself failed.
     #[error("the load engine failed: {0}; this is a fault of the generator, not of the site")]
     Engine(String),

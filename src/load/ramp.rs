@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use super::away::Away;
 use super::guard::{Glance, Guard, Limits};
 use super::health::Health;
 use super::heartbeat::Heartbeat;
@@ -72,7 +73,8 @@ struct Ramp<'a> {
     stage: &'a Stage,
     ears: Ears,
     guard: Guard,
-    health: Health,
+    /// None when the users play elsewhere.
+    health: Option<Health>,
     /// Until when the generator's health is known.
     healthy_until: Instant,
     tally: Tally,
@@ -119,7 +121,7 @@ impl<'a> Ramp<'a> {
         stage.gate.send_replace(Gate::Open { since: now, beyond: None });
         let mut ramp = Self {
             guard: Guard::new(ears.limits.clone()),
-            health: Health::start(),
+            health: stage.away.is_none().then(Health::start),
             healthy_until: now,
             tally: Tally::new(stage.script.endpoints.clone(), ears.limits.stuck_after()),
             rungs: stage.climb.rungs(stage.recorder.at(now)),
@@ -311,7 +313,8 @@ impl<'a> Ramp<'a> {
     }
 
     fn drained(&self) -> bool {
-        self.stage.recorder.under_way(Duration::MAX).count == 0
+        let owing = self.stage.away.as_ref().is_some_and(Away::owing);
+        (!owing && self.stage.recorder.under_way(Duration::MAX).count == 0)
             || self.phase_began.elapsed() > self.stage.plan.timeout + DRAIN_GRACE
     }
 
@@ -324,6 +327,9 @@ impl<'a> Ramp<'a> {
         let under_way = self.stage.recorder.under_way(self.ears.limits.stuck_after());
         let oldest_ms = millis(under_way.oldest);
         self.say(Signal::Pulse(Box::new(self.pulse(&ended, took, under_way, generator))));
+        if let Some(why) = self.stage.away.as_ref().and_then(Away::spoiled) {
+            return Some(RampEnd::Invalid(why));
+        }
         if self.phase == RampPhase::Drain {
             return None;
         }
@@ -381,9 +387,13 @@ impl<'a> Ramp<'a> {
         if until <= self.healthy_until {
             return GeneratorSample::default();
         }
-        let sample = self.health.take(&self.stage.recorder);
-        self.tally.generator_at(self.users(until), &sample);
         let recorder = &self.stage.recorder;
+        let sample = match (&mut self.health, &self.stage.away) {
+            (Some(health), _) => health.take(recorder),
+            (None, Some(away)) => away.health(recorder),
+            (None, None) => GeneratorSample::default(),
+        };
+        self.tally.generator_at(self.users(until), &sample);
         self.tally.generator(recorder.at(self.healthy_until), recorder.at(until), sample);
         self.healthy_until = until;
         sample
@@ -421,8 +431,7 @@ impl<'a> Ramp<'a> {
         if self.phase == RampPhase::Drain {
             return 0;
         }
-        let past = self.beyond.map_or(0, |from| self.stage.beyond.let_in(now.saturating_duration_since(from)));
-        self.stage.climb.let_in(now.saturating_duration_since(self.began)).max(past)
+        self.stage.users(self.began, self.beyond, now)
     }
 
     fn say(&self, signal: Signal) {

@@ -174,6 +174,17 @@ impl Recorder {
         self.seats.iter().filter_map(|seat| seat.load(Ordering::Acquire).checked_sub(1)).map(Duration::from_micros)
     }
 
+    /// A request that a user elsewhere made has ended.
+    pub fn add(&self, sample: Sample) {
+        self.record(0, sample);
+    }
+
+    /// All that users elsewhere have under way, as they last said: when each should have left.
+    pub fn under_way_elsewhere(&self, dues: impl Iterator<Item = Duration>) {
+        let mut dues = dues.map(|due| micros(due) + 1);
+        self.seats.iter().for_each(|seat| seat.store(dues.next().unwrap_or(0), Ordering::Release));
+    }
+
     fn record(&self, user: u32, sample: Sample) {
         let shard = &self.shards[user as usize % self.shards.len()];
         shard.lock().unwrap_or_else(PoisonError::into_inner).push(sample);

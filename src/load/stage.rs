@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::arrivals::Arrivals;
+use super::away::Away;
 use super::recorder::Recorder;
 use super::rungs::Climb;
 use super::script::{Play, Script};
@@ -54,6 +55,8 @@ pub(super) struct Stage {
     pub gate: watch::Sender<Gate>,
     /// Ends everything under way at once.
     pub cut: CancellationToken,
+    /// The players, when they are not in this process.
+    pub away: Option<Away>,
     alive: AtomicU32,
     ready: AtomicU32,
     playing: AtomicU32,
@@ -78,6 +81,7 @@ impl Stage {
             recorder: Recorder::new(pool),
             gate: watch::Sender::new(Gate::Parked),
             cut: CancellationToken::new(),
+            away: None,
             alive: AtomicU32::new(0),
             ready: AtomicU32::new(0),
             playing: AtomicU32::new(0),
@@ -128,6 +132,12 @@ impl Stage {
             return Some(since + self.climb.arrival(user));
         }
         Some(beyond? + self.beyond.arrival(user))
+    }
+
+    /// Users let in by now, with a gate that was opened at these instants.
+    pub fn users(&self, since: Instant, beyond: Option<Instant>, now: Instant) -> u32 {
+        let past = beyond.map_or(0, |from| self.beyond.let_in(now.saturating_duration_since(from)));
+        self.climb.let_in(now.saturating_duration_since(since)).max(past)
     }
 
     /// True once every user of the hold plays. In the open model some of the pool may never be needed.

@@ -50,6 +50,7 @@ impl Ramps {
                     statements: far_side.statements.clone(),
                     think: plan.think,
                     model: plan.model,
+                    engine: measurement.engine,
                 })
             }
             _ => None,

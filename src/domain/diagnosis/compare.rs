@@ -90,6 +90,7 @@ pub fn comparable(record: &RampRecord, newest: &RampRecord) -> Result<(), &'stat
         (record.flows == newest.flows, "other flows"),
         (record.think == newest.think, "other pauses"),
         (record.model == newest.model, "another model of arrivals"),
+        (record.engine == newest.engine, "another load engine"),
         (record.quick == newest.quick, "a quick and a full measurement"),
     ] {
         if !same {
@@ -128,6 +129,7 @@ mod tests {
     use super::*;
     use crate::domain::flow::Mix;
     use crate::domain::ids::StepId;
+    use crate::domain::measurement::Engine;
     use crate::domain::ramp::Model;
 
     fn record(p95: [f64; 3]) -> RampRecord {
@@ -145,6 +147,7 @@ mod tests {
             statements: vec![],
             think: Mix::THINK,
             model: Model::Closed,
+            engine: Engine::Goose,
         }
     }
 
@@ -175,6 +178,7 @@ mod tests {
             (RampRecord { flows: "g".into(), ..new.clone() }, "flows"),
             (RampRecord { think: Mix::THINK.times(0.5), ..new.clone() }, "pauses"),
             (RampRecord { model: Model::Open, ..new.clone() }, "arrivals"),
+            (RampRecord { engine: Engine::Locust { workers: 2 }, ..new.clone() }, "engine"),
             (RampRecord { quick: true, ..new.clone() }, "quick"),
             (RampRecord { outcome: RampOutcome::Aborted, ..new.clone() }, "to the end"),
             (RampRecord { p95_ms: None, ..new.clone() }, "too few"),

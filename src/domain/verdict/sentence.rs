@@ -2,7 +2,7 @@
 
 use super::hold::share;
 use super::{Objective, ObjectiveOutcome};
-use crate::domain::measurement::Measurement;
+use crate::domain::measurement::{Engine, Measurement};
 use crate::domain::slo::Slo;
 
 /// "Held 200 users for 60 s: p95 143 ms (137–150) against 300 ms, errors 0.00 % (at most 0.08 %) against 0.5 %."
@@ -66,6 +66,13 @@ pub fn invalid(m: &Measurement, why: &str) -> String {
 /// What is worth knowing and does not decide.
 pub fn notes(m: &Measurement, slo: &Slo, worst: Option<(f64, u32)>) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Engine::Locust { workers } = m.engine {
+        notes.push(format!(
+            "played by Locust in {workers} {}: of its health only timer lag, late starts and exhausted sockets are known, \
+             not what a request that meets no app takes there nor its open files; page files were not fetched",
+            if workers == 1 { "process" } else { "processes" }
+        ));
+    }
     if m.settle_limit_reached {
         notes.push(format!(
             "it had not settled after {:.0} s, the limit; the hold began all the same",
