@@ -179,13 +179,11 @@ fn start(file: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
 type Driven = tokio::task::JoinHandle<Result<Measurement, LoadError>>;
 
 fn drive(driver: LocustDriver, order: Order) -> Driven {
-    tokio::spawn(async move {
-        tokio::time::timeout(Duration::from_secs(80), driver.drive(order)).await.expect("a ramp ends")
-    })
+    tokio::spawn(async move { tokio::time::timeout(Duration::from_secs(80), driver.drive(order)).await.unwrap() })
 }
 
 async fn until_hold(heard: &mut UnboundedReceiver<Signal>) {
-    while !matches!(heard.recv().await.expect("a hold begins"), Signal::Phase(RampPhase::Hold, _)) {}
+    while !matches!(heard.recv().await.unwrap(), Signal::Phase(RampPhase::Hold, _)) {}
 }
 
 #[tokio::test(flavor = "multi_thread")]
