@@ -67,8 +67,8 @@ pub enum Verb {
     Init(Init),
     /// Run steps whole: checks, ramp, verdict. Without a step: the first that is not proven.
     Run(Run),
-    /// Run a step's checks that need no load.
-    Verify(OneStep),
+    /// Run the checks of a step, or of several, that need no load.
+    Verify(Verify),
     /// Drive a step's ramp and show it, without judging the step.
     Ramp(Ramp),
     /// Show how far the climb is.
@@ -138,8 +138,13 @@ pub struct Run {
 /// `ramp`.
 #[derive(Debug, Args)]
 pub struct Ramp {
+    /// The step, 1 to 10.
+    #[arg(value_parser = step)]
+    pub step: StepId,
     #[command(flatten)]
-    pub step: OneStep,
+    pub pace: Pace,
+    #[command(flatten)]
+    pub output: Output,
     /// Who plays the users: rampup itself, or a Locust that you run and that calls, for more load than one machine makes.
     #[arg(long, value_enum, default_value_t = LoadEngine::Goose)]
     pub engine: LoadEngine,
@@ -160,14 +165,12 @@ pub enum LoadEngine {
     Locust,
 }
 
-/// `verify`, and what `ramp` shares with it.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct OneStep {
-    /// The step, 1 to 10.
-    #[arg(value_parser = step)]
-    pub step: StepId,
-    #[command(flatten)]
-    pub pace: Pace,
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// One step, or several: 5, or 1-5.
+    #[arg(value_parser = steps, value_name = "STEP | A-B")]
+    pub steps: StepRange,
     #[command(flatten)]
     pub output: Output,
 }

@@ -19,7 +19,7 @@ use crate::headless::{Printer, exit};
 use crate::lab::{Fault, Lab, Progress};
 
 use super::climb::begin_afresh;
-use super::drive::perform;
+use super::drive::{Goal, perform};
 use super::practice::{Promise, narrator, write_project};
 use super::session::{Session, Trouble};
 use super::signals::Signals;
@@ -146,7 +146,7 @@ async fn answers(
         }
     }
     let mut seen = Answers::default();
-    match perform(&mut session, commands, &mut seen, signals, |_| exit::PROVEN).await? {
+    match perform(&mut session, commands, &mut seen, signals, Goal::Look).await? {
         code @ (exit::INTERRUPTED | exit::TERMINATED) => Ok(Err(code)),
         _ => Ok(Ok(seen.0)),
     }

@@ -13,10 +13,10 @@ use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
-use crate::headless::{Printer, Tally, exit};
+use crate::headless::{Printer, exit};
 use crate::lab::{Lab, Progress};
 
-use super::drive::{perform, printer};
+use super::drive::{Goal, perform, printer};
 use super::practice::{Promise, write_project};
 use super::session::{Session, Trouble};
 use super::signals::Signals;
@@ -98,7 +98,7 @@ pub async fn climb(
                 let mut shown = printer(wish.output);
                 let mut watching = Watching { printer: &mut *shown, judged: Judged { attempt, verdict: None } };
                 let command = VecDeque::from([Command::Run(step)]);
-                let ended = perform(&mut session, command, &mut watching, signals, Tally::proving).await?;
+                let ended = perform(&mut session, command, &mut watching, signals, Goal::Prove).await?;
                 judged = watching.judged;
                 match ended {
                     exit::INTERRUPTED | exit::TERMINATED => return Ok(ended),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio::sync::mpsc;
 
-use crate::cli::{LoadEngine, OneStep, Output, Ramp, Run};
+use crate::cli::{LoadEngine, Output, Ramp, Run, Verify};
 use crate::config::Environment;
 use crate::domain::command::{Command, Waiver};
 use crate::domain::event::{EventKind, Feed};
@@ -42,18 +42,19 @@ pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Resul
     }
     let mut signals = Signals::take()?;
     let commands = steps.into_iter().map(Command::Run).collect();
-    perform(&mut session, commands, &mut *printer(wish.output), &mut signals, Tally::proving).await
+    perform(&mut session, commands, &mut *printer(wish.output), &mut signals, Goal::Prove).await
 }
 
 /// `rampup verify`.
-pub async fn verify(project: &Path, environment: &Environment, wish: &OneStep) -> Result<u8, Trouble> {
-    let session = Session::open(project, environment, wish.pace.quick)?;
-    look(session, Command::Verify(wish.step), wish.output).await
+pub async fn verify(project: &Path, environment: &Environment, wish: &Verify) -> Result<u8, Trouble> {
+    let session = Session::open(project, environment, false)?;
+    let steps = StepId::all().filter(|step| (wish.steps.from..=wish.steps.to).contains(step));
+    look(session, steps.map(Command::Verify).collect(), wish.output).await
 }
 
 /// `rampup ramp`.
 pub async fn ramp(project: &Path, environment: &Environment, wish: &Ramp) -> Result<u8, Trouble> {
-    let OneStep { step, pace, output } = wish.step;
+    let Ramp { step, pace, output, .. } = *wish;
     let session = match wish.engine {
         LoadEngine::Goose => Session::open(project, environment, pace.quick)?,
         LoadEngine::Locust => {
@@ -67,12 +68,12 @@ pub async fn ramp(project: &Path, environment: &Environment, wish: &Ramp) -> Res
             Session::driving(project, environment, pace.quick, Arc::new(driver))?
         }
     };
-    look(session, Command::Ramp(step), output).await
+    look(session, VecDeque::from([Command::Ramp(step)]), output).await
 }
 
-async fn look(mut session: Session, command: Command, output: Output) -> Result<u8, Trouble> {
+async fn look(mut session: Session, commands: VecDeque<Command>, output: Output) -> Result<u8, Trouble> {
     let mut signals = Signals::take()?;
-    perform(&mut session, VecDeque::from([command]), &mut *printer(output), &mut signals, Tally::looking).await
+    perform(&mut session, commands, &mut *printer(output), &mut signals, Goal::Look).await
 }
 
 /// `rampup waive`.
@@ -102,13 +103,22 @@ pub fn printer(output: Output) -> Box<dyn Printer> {
     if output.json { Box::new(Json::default()) } else { Box::new(Lines::default()) }
 }
 
-/// Sends the commands one by one, stops at the first that ends with another code than 0, and ends the run.
+/// What a row of commands is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Each proves something; the first that does not is the last.
+    Prove,
+    /// All are looked at; the code is that of the worst.
+    Look,
+}
+
+/// Sends the commands one by one and ends the run.
 pub async fn perform(
     session: &mut Session,
     mut waiting: VecDeque<Command>,
     printer: &mut dyn Printer,
     signals: &mut Signals,
-    code_of: fn(&Tally) -> u8,
+    goal: Goal,
 ) -> Result<u8, Trouble> {
     let (sender, receiver) = mpsc::channel(8);
     let (feed, mut fed) = mpsc::channel(1024);
@@ -134,13 +144,13 @@ pub async fn perform(
                     }
                     Some(Feed::States(_) | Feed::Busy(true)) => {}
                     Some(Feed::Busy(false)) => {
-                        code = interrupted.unwrap_or_else(|| code_of(&tally));
-                        let next = waiting.pop_front().filter(|_| code == exit::PROVEN);
-                        match next {
-                            Some(next) => {
-                                tally = Tally::default();
-                                send(&mut sender, next).await;
-                            }
+                        code = interrupted.unwrap_or_else(|| match goal {
+                            Goal::Prove => std::mem::take(&mut tally).proving(),
+                            Goal::Look => tally.looking(),
+                        });
+                        let goes_on = interrupted.is_none() && (goal == Goal::Look || code == exit::PROVEN);
+                        match waiting.pop_front().filter(|_| goes_on) {
+                            Some(next) => send(&mut sender, next).await,
                             None => sender = None,
                         }
                     }
