@@ -1,14 +1,22 @@
 //! How often verdicts lie: hundreds of simulated holds with a known truth for every law, size and truth, judged with the
 //! looks and extensions in force.
 //!
-//! `cargo bench --bench truth [-- --holds N] [-- --law NAME] [-- --json FILE]` prints, per line, the shares of `pass`,
-//! `fail` and `inconclusive`. A `pass` where the truth is at or over the limit is a false pass, a `fail` where it is
-//! under it a false fail. Seeds are fixed: the same program prints the same table.
+//! `cargo bench --bench truth [-- --holds N] [--seed N] [--law NAME] [--hold NAME] [--json FILE]` prints, per line, the
+//! shares of `pass`, `fail` and `inconclusive`. A `pass` where the truth is at or over the limit is a false pass, a
+//! `fail` where it is under it a false fail. Seeds are fixed: the same program prints the same table; `--seed` draws
+//! other holds.
+//!
+//! `cargo bench --bench truth -- --real` drives a handful of real holds on loopback instead, about four minutes.
 
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 #[path = "../tests/honesty/mod.rs"]
 mod honesty;
+#[path = "truth/real.rs"]
+mod real;
+#[expect(dead_code, reason = "its way of being a process of its own is for `peers`")]
+#[path = "peers/server.rs"]
+mod server;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +31,7 @@ const HUNDRED_USERS: Shape = Shape { seconds: 60, rate: 21.7, users: 100, worker
 
 const SHAPES: [(&str, Shape); 4] =
     [("practice", QUICK), ("10 users", TEN_USERS), ("100 users", HUNDRED_USERS), ("1000 users", THOUSAND_USERS)];
-const TRUTHS: [f64; 5] = [0.5, 0.95, 1.0, 1.05, 1.5];
+const TRUTHS: [f64; 7] = [0.5, 0.8, 0.9, 0.95, 1.0, 1.05, 1.5];
 
 /// Holds a line unless said otherwise: some minutes on two cores.
 const HOLDS: u64 = 100;
@@ -38,14 +46,19 @@ struct Line {
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "--real") {
+        return real::run();
+    }
     let after = |flag: &str| arguments.iter().position(|a| a == flag).and_then(|at| arguments.get(at + 1)).cloned();
     let holds: u64 = after("--holds").map_or(Ok(HOLDS), |text| text.parse())?;
-    let only = after("--law").unwrap_or_default().to_lowercase();
+    let seed: u64 = after("--seed").map_or(Ok(0), |text| text.parse())?;
+    let [law, hold] = ["--law", "--hold"].map(|flag| after(flag).unwrap_or_default().to_lowercase());
     let lines: Vec<Mutex<Line>> = Law::ALL
         .into_iter()
-        .filter(|law| format!("{law:?}").to_lowercase().contains(&only))
+        .filter(|one| law.is_empty() || format!("{one:?}").to_lowercase() == law)
         .flat_map(|law| SHAPES.map(|(name, shape)| TRUTHS.map(|truth| Line { law, name, shape, truth, tally: None })))
         .flatten()
+        .filter(|line| line.name.starts_with(&hold))
         .map(Mutex::new)
         .collect();
     let began = Instant::now();
@@ -55,7 +68,7 @@ fn main() -> anyhow::Result<()> {
             scope.spawn(|| {
                 while let Some(line) = lines.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut line = line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    line.tally = Some(Simulator::new(line.law, line.shape, line.truth).tally(holds));
+                    line.tally = Some(Simulator::new(line.law, line.shape, line.truth).tally(seed..seed + holds));
                 }
             });
         }
@@ -63,6 +76,7 @@ fn main() -> anyhow::Result<()> {
     let lines: Vec<Line> =
         lines.into_iter().map(|l| l.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)).collect();
     print(&lines, holds);
+    price(&lines, holds);
     println!("{:.0} s in all", began.elapsed().as_secs_f64());
     if let Some(file) = after("--json") {
         let rows: Vec<_> = lines.iter().map(|line| json(line, holds)).collect();
@@ -108,6 +122,27 @@ fn print(lines: &[Line], holds: u64) {
             t.seconds / real(holds),
             t.off_share * 100.0,
         );
+    }
+}
+
+/// What the care costs: healthy servers of all laws together, by the size of the hold.
+fn price(lines: &[Line], holds: u64) {
+    println!(
+        "\nhealthy servers, all laws together: shares in percent\n{:<11} {:>5}  {:>6} {:>6} {:>6}",
+        "hold", "truth", "pass", "undec.", "mean s"
+    );
+    for (name, _) in SHAPES {
+        for truth in TRUTHS.into_iter().filter(|truth| *truth < 1.0) {
+            let of: Vec<Tally> =
+                lines.iter().filter(|l| l.name == name && l.truth == truth).filter_map(|line| line.tally).collect();
+            if of.is_empty() {
+                continue;
+            }
+            let all = holds * of.len() as u64;
+            let sum = |of_one: fn(&Tally) -> u64| percent(of.iter().map(of_one).sum(), all);
+            let seconds = of.iter().map(|t| t.seconds).sum::<f64>() / real(all);
+            println!("{name:<11} {truth:>5}  {:>6.1} {:>6.1} {seconds:>6.0}", sum(|t| t.pass), sum(|t| t.undecided));
+        }
     }
 }
 

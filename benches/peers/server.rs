@@ -1,11 +1,12 @@
-//! The server that all tools are measured on, and its own record of what it answered: a process of its own.
+//! A server whose latency law is known, and its own record of what it answered. Shared by the benchmarks `peers`, where
+//! it is a process of its own, and `truth -- --real`.
 //!
-//! HTTP/1.1 with keep-alive, GET only, 2 KB of body. `/fast` answers at once, `/slow` after a lognormal pause, anything
-//! else at once and uncounted (a health endpoint). On its standard input it is told `reset`, `count` or `report` and
-//! answers each with one line.
+//! HTTP/1.1 with keep-alive, GET only, 2 KB of body. A [`Pause`] says how long each request waits and which count. In
+//! `peers`, `/fast` answers at once, `/slow` after a lognormal pause, anything else at once and uncounted (a health
+//! endpoint); on its standard input it is told `reset`, `count` or `report` and answers each with one line.
 
 use std::io::{BufRead, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rampup::domain::measurement::Histogram;
@@ -49,35 +50,64 @@ impl Record {
 
 type Shared = Arc<Mutex<Record>>;
 
+/// How long a request waits before its answer, by its head; none for one that is answered at once and uncounted.
+pub type Pause = Arc<dyn Fn(&[u8], &mut SmallRng) -> Option<Duration> + Send + Sync>;
+
+/// A server on a thread of its own, until the process ends.
+pub struct Running {
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    record: Shared,
+}
+
+impl Running {
+    /// Starts one.
+    pub fn start(pause: Pause) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let record = Shared::default();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let port = listener.local_addr()?.port();
+        std::thread::spawn({
+            let record = record.clone();
+            move || runtime.block_on(accept(&listener, &record, &pause))
+        });
+        Ok(Self { port, record })
+    }
+
+    /// What it recorded so far.
+    pub fn report(&self) -> Report {
+        self.record().report()
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Serves until its standard input ends. Its first line is its port.
 pub fn serve() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let record = Shared::default();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-    let port = listener.local_addr()?.port();
-    std::thread::spawn({
-        let record = record.clone();
-        move || runtime.block_on(accept(&listener, &record))
-    });
+    let server = Running::start(Arc::new(|head: &[u8], dice: &mut SmallRng| {
+        let slow = head.starts_with(b"GET /slow");
+        let counted = slow || head.starts_with(b"GET /fast");
+        counted.then(|| if slow { lognormal(dice, MEDIAN_MS, SIGMA) } else { Duration::ZERO })
+    }))?;
     let mut out = std::io::stdout();
-    writeln!(out, "{port}")?;
+    writeln!(out, "{}", server.port)?;
     for line in std::io::stdin().lock().lines() {
-        let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = match line?.as_str() {
             "reset" => {
-                *record = Record::default();
+                *server.record() = Record::default();
                 "0".to_owned()
             }
-            "count" => record.latency.count().to_string(),
-            _ => serde_json::to_string(&record.report())?,
+            "count" => server.report().requests.to_string(),
+            _ => serde_json::to_string(&server.report())?,
         };
-        drop(record);
         writeln!(out, "{answer}")?;
     }
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, record: &Shared) {
+async fn accept(listener: &TcpListener, record: &Shared, pause: &Pause) {
     let answer: Arc<[u8]> =
         format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {BODY}\r\n\r\n{}", "x".repeat(BODY))
             .into_bytes()
@@ -86,13 +116,13 @@ async fn accept(listener: &TcpListener, record: &Shared) {
         if let Ok((stream, _)) = listener.accept().await {
             record.lock().unwrap_or_else(PoisonError::into_inner).connections += 1;
             let _ = stream.set_nodelay(true);
-            tokio::spawn(talk(stream, answer.clone(), record.clone()));
+            tokio::spawn(talk(stream, answer.clone(), record.clone(), pause.clone()));
         }
     }
 }
 
 /// One connection until it closes. Tools do not pipeline, so what is read ends with the request.
-async fn talk(mut stream: TcpStream, answer: Arc<[u8]>, record: Shared) {
+async fn talk(mut stream: TcpStream, answer: Arc<[u8]>, record: Shared, pause: Pause) {
     let mut dice = SmallRng::from_rng(&mut rng());
     let (mut heard, mut length) = ([0_u8; 8192], 0);
     loop {
@@ -104,25 +134,28 @@ async fn talk(mut stream: TcpStream, answer: Arc<[u8]>, record: Shared) {
             continue;
         }
         let asked = Instant::now();
-        let slow = heard.starts_with(b"GET /slow");
-        let counted = slow || heard.starts_with(b"GET /fast");
-        if slow {
-            tokio::time::sleep(lognormal(&mut dice)).await;
+        let pause = pause(&heard[..length], &mut dice);
+        if let Some(pause) = pause.filter(|pause| !pause.is_zero()) {
+            tokio::time::sleep(pause).await;
         }
         if stream.write_all(&answer).await.is_err() {
             return;
         }
         length = 0;
-        if counted {
+        if pause.is_some() {
             let micros = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
             record.lock().unwrap_or_else(PoisonError::into_inner).latency.record(micros);
         }
     }
 }
 
+/// A lognormal pause: its median in ms, and the standard deviation of its natural logarithm.
+pub fn lognormal(dice: &mut SmallRng, median_ms: f64, sigma: f64) -> Duration {
+    Duration::from_secs_f64(median_ms / 1000.0 * (sigma * normal(dice)).exp())
+}
+
 /// By the transform of Box and Muller.
-fn lognormal(dice: &mut SmallRng) -> Duration {
+pub fn normal(dice: &mut SmallRng) -> f64 {
     let (u, v): (f64, f64) = (1.0 - dice.random::<f64>(), dice.random());
-    let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-    Duration::from_secs_f64(MEDIAN_MS / 1000.0 * (SIGMA * normal).exp())
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

@@ -11,16 +11,11 @@ use super::seconds::Sums;
 /// for the uncertainty of that factor (Korn & Graubard 1998: Student's t over normal, squared). 1 when all trials agree.
 ///
 /// The variance is that of the circular block bootstrap, which has a closed form for a share: with the residuals
-/// `hits - share · trials` of each second, the mean square of the sums of blocks, times their number. Two lengths of
-/// block are asked and the larger answer counts: `block` seconds, and a sixth of the whole, which sees dependence that
-/// lasts longer than a short block.
+/// `hits - share · trials` of each second, the mean square of the sums of blocks, times their number. It sees dependence
+/// that a block holds; what lasts longer is for [`super::batches`].
 #[must_use]
 pub fn design_effect(hits: &Sums, trials: &Sums, seconds: &Range<usize>, block: usize, confidence: f64) -> f64 {
-    [block, seconds.len() / 6]
-        .into_iter()
-        .filter(|length| *length >= block)
-        .filter_map(|length| of_blocks(hits, trials, seconds, length, confidence))
-        .fold(1.0, f64::max)
+    of_blocks(hits, trials, seconds, block, confidence).unwrap_or(1.0).max(1.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

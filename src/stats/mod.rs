@@ -3,6 +3,7 @@
 //! Every bound here is *one-sided* at the confidence that is asked for: with 0.95, the truth lies above the upper bound
 //! in at most 5 % of all samples, and below the lower bound in at most 5 %.
 
+pub mod batches;
 pub mod binomial;
 pub mod bootstrap;
 pub mod change;

@@ -4,6 +4,7 @@
 //! it draws requests, files them into a measurement as a driver would, and counts the answers.
 
 use std::collections::BinaryHeap;
+use std::ops::Range;
 use std::time::Duration;
 
 use rampup::domain::flow::Mix;
@@ -160,10 +161,10 @@ impl Simulator {
         (m, exact, verdict)
     }
 
-    /// Judges `holds` seeded holds.
-    pub fn tally(&self, holds: u64) -> Tally {
+    /// Judges a hold for each of these seeds.
+    pub fn tally(&self, seeds: Range<u64>) -> Tally {
         let mut tally = Tally::default();
-        for seed in 0..holds {
+        for seed in seeds {
             let (m, exact, verdict) = self.judged(seed.wrapping_mul(0x9e37_79b9).wrapping_add(17));
             match verdict.outcome {
                 RampOutcome::Pass => tally.pass += 1,

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::domain::measurement::{Measurement, Window};
 use crate::domain::ramp::{GeneratorSample, Sign};
 use crate::domain::verdict::{BLOCKED_LIMIT, TAINTED_LIMIT};
+use crate::stats::batches;
 use crate::stats::bootstrap::Bootstrap;
 use crate::stats::effective::design_effect;
 use crate::stats::seconds::{Counts, Seconds, Stretch, Sums};
@@ -14,6 +15,10 @@ use crate::stats::seconds::{Counts, Seconds, Stretch, Sums};
 /// Length of a bootstrap block, seconds: longer than the echo of a request in the next ones, short enough that a
 /// minute holds a dozen.
 pub const BLOCK: usize = 5;
+
+/// Lengths of the batches that show what lasts longer than a block, seconds: queues that fill and drain, a cache that
+/// expires, a noisy neighbour. Longer ones would leave too few in a minute.
+const BATCHES: [usize; 2] = [10, 20];
 
 /// Length of the window whose worst p95 is shown, seconds.
 pub const WORST: usize = 10;
@@ -39,6 +44,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// The same with bounds of another confidence; the bootstrap keeps its own.
+    pub fn at(&self, confidence: f64) -> Self {
+        Self { confidence, ..self.clone() }
+    }
+
     /// Its seconds, as the tables want them.
     pub fn all(&self) -> &[Stretch] {
         std::slice::from_ref(&self.seconds)
@@ -69,6 +79,24 @@ impl Part {
         let slow = Sums::new(self.latency.over_each(micros));
         let served = Sums::new(self.latency.over_each(0));
         design_effect(&slow, &served, &self.seconds, BLOCK, self.confidence)
+    }
+
+    /// How far the true share of requests slower than this many µs may lie from that seen, by long batches.
+    pub fn slow_distance(&self, micros: u64) -> Option<f64> {
+        let slow = Sums::new(self.latency.over_each(micros));
+        let served = Sums::new(self.latency.over_each(0));
+        batches::distance(&slow, &served, &self.seconds, &BATCHES, self.confidence)
+    }
+
+    /// How high a quantile may truly be, ms, by what it is in each of some long batches.
+    pub fn highest(&self, quantile: f64) -> Option<f64> {
+        let of = |batch: &Range<usize>| self.latency.quantile(std::slice::from_ref(batch), quantile).map(ms);
+        batches::highest(of, &self.seconds, &BATCHES, self.confidence)
+    }
+
+    /// The same for the share of failures.
+    pub fn error_distance(&self) -> Option<f64> {
+        batches::distance(&self.errors, &self.trials, &self.seconds, &BATCHES, self.confidence)
     }
 
     /// Design effect of failing.

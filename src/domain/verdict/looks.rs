@@ -1,7 +1,8 @@
 //! Several looks at one hold: at half its length (may only end it as `fail`), at its planned length, and after each
 //! extension. What each look's bounds must hold with, and whether to go on.
 
-use super::{Objective, ObjectiveOutcome, RampOutcome, Verdict, judge, sentence};
+use super::hold::Hold;
+use super::{Objective, ObjectiveOutcome, RampOutcome, Verdict, judge, objective, sentence};
 use crate::domain::measurement::Measurement;
 use crate::domain::ramp::{RampEnd, RampPlan};
 use crate::domain::slo::Slo;
@@ -55,8 +56,8 @@ pub fn judge_looked(m: &Measurement, plan: &RampPlan, slo: &Slo, endpoints: &[St
 
 /// Whether a hold that is still running goes on after this look.
 ///
-/// It ends when it is decided, when it is spoiled or not steady (more of the same would not mend that), and when the
-/// forecast says that the looks left would not decide it.
+/// It ends when it is decided, when it is spoiled (more of the same would not mend that), and when not even a hopeful
+/// forecast says that the looks left may decide it. What was not steady goes on: a longer hold tells a rise from chance.
 #[must_use]
 pub fn after_look(m: &Measurement, plan: &RampPlan, slo: &Slo, endpoints: &[String], look: u8) -> Next {
     let verdict = judge(m, &at_look(slo, plan.extensions, look), endpoints);
@@ -71,15 +72,14 @@ pub fn after_look(m: &Measurement, plan: &RampPlan, slo: &Slo, endpoints: &[Stri
         return Next::Stop;
     }
     let hold = plan.hold.as_secs_f64();
-    // The forecast is asked with the confidence that the last look will need.
-    let forecast = judge(m, &at_look(slo, plan.extensions, u8::MAX), endpoints).objectives;
-    let open: Vec<&Objective> = verdict.objectives.iter().filter(|o| o.outcome != ObjectiveOutcome::Pass).collect();
-    let in_time = |o: &&Objective| {
-        let more = forecast.iter().find(|f| f.name == o.name).and_then(|f| f.more_seconds);
-        more.is_some_and(|more| more <= hold * f64::from(left))
-    };
-    // All pass and still inconclusive: not steady.
-    if open.is_empty() || !open.iter().all(in_time) {
+    // The forecast is asked with the confidence that the last look will need. It is all true of a hold that is open for
+    // not being steady alone.
+    let last = at_look(slo, plan.extensions, u8::MAX);
+    let times = 1.0 + hold * f64::from(left) / m.hold_seconds;
+    let decidable = objective::decidable(&Hold::new(m, last.confidence), &last, endpoints, times);
+    let hopeless =
+        |(objective, decidable): (&Objective, bool)| objective.outcome != ObjectiveOutcome::Pass && !decidable;
+    if verdict.objectives.iter().zip(decidable).any(hopeless) {
         return Next::Stop;
     }
     let of = plan.extensions.saturating_add(1);

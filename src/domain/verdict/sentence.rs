@@ -37,9 +37,13 @@ pub fn undecided(m: &Measurement, objectives: &[Objective]) -> String {
     format!("Undecided at {} after {}: {}; {advice}.", users(m), held_for(m), list(open.into_iter()))
 }
 
-/// "Undecided after 60 s: p95 295 ms (281–309) against 300 ms."
+/// "Undecided after 60 s: p95 295 ms (281–309) against 300 ms.", "Not steady after 60 s: p95 260 ms (258–262) against …"
+/// when every objective passes.
 pub fn undecided_so_far(m: &Measurement, objectives: &[Objective]) -> String {
     let open = objectives.iter().filter(|o| o.outcome != ObjectiveOutcome::Pass);
+    if open.clone().next().is_none() {
+        return format!("Not steady after {}: {}.", held_for(m), list(objectives.iter()));
+    }
     format!("Undecided after {}: {}.", held_for(m), list(open))
 }
 
@@ -135,7 +139,7 @@ fn phrase(o: &Objective) -> String {
     let interval = match (o.low, o.high) {
         (Some(low), Some(high)) if low > 0.0 || o.unit != "%" => format!("{}–{}", show(low), show(high)),
         (_, Some(high)) => format!("at most {} {}", show(high), o.unit),
-        (Some(low), None) => format!("at least {} {}, too few requests to say how much", show(low), o.unit),
+        (Some(low), None) => format!("at least {} {}, no upper bound yet", show(low), o.unit),
         (None, None) => "too few requests for bounds".to_owned(),
     };
     format!("{} {} {} ({interval}) against {against}", o.name, show(value), o.unit)

@@ -377,7 +377,9 @@ fn only_an_undecided_hold_that_the_looks_left_can_decide_goes_on() {
         ("undecided", near.clone(), 1, true),
         ("undecided at the last look", near.clone(), 3, false),
         ("hopelessly close", far, 1, false),
-        ("not steady", rising, 1, false),
+        ("not steady", rising.clone(), 1, true),
+        ("not steady at the last look", rising, 3, false),
+        ("one bad second", shaped(60, 100, |second| if second == 20 { 1500.0 } else { 150.0 }, |_| 0), 1, true),
         ("nothing measured", of_windows(Vec::new()), 1, false),
         ("fails at half", hold(30, 100, 350.0), 0, false),
         ("passes at half", hold(30, 100, 150.0), 0, true),
@@ -405,6 +407,39 @@ fn only_a_kept_promise_is_climbed_past() {
         assert_eq!(after_look(&m, &plan, &slo, &[], look), next, "{name}");
     }
     assert_eq!(after_look(&hold(60, 100, 150.0), &plan_of(60, 2), &slo, &[], 1), Next::Stop, "no rungs past it");
+}
+
+#[test]
+fn one_bad_second_is_outlived_by_a_longer_hold() {
+    let (slo, plan) = (Slo::default(), plan_of(60, 2));
+    let at = |seconds: usize, looks: u8| {
+        let m = shaped(seconds, 100, |second| if second == 20 { 1500.0 } else { 150.0 }, |_| 0);
+        judge_looked(&Measurement { looks, ..m }, &plan, &slo, &[])
+    };
+    // One in sixty may be one in twenty; one in 180 is not.
+    assert_eq!(at(60, 1).outcome, RampOutcome::Inconclusive, "{}", at(60, 1).sentence);
+    assert_eq!(at(180, 3).outcome, RampOutcome::Pass, "{}", at(180, 3).sentence);
+}
+
+#[test]
+fn a_level_that_wanders_slowly_widens_the_interval() {
+    let width = |slowest: fn(usize) -> f64| {
+        let p95 = &judged(&shaped(120, 100, slowest, |_| 0)).objectives[0];
+        p95.high.unwrap() - p95.low.unwrap()
+    };
+    // The same seconds, 100 and 200 ms in turn or a quarter of a minute each.
+    let (fast, slow) = (
+        width(|second| if second % 2 == 0 { 100.0 } else { 200.0 }),
+        width(|second| if second / 15 % 2 == 0 { 100.0 } else { 200.0 }),
+    );
+    assert!(slow > 2.0 * fast, "{slow} against {fast}");
+}
+
+#[test]
+fn a_second_half_that_may_be_over_the_limit_does_not_pass() {
+    // The whole keeps the promise by its first half; the second one alone does not.
+    let verdict = judged(&shaped(120, 40, |second| if second < 60 { 200.0 } else { 312.0 }, |_| 0));
+    assert_ne!(verdict.outcome, RampOutcome::Pass, "{}", verdict.sentence);
 }
 
 #[test]
