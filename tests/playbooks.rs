@@ -14,7 +14,17 @@ use rampup::stats::order;
 
 /// The checks each step must ask for, as required ones.
 const REQUIRED: [&[&str]; 10] = [
-    &["health.answers", "health.touches-stores", "sentry.trace-roundtrip", "metrics.count-requests"],
+    &[
+        "health.answers",
+        "health.touches-stores",
+        "health.uncached",
+        "app.debug-off",
+        "sentry.trace-roundtrip",
+        "sentry.key-active",
+        "sentry.error-roundtrip",
+        "metrics.count-requests",
+        "metrics.monotonic",
+    ],
     &["edge.static-hit", "storage.static-from-bucket", "storage.static-immutable"],
     &["cache.page-served", "cache.shared-backend"],
     &["uploads.policy-bounded", "uploads.oversize-refused"],
@@ -63,9 +73,9 @@ fn the_ladder_goes_from_ten_to_a_thousand() {
 #[test]
 fn every_step_asks_for_its_checks_and_needs_them() {
     for (step, required) in steps().iter().zip(REQUIRED) {
-        let asked: Vec<&str> = step.checks.iter().map(|line| line.check.0.as_str()).collect();
+        let needed = step.checks.iter().filter(|line| line.level == Level::Required);
+        let asked: Vec<&str> = needed.map(|line| line.check.0.as_str()).collect();
         assert_eq!(asked, required, "step {}", step.id);
-        assert!(step.checks.iter().all(|line| line.level == Level::Required), "step {}", step.id);
     }
 }
 

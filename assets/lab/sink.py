@@ -21,6 +21,7 @@ import signal
 import time
 import zlib
 from collections import OrderedDict, deque
+from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 TRACES_KEPT = 20_000
@@ -28,7 +29,41 @@ ERRORS_KEPT = 2_000
 TRANSACTIONS_PER_TRACE = 100
 BODY_LIMIT = 20 * 1024 * 1024
 MAIL_SECONDS = 0.4
-ORGANIZATION, PROJECT, PROJECT_ID, PUBLIC_KEY = "practice", "shop", 1, "practice"
+ORGANIZATION = "practice"
+PROJECTS = {1: "shop", 2: "staging"}
+BORN = "2026-01-01T00:00:00.000000Z"
+
+
+class Key:
+    """What a DSN is made of. A limit is (how many events, in how many seconds)."""
+
+    def __init__(self, public, project, label, active=True, limit=None):
+        self.public, self.project, self.label, self.active, self.limit = public, project, label, active, limit
+        self.taken = deque()
+
+    def room(self, now):
+        """True when the key's own limit leaves room for one more event; it is then counted."""
+        if not self.limit:
+            return True
+        count, window = self.limit
+        while self.taken and self.taken[0] <= now - window:
+            self.taken.popleft()
+        if len(self.taken) >= count:
+            return False
+        self.taken.append(now)
+        return True
+
+
+# The practice shop is given the first. The others are what people mix it up with.
+KEYS = {
+    key.public: key
+    for key in (
+        Key("practice", 1, "Default"),
+        Key("retired", 1, "Last year's", active=False),
+        Key("trickle", 1, "Three a minute", limit=(3, 60)),
+        Key("staging", 2, "Default"),
+    )
+}
 
 
 class Kept:
@@ -38,8 +73,30 @@ class Kept:
         self.counts = {"envelopes": 0, "transactions": 0, "spans": 0, "errors": 0, "mails": 0, "statsd": 0}
         self.traces = OrderedDict()  # trace id -> its transactions
         self.errors = deque(maxlen=ERRORS_KEPT)
+        self.outcomes = {}  # (hour, project, category, outcome, reason) -> how many
 
-    def item(self, kind, payload):
+    def outcome(self, project, category, outcome, reason="", quantity=1):
+        row = (int(time.time()) // 3600, project, category, outcome, reason)
+        self.outcomes[row] = self.outcomes.get(row, 0) + quantity
+
+    def item(self, kind, payload, key):
+        """Takes one item of an envelope, or counts why it was not taken; false when the key's limit said no."""
+        if kind == "client_report":
+            for row in payload.get("discarded_events") or []:
+                self.outcome(key.project, row["category"], "client_discard", row.get("reason", ""), row["quantity"])
+            return True
+        category = "transaction" if kind == "transaction" else "error"
+        weight = 1 + len(payload.get("spans") or [])
+        taken = key.room(time.monotonic())
+        outcome = ("accepted", "") if taken else ("rate_limited", "key_quota")
+        self.outcome(key.project, category, *outcome)
+        if kind == "transaction":
+            self.outcome(key.project, "span", *outcome, quantity=weight)
+        if taken:
+            self._keep(kind, payload, key.project)
+        return taken
+
+    def _keep(self, kind, payload, project):
         trace = (payload.get("contexts") or {}).get("trace") or {}
         if kind == "transaction":
             spans = payload.get("spans") or []
@@ -56,7 +113,11 @@ class Kept:
                     "parent_span_id": trace.get("parent_span_id"),
                     "span_id": trace.get("span_id"),
                     "status": trace.get("status"),
-                    "start": payload.get("start_timestamp"),
+                    "start": _seconds(payload.get("start_timestamp")),
+                    "end": _seconds(payload.get("timestamp")),
+                    "op": trace.get("op") or "default",
+                    "sdk": (payload.get("sdk") or {}).get("name", ""),
+                    "project": project,
                     "ops": ops,
                 }
             )
@@ -73,6 +134,7 @@ class Kept:
                     "transaction": payload.get("transaction", ""),
                     "trace": trace.get("trace_id", ""),
                     "timestamp": payload.get("timestamp"),
+                    "project": PROJECTS[project],
                 }
             )
 
@@ -104,9 +166,14 @@ class Kept:
                 "parent_span_id": t["parent_span_id"],
                 "is_transaction": True,
                 "event_type": "span",
-                "project_slug": PROJECT,
-                "project_id": PROJECT_ID,
-                "sdk_name": "sentry.python.django",
+                "name": t["op"],
+                "op": t["op"],
+                "start_timestamp": t["start"],
+                "end_timestamp": t["end"],
+                "duration": max(0.0, t["end"] - t["start"]) * 1000,
+                "project_slug": PROJECTS[t["project"]],
+                "project_id": t["project"],
+                "sdk_name": t["sdk"],
                 "children": [],
                 "errors": [],
             }
@@ -122,9 +189,47 @@ class Kept:
         for error in reversed(self.errors):
             if wanted and error["trace"] != wanted[1]:
                 continue
-            row = {**error, "project": PROJECT, "project.name": PROJECT}
+            row = {**error, "project.name": error["project"]}
             rows.append({field: row.get(field) for field in fields})
         return {"data": rows[:100], "meta": {"fields": {field: "string" for field in fields}}}
+
+    def stats(self, asked):
+        """Outcomes of this hour and the last, grouped as asked."""
+        now = int(time.time()) // 3600
+        hours = [now - 1, now]
+        groups = asked.get("groupBy") or []
+        projects = {int(project) for project in asked.get("project") or []}
+        series = {}
+        for (hour, project, category, outcome, reason), quantity in self.outcomes.items():
+            if hour not in hours or (projects and project not in projects):
+                continue
+            row = {"project": project, "category": category, "outcome": outcome, "reason": reason}
+            by = tuple(row[group] for group in groups)
+            series.setdefault(by, [0] * len(hours))[hours.index(hour)] += quantity
+        return {
+            "start": _date(hours[0]),
+            "end": _date(now + 1),
+            "intervals": [_date(hour) for hour in hours],
+            "groups": [
+                {
+                    "by": dict(zip(groups, by)),
+                    "totals": {"sum(quantity)": sum(counts)},
+                    "series": {"sum(quantity)": counts},
+                }
+                for by, counts in series.items()
+            ],
+        }
+
+
+def _date(hour):
+    return time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(hour * 3600))
+
+
+def _seconds(stamp):
+    """An SDK's time stamp, be it a number or a date in UTC."""
+    if isinstance(stamp, str):
+        return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+    return float(stamp or 0)
 
 
 def unpacked(body, encoding):
@@ -152,8 +257,8 @@ def items(envelope):
 
 
 class Http:
-    def __init__(self, kept, token, port):
-        self.kept, self.token, self.port = kept, token, port
+    def __init__(self, kept, token):
+        self.kept, self.token, self.port = kept, token, None
 
     async def serve(self, reader, writer):
         try:
@@ -172,10 +277,13 @@ class Http:
                     if length > BODY_LIMIT:
                         return
                     body = await reader.readexactly(length)
-                status, answer = self._answer(method, target, headers, body)
+                status, answer, *more = self._answer(method, target, headers, body)
                 text = json.dumps(answer).encode()
                 writer.write(
-                    f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text
+                    f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n".encode()
+                    + "".join(f"{line}\r\n" for line in more).encode()
+                    + b"\r\n"
+                    + text
                 )
                 await writer.drain()
                 if headers.get("connection", "").lower() == "close":
@@ -212,18 +320,23 @@ class Http:
 
     def _envelope(self, project, headers, body):
         sent = re.search(r"sentry_key=([^,\s]+)", headers.get("x-sentry-auth", ""))
-        if project != str(PROJECT_ID) or not sent or sent[1] != PUBLIC_KEY:
-            return "403 Forbidden", {"detail": "unknown key or project"}
+        key = KEYS.get(sent[1]) if sent else None
+        if not key or project != str(key.project) or not key.active:
+            return "403 Forbidden", {"detail": "event submission rejected: unknown or disabled key"}
         try:
-            event_id = None
+            event_id, all_taken = None, True
             for kind, payload in items(unpacked(body, headers.get("content-encoding", ""))):
-                if kind in ("transaction", "event"):
+                if kind in ("transaction", "event", "client_report"):
                     parsed = json.loads(payload)
                     event_id = event_id or parsed.get("event_id")
-                    self.kept.item(kind, parsed)
-        except (ValueError, OSError, zlib.error) as error:
+                    all_taken &= self.kept.item(kind, parsed, key)
+        except (KeyError, ValueError, OSError, zlib.error) as error:
             return "400 Bad Request", {"detail": str(error)}
         self.kept.counts["envelopes"] += 1
+        if not all_taken:
+            wait = key.limit[1]
+            limits = f"X-Sentry-Rate-Limits: {wait}:error;transaction;span:key:key_quota"
+            return "429 Too Many Requests", {"detail": "rate limit"}, f"Retry-After: {wait}", limits
         return "200 OK", {"id": event_id}
 
     def _api(self, path, asked):
@@ -234,19 +347,23 @@ class Http:
                 return self.kept.trace(trace_id)
             case ["organizations", org, "events"] if org == ORGANIZATION:
                 return self.kept.events(asked)
-            case ["projects", org, project, "keys"] if (org, project) == (ORGANIZATION, PROJECT):
-                dsn = f"http://{PUBLIC_KEY}@127.0.0.1:{self.port}/{PROJECT_ID}"
+            case ["organizations", org, "stats_v2"] if org == ORGANIZATION:
+                return self.kept.stats(asked)
+            case ["projects", org, project, "keys"] if org == ORGANIZATION and project in PROJECTS.values():
                 return [
                     {
-                        "id": PUBLIC_KEY,
-                        "name": "Default",
-                        "label": "Default",
-                        "public": PUBLIC_KEY,
-                        "projectId": PROJECT_ID,
-                        "isActive": True,
-                        "rateLimit": None,
-                        "dsn": {"public": dsn},
+                        "id": key.public,
+                        "name": key.label,
+                        "label": key.label,
+                        "public": key.public,
+                        "projectId": key.project,
+                        "isActive": key.active,
+                        "rateLimit": {"count": key.limit[0], "window": key.limit[1]} if key.limit else None,
+                        "dateCreated": BORN,
+                        "dsn": {"public": f"http://{key.public}@127.0.0.1:{self.port}/{key.project}"},
                     }
+                    for key in KEYS.values()
+                    if PROJECTS[key.project] == project
                 ]
         return None
 
@@ -307,10 +424,12 @@ async def main():
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     # Backlogs for a worker pool that opens many dialogues at once.
-    await asyncio.start_server(Http(kept, ports.token, ports.http).serve, "127.0.0.1", ports.http, limit=1 << 20, backlog=512)
+    http = Http(kept, ports.token)
+    web = await asyncio.start_server(http.serve, "127.0.0.1", ports.http, limit=1 << 20, backlog=512)
+    http.port = web.sockets[0].getsockname()[1]  # with --http 0 the system picks one
     await asyncio.start_server(Smtp(kept).serve, "127.0.0.1", ports.smtp, limit=1 << 20, backlog=512)
     await loop.create_datagram_endpoint(lambda: Statsd(kept), local_addr=("127.0.0.1", ports.statsd))
-    print(f"{time.strftime('%H:%M:%S')} http {ports.http}, smtp {ports.smtp}, statsd {ports.statsd}", flush=True)
+    print(f"{time.strftime('%H:%M:%S')} http {http.port}, smtp {ports.smtp}, statsd {ports.statsd}", flush=True)
     await stop.wait()
 
 

@@ -8,8 +8,10 @@ use crate::probes::http::answer::Trail;
 use super::counting::{Meter, Rise, around};
 use super::{Check, Context, Entry};
 
+mod uncached;
+
 /// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<Answers>(), Entry::of::<TouchesStores>()];
+pub const CHECKS: &[Entry] = &[Entry::of::<Answers>(), Entry::of::<TouchesStores>(), Entry::of::<uncached::Uncached>()];
 
 const DOCS: &[&str] =
     &["https://docs.railway.com/reference/healthchecks", "https://docs.djangoproject.com/en/5.2/topics/http/views/"];
@@ -44,10 +46,10 @@ struct OneAnswer {
 
 impl Check for Answers {
     const ID: &'static str = "health.answers";
-    const TITLE: &'static str = "the health endpoint answers 200 with JSON, from the app itself";
-    const ABOUT: &'static str = "Asks the health endpoint several times the way a monitor would: 200, JSON, no redirect, and never \
-        out of a cache. Traps: a catch-all route that answers 200 for any address (an address that cannot exist is asked too), an \
-        edge that keeps the answer and so hides an outage (HIT, but also MISS: the next one would be kept), a redirect to https.";
+    const TITLE: &'static str = "the health endpoint answers 200 with JSON";
+    const ABOUT: &'static str = "Asks the health endpoint several times the way a monitor would: 200, JSON, no redirect. Traps: a \
+        catch-all route that answers 200 for any address (an address that cannot exist is asked too), a redirect to https or to \
+        the address with a slash. Whether a cache answers is for health.uncached.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Observed;
     const DOCS: &'static [&'static str] = DOCS;
@@ -100,21 +102,6 @@ impl Check for Answers {
             if let Some((seen, todo)) = problem {
                 return CheckOutcome::fail(seen, todo);
             }
-            if trail.may_be_kept() {
-                return CheckOutcome::fail(
-                    format!("a cache answers for {path} or may keep its answer ({})", trail.cache_word()),
-                    format!(
-                        "send Cache-Control: no-store on {path} and leave it out of the edge's cache rules, else a monitor watches the cache"
-                    ),
-                );
-            }
-        }
-        let ids: Vec<_> = facts.answers.iter().filter_map(|a| a.trail.platform.as_deref()).collect();
-        if ids.windows(2).any(|two| two[0] == two[1]) {
-            return CheckOutcome::fail(
-                format!("two answers of {path} carry the same request id: the second came out of a cache"),
-                format!("send Cache-Control: no-store on {path}"),
-            );
         }
         if facts.catch_all {
             return CheckOutcome::fail(
@@ -236,8 +223,8 @@ impl Check for TouchesStores {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, json: bool, cache: Option<&str>) -> OneAnswer {
-        OneAnswer { trail: Trail { status, cache: cache.map(str::to_owned), ..Trail::default() }, json }
+    fn answer(status: u16, json: bool) -> OneAnswer {
+        OneAnswer { trail: Trail { status, ..Trail::default() }, json }
     }
 
     fn facts(answers: Vec<OneAnswer>) -> AnswersFacts {
@@ -248,26 +235,20 @@ mod tests {
     fn answers_traps() {
         let check = Answers::default();
         for (word, answers) in [
-            ("pass", vec![answer(200, true, None), answer(200, true, Some("DYNAMIC"))]),
-            ("pass", vec![answer(200, true, Some("BYPASS"))]),
+            ("pass", vec![answer(200, true), answer(200, true)]),
             ("unknown", vec![]),
-            ("fail", vec![answer(404, false, None)]),
-            ("fail", vec![answer(503, true, None)]),
-            ("fail", vec![answer(301, false, None)]),
+            ("fail", vec![answer(404, false)]),
+            ("fail", vec![answer(503, true)]),
+            ("fail", vec![answer(301, false)]),
             // A catch-all page of a single-page app.
-            ("fail", vec![answer(200, false, None)]),
-            ("fail", vec![answer(200, true, None), answer(200, true, Some("HIT"))]),
-            ("fail", vec![answer(200, true, Some("MISS"))]),
-            ("fail", vec![answer(200, true, None), answer(500, true, None)]),
+            ("fail", vec![answer(200, false)]),
+            ("fail", vec![answer(200, true), answer(500, true)]),
         ] {
             assert_eq!(check.judge(&facts(answers)).word(), word);
         }
-        let mut catch_all = facts(vec![answer(200, true, None)]);
+        let mut catch_all = facts(vec![answer(200, true)]);
         catch_all.catch_all = true;
         assert_eq!(check.judge(&catch_all).word(), "fail");
-        let mut repeated = facts(vec![answer(200, true, None), answer(200, true, None)]);
-        repeated.answers.iter_mut().for_each(|a| a.trail.platform = Some("same".to_owned()));
-        assert_eq!(check.judge(&repeated).word(), "fail");
     }
 
     #[test]

@@ -7,14 +7,22 @@ use crate::probes::{ProbeError, Probes, metrics};
 
 use super::{Check, Context, Entry};
 
+mod monotonic;
+mod not_public;
+
 /// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<CountRequests>()];
+pub const CHECKS: &[Entry] =
+    &[Entry::of::<CountRequests>(), Entry::of::<monotonic::Monotonic>(), Entry::of::<not_public::NotPublic>()];
+
+/// The counter that each check looks at unless the playbook names another. One that counts each request once: a sum
+/// over several would hide a lost process.
+const FAMILY: &str = "django_http_requests_before_middlewares_total";
 
 /// `metrics.count-requests`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct CountRequests {
-    /// Name of the counter. One that counts each request once: a sum over several would hide a lost process.
+    /// Name of the counter.
     family: String,
     /// Requests between two scrapes.
     requests: u32,
@@ -24,7 +32,7 @@ struct CountRequests {
 
 impl Default for CountRequests {
     fn default() -> Self {
-        Self { family: "django_http_requests_before_middlewares_total".to_owned(), requests: 20, scrapes: 6 }
+        Self { family: FAMILY.to_owned(), requests: 20, scrapes: 6 }
     }
 }
 
@@ -57,24 +65,19 @@ impl Check for CountRequests {
 
     async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
         let probes = ctx.probes;
-        let path = probes.site.metrics.clone().ok_or_else(|| {
-            Missing::new(
-                "the path of the metrics is not known",
-                "name it in rampup.toml: [site] metrics = \"/metrics\"",
-            )
-        })?;
-        let (status, idle) = self.scrape(probes, &path).await?;
+        let path = probes.metrics_path()?.to_owned();
+        let (status, idle) = self.scrape(probes).await?;
         let mut facts = Facts { path, status, requests: self.requests, idle, before: None, after: Vec::new() };
         if status != 200 || idle.is_none() {
             return Ok(facts);
         }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        facts.before = self.scrape(probes, &facts.path).await?.1;
+        facts.before = self.scrape(probes).await?.1;
         for _ in 0..self.requests {
             probes.http.get_origin(&probes.site.health).nonce(&probes.nonce()).fresh().send().await?;
         }
         for _ in 0..self.scrapes {
-            facts.after.push(self.scrape(probes, &facts.path).await?.1);
+            facts.after.push(self.scrape(probes).await?.1);
         }
         Ok(facts)
     }
@@ -127,9 +130,9 @@ impl Check for CountRequests {
 }
 
 impl CountRequests {
-    async fn scrape(&self, probes: &Probes, path: &str) -> Result<(u16, Option<f64>), ProbeError> {
-        let answer = probes.http.get_origin(path).nonce(&probes.nonce()).fresh().send().await?;
-        Ok((answer.status, metrics::sum(&answer.text(), &self.family)))
+    async fn scrape(&self, probes: &Probes) -> Result<(u16, Option<f64>), ProbeError> {
+        let answer = probes.scrape().await?;
+        Ok((answer.status, metrics::sum(&answer.text, &self.family)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! so that a recorded fact can be judged again. To add one: the struct, its line in its file's `CHECKS`, its name in a
 //! playbook. Holds no state, spawns nothing, prints nothing. What could not be measured is `unknown`, never `pass`.
 
+mod app;
 mod assets;
 mod cache;
 mod counting;
@@ -151,6 +152,7 @@ fn build<T: Check>(parameters: &toml::Table) -> Result<Box<dyn AnyCheck>, String
 pub fn catalogue() -> impl Iterator<Item = &'static Entry> {
     const GROUPS: &[&[Entry]] = &[
         health::CHECKS,
+        app::CHECKS,
         sentry::CHECKS,
         metrics::CHECKS,
         edge::CHECKS,

@@ -29,6 +29,8 @@ pub(super) fn fetch(settings: &Settings, process: &Environment, file: &Environme
         bucket_secret: key(&names.bucket_secret),
         account_password: key(&names.account_password),
         sentry_token: key(&names.sentry_token),
+        sentry_dsn: key(&names.sentry_dsn),
+        metrics_auth: key(&names.metrics_auth),
     };
     let logins = settings.mix.flows.iter().filter_map(|flow| flow.login.as_ref());
     let passwords = logins.filter_map(|login| Some((login.password_env.clone(), find(&login.password_env)?))).collect();
@@ -49,6 +51,8 @@ pub(super) fn named(settings: &Settings) -> Vec<(&'static str, &str)> {
         ("[services] bucket_secret_env", &names.bucket_secret),
         ("[site.account] password_env", &names.account_password),
         ("[site.sentry] token_env", &names.sentry_token),
+        ("[site.sentry] dsn_env", &names.sentry_dsn),
+        ("[site] metrics_auth_env", &names.metrics_auth),
     ]
     .into_iter()
     .filter_map(|(setting, name)| Some((setting, name.as_deref()?)))

@@ -63,6 +63,8 @@ pub(super) struct Site {
     pub health: String,
     /// Path of the app's metrics in the Prometheus format.
     pub metrics: Option<String>,
+    /// Name of the environment variable with the Authorization header that the metrics ask for: `Bearer …` or `Basic …`.
+    pub metrics_auth_env: Option<String>,
     /// Pages that anyone may see; files they link to are checked.
     #[serde(default = "front_page")]
     pub public_pages: Vec<String>,
@@ -158,6 +160,13 @@ pub(super) struct Sentry {
     pub project: String,
     /// Name of the environment variable that holds the token.
     pub token_env: String,
+    /// Name of the environment variable with the DSN that the app itself uses.
+    pub dsn_env: Option<String>,
+    /// May a verification make the app report one error?
+    #[serde(default)]
+    pub send_error: bool,
+    /// Path of a page that fails on purpose, such as `/sentry-debug/`; only asked when `send_error` allows it.
+    pub error_path: Option<String>,
 }
 
 /// A file that only the site's owner can put there; read before every ramp off this machine.

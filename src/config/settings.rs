@@ -106,6 +106,10 @@ pub struct Variables {
     pub account_password: Option<String>,
     /// `[site.sentry] token_env`
     pub sentry_token: Option<String>,
+    /// `[site.sentry] dsn_env`
+    pub sentry_dsn: Option<String>,
+    /// `[site] metrics_auth_env`
+    pub metrics_auth: Option<String>,
 }
 
 /// A file that only the target's owner can put there, fetched before every ramp at a host that is not loopback.

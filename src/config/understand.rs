@@ -134,6 +134,11 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
         paths.extend(pages.iter().zip(&numbers).map(|(page, number)| (vec!["site", key, number], page.as_str())));
     }
     paths.extend(file.metrics.as_deref().map(|path| (vec!["site", "metrics"], path)));
+    paths.extend(
+        file.sentry
+            .as_ref()
+            .and_then(|sentry| Some((vec!["site", "sentry", "error_path"], sentry.error_path.as_deref()?))),
+    );
     paths.extend(file.rate_limited.as_deref().map(|path| (vec!["site", "rate_limited"], path)));
     paths.extend(file.account.as_ref().map(|account| (vec!["site", "account", "login"], account.login.as_str())));
     paths.extend(file.presign.as_ref().map(|presign| (vec!["site", "presign", "path"], presign.path.as_str())));
@@ -185,6 +190,8 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
             api: s.api.clone(),
             organization: s.organization.clone(),
             project: s.project.clone(),
+            send_error: s.send_error,
+            error_path: s.error_path.clone(),
         }),
         queue: file.queue.clone(),
         probe_headers: file.probe_headers.clone(),
@@ -293,6 +300,8 @@ fn variables(file: &raw::File, faults: &mut Faults<'_>) -> Variables {
             file.site.account.as_ref().map(|account| &account.password_env),
         ),
         sentry_token: name(&["site", "sentry", "token_env"], file.site.sentry.as_ref().map(|sentry| &sentry.token_env)),
+        sentry_dsn: name(&["site", "sentry", "dsn_env"], file.site.sentry.as_ref().and_then(|s| s.dsn_env.as_ref())),
+        metrics_auth: name(&["site", "metrics_auth_env"], file.site.metrics_auth_env.as_ref()),
     }
 }
 

@@ -86,6 +86,12 @@ pub struct Sentry {
     pub organization: String,
     /// Project slug.
     pub project: String,
+    /// A verification may make the app report one error. Left out of older proofs' digest when false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub send_error: bool,
+    /// Path of a page that fails on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_path: Option<String>,
 }
 
 /// Keys to the user's systems, taken from the environment. Each carries the variable's name for messages.
@@ -109,6 +115,10 @@ pub struct Access {
     pub account_password: Option<Key>,
     /// Sentry API token.
     pub sentry_token: Option<Key>,
+    /// The Sentry DSN that the app itself uses.
+    pub sentry_dsn: Option<Key>,
+    /// The Authorization header that the metrics ask for.
+    pub metrics_auth: Option<Key>,
 }
 
 /// A secret and the name of the variable it came from.

@@ -144,6 +144,8 @@ impl Lab {
             ("BUCKET_ACCESS_KEY", secret("s3_access").to_owned()),
             ("BUCKET_SECRET_KEY", secret("s3_secret").to_owned()),
             ("SENTRY_TOKEN", secret("sentry_token").to_owned()),
+            ("SENTRY_DSN", app("SENTRY_DSN").unwrap_or_default()),
+            ("METRICS_AUTH", format!("Bearer {}", secret("metrics"))),
             ("TEST_PASSWORD", TEST_PASSWORD.to_owned()),
         ]
         .map(|(name, value)| (name, Secret::new(value)))

@@ -1,4 +1,55 @@
-//! Prometheus text: what a family of samples adds up to.
+//! Prometheus text: how the app's is fetched, and what a family of samples adds up to.
+
+use super::{ProbeError, Probes};
+
+/// One answer of the metrics page.
+#[derive(Debug)]
+pub struct Scrape {
+    /// Its status.
+    pub status: u16,
+    /// Its text.
+    pub text: String,
+}
+
+impl Probes {
+    /// Path of the app's metrics.
+    ///
+    /// # Errors
+    /// When the settings name none.
+    pub fn metrics_path(&self) -> Result<&str, ProbeError> {
+        self.site.metrics.as_deref().ok_or_else(|| ProbeError::NotGiven {
+            what: "the path of the metrics is not known".to_owned(),
+            provide: "name it in rampup.toml: [site] metrics = \"/metrics\"".to_owned(),
+        })
+    }
+
+    /// Fetches the metrics over a new connection, so that any of the app's processes may answer.
+    ///
+    /// # Errors
+    /// No path in the settings, no answer, or a key that is missing or wrong.
+    pub async fn scrape(&self) -> Result<Scrape, ProbeError> {
+        let path = self.metrics_path()?;
+        let mut ask = self.http.get_origin(path).nonce(&self.nonce()).fresh();
+        if let Some(key) = &self.access.metrics_auth {
+            ask = ask.header("authorization", key.secret.expose());
+        }
+        let answer = ask.send().await?;
+        if !matches!(answer.status, 401 | 403) {
+            return Ok(Scrape { status: answer.status, text: answer.text() });
+        }
+        let provide = match &self.access.metrics_auth {
+            Some(key) => format!("put the whole header that {path} wants into {}: Bearer TOKEN or Basic BASE64", key.variable),
+            None => "put the Authorization header that it wants (Bearer TOKEN or Basic BASE64) into an environment variable and name \
+                     that variable in rampup.toml: [site] metrics_auth_env = \"...\""
+                .to_owned(),
+        };
+        Err(ProbeError::Refused {
+            system: "the metrics page",
+            why: format!("{path} answers {}", answer.status),
+            provide,
+        })
+    }
+}
 
 /// Sum of all samples of one name, whatever their labels; none when the text has none of them.
 #[must_use]

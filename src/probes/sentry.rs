@@ -1,11 +1,12 @@
-//! Sentry's API: was a trace of ours received, by which project, with which spans?
+//! Sentry's API: the project's keys, what arrived of a trace of ours, and what was dropped on the way.
+
+mod read;
 
 use std::collections::BTreeMap;
 
 use reqwest::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::domain::text::tame;
 
 use super::{ProbeError, Probes};
 
@@ -24,37 +25,153 @@ pub struct Trace {
     pub projects: Vec<String>,
 }
 
+/// An error that Sentry keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// "ZeroDivisionError: division by zero".
+    pub title: String,
+    /// Slug of the project that has it.
+    pub project: String,
+}
+
+/// A key of a project: what a DSN is made of. The public half only, which is in every app's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientKey {
+    /// What its owner calls it.
+    pub label: String,
+    /// The part of the DSN before the @.
+    pub public: String,
+    /// The number at the DSN's end.
+    pub project: String,
+    /// False when it was switched off.
+    pub active: bool,
+    /// Most events that it takes in as many seconds, if somebody set a limit.
+    pub limit: Option<(u64, u64)>,
+}
+
+/// Events that ended alike: "error, rate_limited, usage_exceeded: 12".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `error`, `transaction`, `span`, …
+    pub category: String,
+    /// `accepted`, `filtered`, `rate_limited`, `invalid`, `abuse`, `client_discard`, `cardinality_limited`.
+    pub outcome: String,
+    /// Why, in Sentry's word; empty when it gives none.
+    pub reason: String,
+    /// How many.
+    pub quantity: u64,
+}
+
+/// Where an app sends to: `https://PUBLIC@HOST/PROJECT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dsn {
+    /// The public key.
+    pub public: String,
+    /// Number of the project.
+    pub project: String,
+}
+
+impl Dsn {
+    /// Reads a DSN; none when it is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = url::Url::parse(text.trim()).ok()?;
+        let project = url.path_segments()?.next_back()?.to_owned();
+        let whole = url.has_host() && !url.username().is_empty() && !project.is_empty();
+        whole.then(|| Self { public: url.username().to_owned(), project })
+    }
+}
+
 impl Probes {
     /// What Sentry has of a trace by now; empty before anything arrived.
     ///
     /// # Errors
     /// No Sentry in the settings, no token, no answer, no right.
     pub async fn sentry_trace(&self, id: &str) -> Result<Trace, ProbeError> {
-        let sentry = self.site.sentry.as_ref().ok_or_else(|| ProbeError::NotGiven {
-            what: "the app's Sentry project is not known".to_owned(),
-            provide: "name it in rampup.toml: [site.sentry] organization, project and token_env".to_owned(),
-        })?;
-        let organization = &sentry.organization;
-        let meta = self.sentry(&format!("organizations/{organization}/trace-meta/{id}/")).await?;
-        let mut trace = read_meta(&meta);
+        let organization = &self.sentry_site()?.organization;
+        let hour = [("statsPeriod", "1h")];
+        let meta = self.sentry(&format!("organizations/{organization}/trace-meta/{id}/"), &hour, "org:read").await?;
+        let mut trace = read::meta(&meta);
         if trace.spans > 0 {
-            let items = self.sentry(&format!("organizations/{organization}/trace/{id}/")).await?;
-            trace.projects = read_projects(&items);
+            let items = self.sentry(&format!("organizations/{organization}/trace/{id}/"), &hour, "org:read").await?;
+            trace.projects = read::projects(&items);
         }
         Ok(trace)
     }
 
-    async fn sentry(&self, path: &str) -> Result<Value, ProbeError> {
-        let (Some(sentry), Some(token)) = (&self.site.sentry, &self.access.sentry_token) else {
+    /// The errors of a trace that can be found by now.
+    ///
+    /// # Errors
+    /// As [`Probes::sentry_trace`].
+    pub async fn sentry_errors(&self, trace: &str) -> Result<Vec<Occurrence>, ProbeError> {
+        let organization = &self.sentry_site()?.organization;
+        let query = format!("trace:{trace}");
+        let asked = [
+            ("dataset", "errors"),
+            ("field", "id"),
+            ("field", "title"),
+            ("field", "project"),
+            ("query", query.as_str()),
+            ("statsPeriod", "1h"),
+        ];
+        let table = self.sentry(&format!("organizations/{organization}/events/"), &asked, "org:read").await?;
+        Ok(read::occurrences(&table))
+    }
+
+    /// The keys of the project.
+    ///
+    /// # Errors
+    /// As [`Probes::sentry_trace`].
+    pub async fn sentry_keys(&self) -> Result<Vec<ClientKey>, ProbeError> {
+        let sentry = self.sentry_site()?;
+        let path = format!("projects/{}/{}/keys/", sentry.organization, sentry.project);
+        read::keys(&self.sentry(&path, &[], "project:read").await?)
+    }
+
+    /// How the events of a project (by its number) ended within the last hour.
+    ///
+    /// # Errors
+    /// As [`Probes::sentry_trace`].
+    pub async fn sentry_outcomes(&self, project: &str) -> Result<Vec<Outcome>, ProbeError> {
+        let organization = &self.sentry_site()?.organization;
+        let asked = [
+            ("field", "sum(quantity)"),
+            ("groupBy", "category"),
+            ("groupBy", "outcome"),
+            ("groupBy", "reason"),
+            ("project", project),
+            ("statsPeriod", "1h"),
+            ("interval", "1h"),
+        ];
+        let stats = self.sentry(&format!("organizations/{organization}/stats_v2/"), &asked, "org:read").await?;
+        read::outcomes(&stats)
+    }
+
+    /// The project as the settings name it.
+    ///
+    /// # Errors
+    /// When they name none.
+    pub fn sentry_site(&self) -> Result<&crate::domain::site::Sentry, ProbeError> {
+        self.site.sentry.as_ref().ok_or_else(|| ProbeError::NotGiven {
+            what: "the app's Sentry project is not known".to_owned(),
+            provide: "name it in rampup.toml: [site.sentry] organization, project and token_env".to_owned(),
+        })
+    }
+
+    async fn sentry(&self, path: &str, query: &[(&str, &str)], right: &str) -> Result<Value, ProbeError> {
+        let sentry = self.sentry_site()?;
+        let Some(token) = &self.access.sentry_token else {
             return Err(ProbeError::NotGiven {
                 what: "Sentry's API needs a token".to_owned(),
-                provide:
-                    "make an organization token with the right org:read, put it into an environment variable and name \
+                provide: "make a token with the rights org:read and project:read, put it into an environment variable and name \
                           that variable in rampup.toml: [site.sentry] token_env = \"...\""
-                        .to_owned(),
+                    .to_owned(),
             });
         };
-        let url = sentry.api.join(&format!("/api/0/{path}?statsPeriod=1h")).map_err(|e| ProbeError::odd(SYSTEM, e))?;
+        let mut url = sentry.api.join(&format!("/api/0/{path}")).map_err(|e| ProbeError::odd(SYSTEM, e))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         let bearer = format!("Bearer {}", token.secret.expose());
         let answer = self.http.ask(Method::GET, Ok(url)).bare().header("authorization", bearer).send().await;
         let answer = answer.map_err(|e| match e {
@@ -67,67 +184,25 @@ impl Probes {
             401 | 403 => Err(ProbeError::Refused {
                 system: SYSTEM,
                 why: format!("status {}", answer.status),
-                provide: format!("give the token in {} the right org:read", token.variable),
+                provide: format!("give the token in {} the right {right}", token.variable),
             }),
             429 => Err(ProbeError::Refused {
                 system: SYSTEM,
                 why: "too many requests".to_owned(),
                 provide: "wait a minute and verify again".to_owned(),
             }),
-            status => Err(ProbeError::odd(
-                SYSTEM,
-                format!("status {status}; is the organization {:?} right?", sentry.organization),
-            )),
+            404 => Err(ProbeError::Refused {
+                system: SYSTEM,
+                why: "it knows no such organization or project (status 404)".to_owned(),
+                provide: format!(
+                    "correct [site.sentry] organization ({:?}) and project ({:?}): the words in Sentry's own addresses",
+                    sentry.organization, sentry.project
+                ),
+            }),
+            status => Err(ProbeError::odd(SYSTEM, format!("status {status}"))),
         }
     }
 }
 
-fn read_meta(meta: &Value) -> Trace {
-    // Numbers may come as floats; older versions wrote snake_case.
-    let number = |v: &Value| v.as_u64().or_else(|| v.as_f64().filter(|f| *f >= 0.0).map(|f| f as u64)).unwrap_or(0);
-    let field = |new: &str, old: &str| if meta[new].is_null() { meta[old].clone() } else { meta[new].clone() };
-    let by_operation = field("spansCountMap", "span_count_map");
-    Trace {
-        spans: number(&field("spansCount", "span_count")),
-        errors: number(&field("errorsCount", "errors")),
-        by_operation: by_operation
-            .as_object()
-            .map(|map| map.iter().take(50).map(|(op, n)| (tame(op, 60), number(n))).collect())
-            .unwrap_or_default(),
-        projects: Vec::new(),
-    }
-}
-
-fn read_projects(items: &Value) -> Vec<String> {
-    let mut slugs: Vec<String> = items
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|item| item["project_slug"].as_str().map(|s| tame(s, 100)))
-        .collect();
-    slugs.sort();
-    slugs.dedup();
-    slugs
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn published_examples_are_read() {
-        // From Sentry's API description (trace-meta and trace).
-        let meta = serde_json::json!({ "errorsCount": 0, "logsCount": 5, "metricsCount": 0, "performanceIssuesCount": 0,
-            "spansCount": 195, "spansCountMap": { "cache.get": 56, "db": 58, "http.server": 6 }, "transactionChildCountMap": [] });
-        let trace = read_meta(&meta);
-        assert_eq!((trace.spans, trace.errors, trace.by_operation["http.server"]), (195, 0, 6));
-        let items = serde_json::json!([{ "project_slug": "javascript", "op": "http.server" }, { "project_slug": "javascript" }]);
-        assert_eq!(read_projects(&items), ["javascript"]);
-    }
-
-    #[test]
-    fn counts_may_come_as_floats() {
-        assert_eq!(read_meta(&serde_json::json!({ "spansCount": 3.0, "errorsCount": 1 })).spans, 3);
-    }
-}
+mod contract;

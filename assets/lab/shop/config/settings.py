@@ -74,18 +74,20 @@ RAMPUP_PROOF = env.text("RAMPUP_PROOF")
 
 HEALTH_PAGE = env.yes("HEALTH_PAGE")
 
-if env.text("SENTRY_DSN"):
+SENTRY_DSN = env.text("SENTRY_DSN")
+if SENTRY_DSN:
     import sentry_sdk
     from sentry_sdk.integrations.django import DjangoIntegration
 
     sentry_sdk.init(
-        dsn=env.text("SENTRY_DSN"),
+        dsn=SENTRY_DSN,
         traces_sample_rate=env.number("SENTRY_TRACES_SAMPLE_RATE", 0.0),
         integrations=[DjangoIntegration(middleware_spans=False, signals_spans=False)],
         send_default_pii=False,
     )
 
 METRICS = env.yes("METRICS")
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 if METRICS:
     INSTALLED_APPS.insert(0, "django_prometheus")
     MIDDLEWARE.insert(0, "django_prometheus.middleware.PrometheusBeforeMiddleware")

@@ -6,6 +6,8 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.contrib.staticfiles.views import serve
 from django.urls import include, path, re_path
 
+from shop import health
+
 urlpatterns = [
     path("", include("shop.urls")),
     path("login/", LoginView.as_view(), name="login"),
@@ -14,7 +16,7 @@ urlpatterns = [
 ]
 
 if settings.METRICS:
-    urlpatterns.append(path("", include("django_prometheus.urls")))
+    urlpatterns.append(path("metrics", health.metrics))
 
 if not settings.STATIC_BUCKET:
     # Files by Django itself: one Python thread per icon.

@@ -1,6 +1,7 @@
 """Answers for monitors and for rampup itself."""
 
 from functools import lru_cache
+from hmac import compare_digest
 
 import redis
 from django.conf import settings
@@ -34,6 +35,24 @@ def healthz(request):
             answers[name] = type(error).__name__
     healthy = set(answers.values()) == {"ok"}
     return JsonResponse({"ok": healthy, **answers}, status=200 if healthy else 503)
+
+
+@never_cache
+def metrics(request):
+    """Counts of all workers, for whoever has the key."""
+    wanted = f"Bearer {settings.METRICS_TOKEN}"
+    given = request.headers.get("Authorization", "")
+    if settings.METRICS_TOKEN and not compare_digest(given.encode(), wanted.encode()):
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    from django_prometheus.exports import ExportToDjangoView
+
+    return ExportToDjangoView(request)
+
+
+@never_cache
+def sentry_debug(request):
+    """Fails on purpose, as Sentry's guide has it."""
+    1 / 0
 
 
 @never_cache

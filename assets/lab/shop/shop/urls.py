@@ -28,3 +28,6 @@ if settings.DIRECT_UPLOADS:
 
 if settings.HEALTH_PAGE:
     urlpatterns.append(path("healthz", health.healthz))
+
+if settings.SENTRY_DSN:
+    urlpatterns.append(path("sentry-debug/", health.sentry_debug))
