@@ -2,18 +2,29 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::stream::{self, StreamExt};
+use url::Url;
+
 use crate::domain::check::Missing;
-use crate::probes::http::assets::{Asset, Kind, bare_bucket, in_style, on_page, same_site};
+use crate::probes::http::assets::{Asset, Kind, bare_bucket, cdn_alias, in_style, on_page, same_site};
 
 use super::Context;
 
 /// Pages read, at most.
 const PAGES: usize = 5;
-/// Style sheets looked into, at most.
-const STYLES: usize = 5;
+/// Style sheets looked into, at most; those that they import count.
+const STYLES: usize = 8;
+/// Files asked for at the same time: as many as a browser would.
+const ABREAST: usize = 6;
 
-/// The site's own static files, at most `limit` of them, each kind among them. Photos that users uploaded are not
-/// static: only images below the same folder as scripts and styles count.
+/// Some questions at a time; the answers in the questions' order.
+pub async fn abreast<T>(questions: Vec<impl Future<Output = T>>) -> Vec<T> {
+    stream::iter(questions).buffered(ABREAST).collect().await
+}
+
+/// The site's own static files, at most `limit` of them, each kind among them. Whose a file is, names can only guess:
+/// it is the site's when it lies below the site's name, in a bucket, or in the corner of a CDN where the site's styles
+/// lie. Photos that users uploaded are not static: only images below the same folder as scripts and styles count.
 ///
 /// # Errors
 /// When a page does not answer, or none of them needs a file of the site.
@@ -21,8 +32,9 @@ pub async fn static_files(ctx: &Context<'_>, limit: usize) -> Result<Vec<Asset>,
     let http = &ctx.probes.http;
     let pages = &ctx.probes.site.public_pages;
     let mut found: Vec<Asset> = Vec::new();
-    for page in pages.iter().take(PAGES) {
-        let answer = http.get(page).send().await?;
+    let answers = abreast(pages.iter().take(PAGES).map(|page| http.get(page).send()).collect()).await;
+    for (answer, page) in answers.into_iter().zip(pages) {
+        let answer = answer?;
         if answer.status != 200 {
             return Err(Missing::new(
                 format!("the public page {page} answers {}", answer.status),
@@ -31,12 +43,23 @@ pub async fn static_files(ctx: &Context<'_>, limit: usize) -> Result<Vec<Asset>,
         }
         found.extend(on_page(&answer.text(), &answer.url));
     }
-    let own = |asset: &Asset| same_site(&asset.url, http.base()) || bare_bucket(&asset.url);
+    let corners: BTreeSet<_> =
+        found.iter().filter(|a| a.kind == Kind::Style && cdn_alias(&a.url)).filter_map(corner).collect();
+    let own = |asset: &Asset| {
+        same_site(&asset.url, http.base())
+            || bare_bucket(&asset.url)
+            || corner(asset).is_some_and(|c| corners.contains(&c))
+    };
     found.retain(own);
-    let sheets: BTreeSet<_> = found.iter().filter(|a| a.kind == Kind::Style).map(|a| a.url.clone()).collect();
-    for sheet in sheets.into_iter().take(STYLES) {
+    // What a sheet imports is found on the way and read in its turn.
+    let mut sheets: BTreeSet<Url> = BTreeSet::new();
+    let next = |found: &[Asset], read: &BTreeSet<Url>| {
+        found.iter().find(|a| a.kind == Kind::Style && !read.contains(&a.url)).map(|a| a.url.clone())
+    };
+    while let Some(sheet) = next(&found, &sheets).filter(|_| sheets.len() < STYLES) {
         let answer = http.ask(reqwest::Method::GET, Ok(sheet.clone())).send().await?;
         found.extend(in_style(&answer.text(), &sheet).into_iter().filter(own));
+        sheets.insert(sheet);
     }
     let files = chosen(found, limit);
     if files.is_empty() {
@@ -47,6 +70,10 @@ pub async fn static_files(ctx: &Context<'_>, limit: usize) -> Result<Vec<Asset>,
         ));
     }
     Ok(files)
+}
+
+fn corner(asset: &Asset) -> Option<String> {
+    asset.url.host_str().map(str::to_owned)
 }
 
 fn chosen(found: Vec<Asset>, limit: usize) -> Vec<Asset> {

@@ -50,8 +50,7 @@ impl Arrival {
         let answer = traced(probes.http.get_origin(&page).nonce(&trace), &trace, &probes.nonce()).send().await?;
         let mut patience = Patience::new(wait);
         let mut found = probes.sentry_trace(&trace).await?;
-        while !(found.by_operation.contains_key("http.server") && !found.projects.is_empty()) && patience.pause().await
-        {
+        while (found.projects.is_empty() || !found.by_operation.contains_key("http.server")) && patience.pause().await {
             found = probes.sentry_trace(&trace).await?;
         }
         Ok(Self {

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::site::Presign;
-use crate::probes::bucket::{Keys, Object};
 use crate::probes::http::answer::Answer;
 use crate::probes::http::session::Session;
+use crate::probes::object::{Keys, Object};
 use crate::probes::s3::{Policy, Ticket, Uploaded};
 use crate::probes::{ProbeError, Probes};
 

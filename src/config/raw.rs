@@ -58,6 +58,8 @@ pub(super) struct Site {
     pub url: Url,
     /// Where the app answers without the edge in front, when that can be reached.
     pub origin: Option<Url>,
+    /// The static files' bucket by its own address, without the edge: strangers must not be able to list it.
+    pub bucket: Option<Url>,
     /// Path that answers 200 when the app is well.
     #[serde(default = "healthz")]
     pub health: String,

@@ -113,6 +113,7 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
     for (path, url) in [
         (&["site", "url"][..], Some(&file.url)),
         (&["site", "origin"], file.origin.as_ref()),
+        (&["site", "bucket"], file.bucket.as_ref()),
         (&["site", "sentry", "api"], sentry),
     ] {
         if let Some(fault) = url.and_then(server_fault) {
@@ -174,6 +175,7 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
         name: file.name.clone(),
         url: file.url.clone(),
         origin: file.origin.clone(),
+        bucket: file.bucket.clone(),
         health: file.health.clone(),
         metrics: file.metrics.clone(),
         public_pages: file.public_pages.clone(),

@@ -14,6 +14,9 @@ pub struct Site {
     pub url: Url,
     /// The app's own address behind the edge, if it can be reached.
     pub origin: Option<Url>,
+    /// The static files' bucket by its own address, without the edge. Left out of older proofs' digest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<Url>,
     /// Path of the health endpoint.
     pub health: String,
     /// Path of the Prometheus metrics, if any.

@@ -64,7 +64,7 @@ impl Setup {
             let text = render(name, &text, &|key| self.value(key))?;
             files::write_changed(&self.layout.conf().join(name), text.as_bytes(), 0o600, self.account.as_ref())?;
         }
-        let sink = assets::text("sink.py")?;
+        let sink = faults::edited("sink.py", assets::text("sink.py")?, &self.faults)?;
         files::write_changed(&self.layout.conf().join("sink.py"), sink.as_bytes(), 0o600, self.account.as_ref())?;
         let env: String = self.effective.env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         files::write_changed(&self.layout.conf().join("shop.env"), env.as_bytes(), 0o600, None)?;

@@ -8,14 +8,18 @@ pub mod celery;
 pub mod error;
 pub mod http;
 pub mod metrics;
+pub mod object;
 pub mod ownership;
 pub mod pooler;
 pub mod postgres;
 pub mod redis;
+pub mod repo;
 pub mod s3;
 pub mod sentry;
 
 pub use error::ProbeError;
+
+use std::path::PathBuf;
 
 use crate::domain::ids::RunId;
 use crate::domain::site::{Access, Key, Site};
@@ -36,6 +40,8 @@ pub struct Probes {
     pub run: RunId,
     /// The way in through the front door.
     pub http: Http,
+    /// The folder with the app's source, where we were started in it.
+    pub project: Option<PathBuf>,
 }
 
 impl Probes {
@@ -45,7 +51,14 @@ impl Probes {
     /// When an HTTP client cannot be built (no TLS roots, a header in `[site.probe_headers]` that is none).
     pub fn new(site: Site, access: Access, run: RunId) -> Result<Self, ProbeError> {
         let http = Http::new(&site, &run)?;
-        Ok(Self { site, access, run, http })
+        Ok(Self { site, access, run, http, project: None })
+    }
+
+    /// Lets checks read the app's source below this folder too.
+    #[must_use]
+    pub fn with_project(mut self, folder: PathBuf) -> Self {
+        self.project = Some(folder);
+        self
     }
 
     /// The database itself: the direct DSN, or the app's own when there is only that one.

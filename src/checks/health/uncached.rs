@@ -64,6 +64,7 @@ impl Check for Uncached {
         Traps: a HIT hides an outage, and so does the MISS before it; a cache that shows no header at all (the counters tell); a \
         health page that asks no store (then request ids and cache states decide, not the counters).";
     const PHASE: Phase = Phase::Before;
+    const ALONE: bool = true;
     const HOW: Rung = Rung::Counted;
     const DOCS: &'static [&'static str] = &[
         "https://developers.cloudflare.com/cache/concepts/cache-responses/",

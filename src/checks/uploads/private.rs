@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{DOCS, Written, ask, presign, taken};
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
-use crate::probes::bucket::Object;
+use crate::probes::object::Object;
 use crate::probes::s3::Ticket;
 
 /// `uploads.private`

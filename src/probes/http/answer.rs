@@ -35,9 +35,12 @@ pub struct Trail {
     pub edge: bool,
     /// `cf-cache-status`, upper case.
     pub cache: Option<String>,
-    /// `x-cache`, upper case: a platform's own CDN.
+    /// `x-cache`, upper case and in Cloudflare's words: a platform's own CDN, or any other cache.
     pub platform_cache: Option<String>,
-    /// `x-amz-request-id`: S3 made it. A repeated id came out of a cache.
+    /// A CDN other than Cloudflare that it passed through: "CloudFront".
+    pub cdn: Option<String>,
+    /// `x-amz-request-id`: S3 made it (a repeated id came out of a cache); or the storage's name, where a CDN drops the
+    /// id.
     pub bucket: Option<String>,
     /// `x-railway-request-id`: the platform's router passed it on.
     pub platform: Option<String>,
@@ -55,6 +58,8 @@ pub struct Trail {
     pub location: Option<String>,
     /// A `set-cookie` is there (its value is nobody's business).
     pub sets_cookie: bool,
+    /// The names of the cookies it sets.
+    pub cookies: Vec<String>,
     /// Whole milliseconds it took.
     pub ms: u64,
 }
@@ -106,9 +111,9 @@ impl Answer {
             status: self.status,
             edge: self.header("cf-ray").is_some_and(|ray| !ray.is_empty()),
             cache: upper("cf-cache-status").filter(|s| !s.is_empty() && s != "NONE"),
-            // Other caches write "Hit from cloudfront" or "HIT, MISS": the first word is theirs.
-            platform_cache: upper("x-cache").map(|v| v.split([' ', ',']).next().unwrap_or_default().to_owned()),
-            bucket: self.header("x-amz-request-id"),
+            platform_cache: upper("x-cache").or_else(|| upper("cdn-cache")).map(|v| cloudflares_word(&v)),
+            cdn: self.cdn().map(str::to_owned),
+            bucket: self.bucket(),
             platform: self.header("x-railway-request-id"),
             origin_signs: self.origin_signs(),
             age: self.header("age").and_then(|v| v.parse().ok()),
@@ -120,8 +125,33 @@ impl Answer {
                 .unwrap_or_default(),
             location: self.header("location"),
             sets_cookie: self.headers.contains_key("set-cookie"),
+            cookies: self.cookies().map(|(name, _)| tame(&name, 60)).collect(),
             ms: self.took.as_millis().try_into().unwrap_or(u64::MAX),
         }
+    }
+
+    /// The CDN, where it is not Cloudflare. A bare `x-cache` names none: any proxy may write it.
+    fn cdn(&self) -> Option<&'static str> {
+        let has = |name| self.headers.contains_key(name);
+        let says = |name, what: &str| self.header(name).is_some_and(|v| v.to_ascii_lowercase().contains(what));
+        [
+            (has("x-amz-cf-id") || has("x-amz-cf-pop"), "CloudFront"),
+            (says("x-served-by", "cache-") || has("x-fastly-request-id"), "Fastly"),
+            (has("cdn-pullzone"), "bunny.net"),
+            (has("x-azure-ref"), "Azure Front Door"),
+            (has("x-railway-edge") && has("x-cache"), "Railway's CDN"),
+        ]
+        .into_iter()
+        .find_map(|(there, name)| there.then_some(name))
+    }
+
+    /// The sign of an object storage. CloudFront drops S3's request id and keeps its `server`; Cloudflare does the
+    /// opposite.
+    fn bucket(&self) -> Option<String> {
+        let named = || self.header("server").filter(|server| server.eq_ignore_ascii_case("AmazonS3"));
+        let google = || self.header("x-goog-storage-class").map(|_| "Google Cloud Storage".to_owned());
+        let azure = || self.header("x-ms-blob-type").map(|_| "Azure Blob Storage".to_owned());
+        self.header("x-amz-request-id").or_else(named).or_else(google).or_else(azure)
     }
 
     /// Headers that an edge's own block page does not carry. `x-frame-options: SAMEORIGIN` and `referrer-policy` are
@@ -133,7 +163,7 @@ impl Answer {
             .map(|name| name.as_str())
             .filter(|name| {
                 name.starts_with("x-railway-")
-                    || name.starts_with("x-amz-")
+                    || (name.starts_with("x-amz-") && !name.starts_with("x-amz-cf-"))
                     || matches!(*name, "x-request-id" | "x-powered-by" | "allow")
             })
             .map(str::to_owned)
@@ -146,7 +176,23 @@ impl Answer {
     }
 }
 
+/// Other caches write "Hit from cloudfront", "RefreshHit from cloudfront", "TCP_HIT" or, one word for each of their own
+/// layers, "MISS, HIT": a hit in any layer is a hit.
+fn cloudflares_word(said: &str) -> String {
+    let words = || said.split([' ', ',']).map(|w| w.trim_start_matches("TCP_").trim_start_matches("REMOTE_"));
+    if words().any(|w| w == "REFRESHHIT") {
+        return "REVALIDATED".to_owned();
+    }
+    words().find(|w| *w == "HIT").or_else(|| words().next()).unwrap_or_default().to_owned()
+}
+
 impl Trail {
+    /// The edge it passed through, by name; none when nothing in it says so.
+    #[must_use]
+    pub fn carrier(&self) -> Option<&str> {
+        if self.edge { Some("Cloudflare") } else { self.cdn.as_deref() }
+    }
+
     /// True when a shared cache answered instead of what is behind it.
     #[must_use]
     pub fn from_cache(&self) -> bool {
@@ -161,6 +207,13 @@ impl Trail {
     pub fn may_be_kept(&self) -> bool {
         let eligible = |status: &Option<String>| status.as_deref().is_some_and(|s| matches!(s, "MISS" | "EXPIRED"));
         self.from_cache() || eligible(&self.cache) || eligible(&self.platform_cache)
+    }
+
+    /// A cookie by its name, unless Cloudflare itself added it behind its cache (`__cf_bm`): those do no harm there.
+    #[must_use]
+    pub fn foreign_cookie(&self) -> Option<&str> {
+        let own = |name: &str| name.starts_with("__cf") || name.starts_with("_cf") || name.starts_with("cf_");
+        self.cookies.iter().map(String::as_str).find(|name| !own(name))
     }
 
     /// The cache status as people know it: "HIT", "none".
@@ -212,7 +265,49 @@ mod tests {
             let trail = answer(&[("cf-cache-status", status)]).trail();
             assert_eq!((trail.from_cache(), trail.may_be_kept()), (from, kept), "{status}");
         }
-        assert!(answer(&[("x-cache", "Hit from cloudfront")]).trail().from_cache());
+        for (said, from, kept) in [
+            ("Hit from cloudfront", true, true),
+            ("RefreshHit from cloudfront", true, true),
+            ("Miss from cloudfront", false, true),
+            ("Error from cloudfront", false, false),
+            ("MISS, HIT", true, true),
+            ("HIT, MISS", true, true),
+            ("MISS, MISS", false, true),
+            ("TCP_HIT", true, true),
+            ("TCP_REMOTE_HIT", true, true),
+            ("CONFIG_NOCACHE", false, false),
+            ("DYNAMIC", false, false),
+        ] {
+            let trail = answer(&[("x-cache", said)]).trail();
+            assert_eq!((trail.from_cache(), trail.may_be_kept()), (from, kept), "{said}");
+        }
+    }
+
+    #[test]
+    fn edges_and_buckets_are_known_by_their_own_headers() {
+        for (headers, carrier, bucket) in [
+            (&[("cf-ray", "1-FRA"), ("x-amz-request-id", "R1")][..], Some("Cloudflare"), Some("R1")),
+            (&[("cf-ray", "1-FRA"), ("x-railway-edge", "e"), ("x-cache", "HIT")], Some("Cloudflare"), None),
+            (&[("x-amz-cf-id", "c"), ("server", "AmazonS3")], Some("CloudFront"), Some("AmazonS3")),
+            (&[("x-served-by", "cache-fra-1")], Some("Fastly"), None),
+            (&[("x-railway-edge", "e"), ("x-cache", "HIT")], Some("Railway's CDN"), None),
+            // The platform's router alone is no CDN, and any proxy may write x-cache.
+            (&[("x-railway-edge", "e")], None, None),
+            (&[("x-cache", "HIT")], None, None),
+            (&[("server", "cloudflare")], None, None),
+        ] {
+            let trail = answer(headers).trail();
+            assert_eq!((trail.carrier(), trail.bucket.as_deref()), (carrier, bucket), "{headers:?}");
+        }
+        let cloudfront = answer(&[("x-amz-cf-id", "c"), ("x-amz-cf-pop", "FRA")]).trail();
+        assert!(cloudfront.origin_signs.is_empty(), "an edge's own headers are no sign of the app");
+    }
+
+    #[test]
+    fn cookies_are_named_and_their_values_are_nobodys_business() {
+        let trail = answer(&[("set-cookie", "a=s3cret; Path=/"), ("set-cookie", "b=other")]).trail();
+        assert_eq!(trail.cookies, ["a", "b"]);
+        assert!(!format!("{trail:?}").contains("s3cret"));
     }
 
     #[test]

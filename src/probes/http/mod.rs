@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod assets;
+pub mod chain;
 pub mod session;
 
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub struct Http {
     kept: Client,
     /// A new connection for every request, so that requests spread over an origin's processes.
     fresh: Client,
+    /// Leaves bodies packed as they came, so that their encoding can be seen.
+    packed: Client,
     base: Url,
     origin: Option<Url>,
     headers: Vec<(String, String)>,
@@ -55,15 +58,15 @@ impl Http {
             Client::builder()
                 .user_agent(format!("rampup/{} (+probe {run})", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
-                .gzip(true)
                 .no_proxy()
                 .connect_timeout(Duration::from_secs(5))
                 .timeout(LIMIT)
         };
         let failed = |e| ProbeError::unreachable("HTTP", e);
         Ok(Self {
-            kept: client().build().map_err(failed)?,
-            fresh: client().pool_max_idle_per_host(0).build().map_err(failed)?,
+            kept: client().gzip(true).build().map_err(failed)?,
+            fresh: client().gzip(true).pool_max_idle_per_host(0).build().map_err(failed)?,
+            packed: client().gzip(false).build().map_err(failed)?,
             base: site.url.clone(),
             origin: site.origin.clone(),
             headers: site.probe_headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
@@ -91,6 +94,7 @@ impl Http {
             address: PROBE_ADDRESS.to_owned(),
             body: Body::None,
             fresh: false,
+            packed: false,
             bare: false,
         }
     }
@@ -113,6 +117,7 @@ pub struct Ask<'a> {
     address: String,
     body: Body,
     fresh: bool,
+    packed: bool,
     bare: bool,
 }
 
@@ -163,6 +168,12 @@ impl Ask<'_> {
         self
     }
 
+    /// Asks as browsers do for a packed body, and leaves it packed.
+    pub fn packed(mut self) -> Self {
+        self.packed = true;
+        self.header("accept-encoding", "gzip, br, zstd")
+    }
+
     /// Leaves the site's own probe headers out: for addresses that are not the site's.
     pub fn bare(mut self) -> Self {
         self.bare = true;
@@ -196,7 +207,11 @@ impl Ask<'_> {
     /// No connection, no whole answer in time.
     pub async fn send_raw(self) -> Result<Answer, ProbeError> {
         let url = self.url?;
-        let client = if self.fresh { &self.http.fresh } else { &self.http.kept };
+        let client = match (self.packed, self.fresh) {
+            (true, _) => &self.http.packed,
+            (false, true) => &self.http.fresh,
+            (false, false) => &self.http.kept,
+        };
         let mut headers = HeaderMap::new();
         let site = self.http.headers.iter().filter(|_| !self.bare).map(|(n, v)| (n.as_str(), render(v, &self.address)));
         for (name, value) in site.chain(self.headers.iter().map(|(n, v)| (n.as_str(), v.clone()))) {
@@ -349,6 +364,15 @@ pub(crate) mod tests {
         assert_eq!((cut.body.len(), cut.whole), (BODY_LIMIT, false));
         assert_eq!(http.get("/").send().await.unwrap_err(), ProbeError::Challenged);
         assert_eq!(http.get("/").send_raw().await.unwrap().status, 403);
+    }
+
+    #[tokio::test]
+    async fn a_packed_body_stays_packed() {
+        let packed = answer("200 OK", "Content-Encoding: gzip\r\n", "not really gzip");
+        let (http, asked) = server(&[packed]).await;
+        let answer = http.get("/").packed().send().await.unwrap();
+        assert_eq!((answer.header("content-encoding").as_deref(), answer.body.len()), (Some("gzip"), 15));
+        assert!(asked.lock().unwrap()[0].contains("accept-encoding: gzip, br, zstd"));
     }
 
     #[tokio::test]

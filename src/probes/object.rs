@@ -1,0 +1,159 @@
+//! One object in a bucket: is it there, may a stranger read it, and away with it. Signs by the owner's keys; asks for
+//! nothing but this one object.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use rusty_s3::actions::{DeleteObject, HeadObject, S3Action};
+use rusty_s3::{Bucket, Credentials, UrlStyle};
+use url::Url;
+
+use crate::domain::site::{Access, Key};
+
+use super::ProbeError;
+use super::http::Http;
+use super::s3::Ticket;
+
+/// How long a signed request of ours is valid.
+const VALID: Duration = Duration::from_secs(60);
+
+/// Where a form puts its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    bucket: Bucket,
+    key: String,
+}
+
+/// The keys by which objects are looked at and removed.
+pub struct Keys(Credentials);
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys([redacted])")
+    }
+}
+
+impl Keys {
+    /// The keys that the settings name; none when one of the two is missing.
+    #[must_use]
+    pub fn of(access: &Access) -> Option<Self> {
+        let text = |key: &Option<Key>| Some(key.as_ref()?.secret.expose().to_owned());
+        Some(Self(Credentials::new(text(&access.bucket_access)?, text(&access.bucket_secret)?)))
+    }
+}
+
+impl Object {
+    /// The object that a form will make.
+    ///
+    /// # Errors
+    /// When the form does not say which, or names a key that would reach beyond one object.
+    pub fn of(ticket: &Ticket) -> Result<Self, ProbeError> {
+        let odd = |saw: &str| ProbeError::odd("the upload endpoint", saw);
+        let key = ticket.field("key").ok_or_else(|| odd("a form without a key"))?.replace("${filename}", "probe");
+        // Such a key stands for the bucket itself or for one beside it, also in a request that deletes.
+        if key.is_empty() || key.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(odd("a form whose key is no object's"));
+        }
+        // "AKID/20261126/eu-central-1/s3/aws4_request"
+        let scope = ticket.field("x-amz-credential").unwrap_or_default();
+        let region = scope.split('/').nth(2).filter(|r| !r.is_empty()).unwrap_or("us-east-1").to_owned();
+        let mut endpoint = ticket.url().clone();
+        endpoint.set_query(None);
+        let host = endpoint.host_str().unwrap_or_default().to_owned();
+        let first = endpoint.path_segments().and_then(|mut s| s.next()).unwrap_or_default().to_owned();
+        let (style, name) = if first.is_empty() {
+            let (name, rest) = host.split_once('.').ok_or_else(|| odd("an address without a bucket"))?;
+            endpoint.set_host(Some(rest)).map_err(|_| odd("an address without a bucket"))?;
+            (UrlStyle::VirtualHost, name.to_owned())
+        } else {
+            (UrlStyle::Path, first)
+        };
+        endpoint.set_path("/");
+        let bucket = Bucket::new(endpoint, style, name, region).map_err(|_| odd("an address without a bucket"))?;
+        Ok(Self { bucket, key })
+    }
+
+    /// "uploads/7/ab.jpg in shop-media".
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!(
+            "{} in {}",
+            crate::domain::text::tame(&self.key, 120),
+            crate::domain::text::tame(self.bucket.name(), 80)
+        )
+    }
+
+    /// Its address without any right.
+    fn address(&self) -> Url {
+        self.bucket.object_url(&self.key)
+    }
+
+    /// The status with which a stranger is answered, and the one for a list of the whole bucket.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn to_a_stranger(&self, http: &Http) -> Result<(u16, u16), ProbeError> {
+        let object = http.ask(Method::GET, Ok(self.address())).bare().send_raw().await?;
+        let mut list = self.bucket.base_url().clone();
+        list.set_query(Some("list-type=2&max-keys=1"));
+        let list = http.ask(Method::GET, Ok(list)).bare().send_raw().await?;
+        Ok((object.status, list.status))
+    }
+
+    /// What the bucket answers to its owner who asks whether the object is there.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn status(&self, http: &Http, keys: &Keys) -> Result<u16, ProbeError> {
+        let signed = HeadObject::new(&self.bucket, Some(&keys.0), &self.key).sign(VALID);
+        Ok(http.ask(Method::HEAD, Ok(signed)).bare().send_raw().await?.status)
+    }
+
+    /// Removes it; false when the bucket did not let us.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn remove(&self, http: &Http, keys: &Keys) -> Result<bool, ProbeError> {
+        let signed = DeleteObject::new(&self.bucket, Some(&keys.0), &self.key).sign(VALID);
+        let status = http.ask(Method::DELETE, Ok(signed)).bare().send_raw().await?.status;
+        Ok((200..300).contains(&status) || status == 404)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(url: &str, key: &str) -> Ticket {
+        let credential = "AKID/20261126/eu-central-1/s3/aws4_request";
+        let form = serde_json::json!({ "url": url, "fields": { "key": key, "policy": "e30=", "x-amz-credential": credential } });
+        Ticket::read(form.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_found_in_both_styles_of_address() {
+        for (url, address) in [
+            ("http://127.0.0.1:8333/shop-media", "http://127.0.0.1:8333/shop-media/uploads/7/a.jpg"),
+            ("https://shop-media.s3.amazonaws.com/", "https://shop-media.s3.amazonaws.com/uploads/7/a.jpg"),
+            (
+                "https://s3.eu-central-1.amazonaws.com/shop-media",
+                "https://s3.eu-central-1.amazonaws.com/shop-media/uploads/7/a.jpg",
+            ),
+        ] {
+            let object = Object::of(&form(url, "uploads/7/a.jpg")).unwrap();
+            assert_eq!(object.address().as_str(), address);
+            assert_eq!((object.bucket.name(), object.bucket.region()), ("shop-media", "eu-central-1"));
+            assert_eq!(object.name(), "uploads/7/a.jpg in shop-media");
+        }
+        let named = Object::of(&form("https://b.s3.test/", "up/${filename}")).unwrap();
+        assert_eq!(named.address().path(), "/up/probe");
+    }
+
+    #[test]
+    fn a_key_that_is_no_object_s_is_never_used() {
+        for key in ["", "..", "a/../../other-bucket/x", "./x", "a/."] {
+            assert!(Object::of(&form("https://s3.test/bucket", key)).is_err(), "{key:?}");
+        }
+        assert!(Object::of(&form("https://localhost/", "a")).is_err(), "no bucket in the address");
+    }
+}
