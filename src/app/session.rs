@@ -94,8 +94,9 @@ fn describe(project: &Path, environment: &Environment, run: &RunId, quick: bool)
         model: times.model,
     };
     let prepared = steps.iter().map(|step| prepare(step, &settings, &pace)).collect();
-    let probes = Probes::new(settings.site.clone(), access, run.clone()).map_err(|e| Trouble::Broken(e.into()))?;
-    let probes = probes.with_project(settings.project_dir.clone());
+    let probes = Probes::new(settings.site.clone(), access, run.clone())
+        .map_err(|e| Trouble::Broken(e.into()))?
+        .in_project(settings.project_dir.clone());
     let sign = settings.ownership.as_ref().map(|o| Sign { path: o.path.clone(), nonce: o.nonce.clone() });
     let mix = settings.mix.clone();
     let reach = Reach { probes: Arc::new(probes), mix, passwords: Arc::new(passwords), sign };

@@ -62,6 +62,10 @@ pub enum Meter {
     Statements(Postgres),
     /// Queries the pooler passed on.
     Queries(Console),
+    /// Sessions the database opened.
+    Sessions(Postgres),
+    /// Server-side cursors that Django declared.
+    Cursors(Postgres),
     /// Commands Redis processed.
     Commands(Redis),
     /// Keys Redis found.
@@ -89,6 +93,8 @@ impl Meter {
         match self {
             Self::Statements(postgres) => postgres.calls().await,
             Self::Queries(console) => Ok(console.passed().await?.queries),
+            Self::Sessions(postgres) => postgres.sessions().await,
+            Self::Cursors(postgres) => postgres.cursors().await,
             Self::Commands(redis) => counter(redis, "total_commands_processed").await,
             Self::Hits(redis) => counter(redis, "keyspace_hits").await,
         }

@@ -335,6 +335,8 @@ pub mod series {
     pub const PG_ACTIVE: &str = "pg.active";
     /// PostgreSQL client backends in all.
     pub const PG_BACKENDS: &str = "pg.backends";
+    /// PostgreSQL client backends of all databases and roles: what counts against `max_connections`.
+    pub const PG_EVERYONE: &str = "pg.everyone";
     /// PostgreSQL client backends that wait for a lock or I/O.
     pub const PG_WAITING: &str = "pg.waiting";
     /// Of these, waiting for a lock that another transaction holds.

@@ -10,6 +10,7 @@ pub mod http;
 pub mod metrics;
 pub mod object;
 pub mod ownership;
+pub mod path;
 pub mod pooler;
 pub mod postgres;
 pub mod redis;
@@ -19,7 +20,7 @@ pub mod sentry;
 
 pub use error::ProbeError;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::domain::ids::RunId;
 use crate::domain::site::{Access, Key, Site};
@@ -40,7 +41,7 @@ pub struct Probes {
     pub run: RunId,
     /// The way in through the front door.
     pub http: Http,
-    /// The folder with the app's source, where we were started in it.
+    /// The folder of `rampup.toml`, when there is one.
     pub project: Option<PathBuf>,
 }
 
@@ -54,11 +55,18 @@ impl Probes {
         Ok(Self { site, access, run, http, project: None })
     }
 
-    /// Lets checks read the app's source below this folder too.
+    /// The same, with the folder that the app's source text is looked for in.
     #[must_use]
-    pub fn with_project(mut self, folder: PathBuf) -> Self {
-        self.project = Some(folder);
-        self
+    pub fn in_project(self, dir: PathBuf) -> Self {
+        Self { project: Some(dir), ..self }
+    }
+
+    /// The app's settings as they are written.
+    ///
+    /// # Errors
+    /// When no settings are found.
+    pub fn settings(&self) -> Result<Vec<repo::SettingsFile>, ProbeError> {
+        repo::settings_files(self.project.as_deref().unwrap_or(Path::new("")))
     }
 
     /// The database itself: the direct DSN, or the app's own when there is only that one.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::site::Key;
 
 use super::ProbeError;
@@ -35,6 +37,30 @@ pub struct Passed {
     pub transactions: u64,
     /// Time that transactions kept a server connection, idle inside them included, µs.
     pub busy_us: u64,
+}
+
+/// What the pools may open at the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// The database's name at PgBouncer.
+    pub database: String,
+    /// Server connections for each user, and those added when clients wait.
+    pub size: u64,
+    /// See `size`.
+    pub reserve: u64,
+    /// Users with a pool of their own.
+    pub users: u64,
+    /// `max_db_connections`; 0 for none.
+    pub limit: u64,
+}
+
+impl Size {
+    /// The most server connections this database's pools may open.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        let most = (self.size + self.reserve) * self.users;
+        if self.limit == 0 { most } else { most.min(self.limit) }
+    }
 }
 
 /// One row of a console's table, by column name.
@@ -88,7 +114,67 @@ impl Console {
     /// # Errors
     /// As any question to it.
     pub async fn bound(&self) -> Result<u64, ProbeError> {
-        Ok(bound(&self.show("DATABASES").await?, &self.show("POOLS").await?))
+        Ok(self.sizes().await?.iter().map(Size::most).sum())
+    }
+
+    /// The sizes of the app's databases, each with the users it has pools for.
+    ///
+    /// # Errors
+    /// As any question to it.
+    pub async fn sizes(&self) -> Result<Vec<Size>, ProbeError> {
+        Ok(sizes(&self.show("DATABASES").await?, &self.show("POOLS").await?))
+    }
+
+    /// Pool mode by database: what is in force, not what the configuration's default says.
+    ///
+    /// # Errors
+    /// As any question to it.
+    pub async fn modes(&self) -> Result<BTreeMap<String, String>, ProbeError> {
+        Ok(modes(&self.show("POOLS").await?))
+    }
+
+    /// A value of its configuration, as SHOW CONFIG says it.
+    ///
+    /// # Errors
+    /// As any question to it.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>, ProbeError> {
+        let rows = self.show("CONFIG").await?;
+        Ok(rows.iter().find(|row| row.get("key").is_some_and(|key| key == name)).and_then(|r| r.get("value").cloned()))
+    }
+
+    /// PostgreSQL's processes behind its server connections.
+    ///
+    /// # Errors
+    /// As any question to it.
+    pub async fn server_pids(&self) -> Result<Vec<u32>, ProbeError> {
+        let pid = |row: &Row| row.get("remote_pid")?.parse().ok();
+        Ok(self.show("SERVERS").await?.iter().filter_map(pid).collect())
+    }
+
+    /// Roles that its pools connect as, the console's own left out.
+    ///
+    /// # Errors
+    /// As any question to it.
+    pub async fn roles(&self) -> Result<Vec<String>, ProbeError> {
+        let rows = self.show("POOLS").await?;
+        let mut roles: Vec<String> =
+            rows.iter().filter(|r| of_the_app(r, "database")).filter_map(|r| r.get("user").cloned()).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        Ok(roles)
+    }
+
+    /// Clients of the app's databases that are connected now, by an id of their own; ours left out.
+    ///
+    /// # Errors
+    /// As any question to it.
+    pub async fn clients(&self) -> Result<Vec<String>, ProbeError> {
+        let rows = self.show("CLIENTS").await?;
+        let theirs = rows.iter().filter(|r| of_the_app(r, "database"));
+        let theirs = theirs.filter(|r| r.get("application_name").is_none_or(|name| name != "rampup"));
+        // A place in memory may be used again; the time of connecting tells the two apart.
+        let id = |row: &Row| Some(format!("{} {}", row.get("connect_time")?, row.get("ptr")?));
+        Ok(theirs.filter_map(id).collect())
     }
 
     async fn show(&self, what: &str) -> Result<Vec<Row>, ProbeError> {
@@ -135,20 +221,26 @@ fn sum_passed(rows: &[Row]) -> Passed {
     Passed { queries: sum("total_query_count"), transactions: sum("total_xact_count"), busy_us: sum("total_xact_time") }
 }
 
-fn bound(databases: &[Row], pools: &[Row]) -> u64 {
+fn sizes(databases: &[Row], pools: &[Row]) -> Vec<Size> {
     let app = databases.iter().filter(|r| of_the_app(r, "name"));
     app.map(|database| {
         let name = database.get("name");
         let users = pools.iter().filter(|pool| pool.get("database") == name).count().max(1);
         let reserve = if database.contains_key("reserve_pool_size") { "reserve_pool_size" } else { "reserve_pool" };
-        let pair = number(database, "pool_size") + number(database, reserve);
-        let most = pair * u64::try_from(users).unwrap_or(u64::MAX);
-        match number(database, "max_connections") {
-            0 => most,
-            limit => most.min(limit),
+        Size {
+            database: name.cloned().unwrap_or_default(),
+            size: number(database, "pool_size"),
+            reserve: number(database, reserve),
+            users: u64::try_from(users).unwrap_or(u64::MAX),
+            limit: number(database, "max_connections"),
         }
     })
-    .sum()
+    .collect()
+}
+
+fn modes(pools: &[Row]) -> BTreeMap<String, String> {
+    let app = pools.iter().filter(|r| of_the_app(r, "database"));
+    app.filter_map(|row| Some((row.get("database")?.clone(), row.get("pool_mode")?.clone()))).collect()
 }
 
 #[cfg(test)]
@@ -185,8 +277,22 @@ pgbouncer,,56432,pgbouncer,pgbouncer,2,0,0,statement,0,0,0,0";
 
     #[test]
     fn the_bound_counts_every_database_once_per_user() {
-        assert_eq!(bound(&table(DATABASES), &table(POOLS)), 6);
+        let bound = |databases: &str, pools: &str| -> u64 {
+            sizes(&table(databases), &table(pools)).iter().map(Size::most).sum()
+        };
+        assert_eq!(bound(DATABASES, POOLS), 6);
         let two_users = format!("{POOLS}\napp,celery,1,0,0,0,1,0,0,0,0,0,0,0,0,transaction");
-        assert_eq!(bound(&table(DATABASES), &table(&two_users)), 9);
+        assert_eq!(bound(DATABASES, &two_users), 9);
+        let limited = DATABASES.replace("3,0,0,,0,3,0,0", "3,0,0,,4,3,0,0");
+        assert_eq!(bound(&limited, &two_users), 7);
+    }
+
+    #[test]
+    fn the_mode_is_each_database_s_own() {
+        let modes = modes(&table(POOLS));
+        assert_eq!(
+            modes.iter().map(|(d, m)| (d.as_str(), m.as_str())).collect::<Vec<_>>(),
+            [("app", "transaction"), ("apps", "session")]
+        );
     }
 }

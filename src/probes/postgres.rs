@@ -1,9 +1,9 @@
-//! PostgreSQL: who answers behind a DSN, how busy it is, and what its statements cost.
+//! PostgreSQL: how busy it is, who its clients are, and what its statements cost.
 //!
 //! Speaks the simple query protocol alone, because a pooler may stand between. Our own statements carry a mark and are
 //! left out of every count. Never resets statistics: two snapshots are subtracted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
@@ -21,8 +21,6 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 const MARK: &str = "/* rampup */";
 /// Characters kept of a statement's text.
 const TEXT: usize = 400;
-/// How many connections tell a pooler from a server.
-const CONNECTIONS: usize = 8;
 
 /// A connection of our own.
 #[derive(Debug)]
@@ -54,6 +52,8 @@ pub struct Activity {
     pub io: u64,
     /// `max_connections`.
     pub most: Option<u64>,
+    /// Client backends of all databases and roles, our own too: what counts against `max_connections`.
+    pub everyone: u64,
     /// Backends whose state we may not see.
     pub hidden: u64,
     /// Sessions opened in this database since its statistics began; none before PostgreSQL 14.
@@ -65,21 +65,8 @@ pub struct Activity {
 pub struct Capacity {
     /// `max_connections`.
     pub connections: u64,
-    /// Of these, kept for superusers.
+    /// Of these, kept for superusers and for members of `pg_use_reserved_connections` (PostgreSQL 16).
     pub reserved: u64,
-}
-
-/// Who answered behind a DSN.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Behind {
-    /// PgBouncer's own wording when asked for databases that do not exist.
-    pub pgbouncer: bool,
-    /// PostgreSQL's own wording instead.
-    pub postgres: bool,
-    /// Connections held open at once.
-    pub connections: usize,
-    /// Different server processes behind them.
-    pub backends: usize,
 }
 
 /// `pg_stat_statements` at one instant.
@@ -98,10 +85,7 @@ impl Postgres {
     /// # Errors
     /// A DSN that is none, no connection, no permission, TLS demanded.
     pub async fn connect(key: &Key, system: &'static str) -> Result<Self, ProbeError> {
-        Self::open(&config(key)?, key, system).await
-    }
-
-    async fn open(config: &Config, key: &Key, system: &'static str) -> Result<Self, ProbeError> {
+        let config = config(key)?;
         let connecting = async {
             let (client, connection) = config.connect(NoTls).await.map_err(|e| refusal(&e, key, system))?;
             let connection = tokio::spawn(async move {
@@ -139,6 +123,68 @@ impl Postgres {
         }
     }
 
+    /// The driver's own handle.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The server process that answers right now.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn pid(&self) -> Result<u32, ProbeError> {
+        let pid = self.one(&format!("select {MARK} pg_backend_pid()")).await?;
+        pid.and_then(|pid| pid.parse().ok()).ok_or_else(|| ProbeError::odd(self.system, "no pg_backend_pid()"))
+    }
+
+    /// Sessions opened in this database since its statistics began.
+    ///
+    /// # Errors
+    /// PostgreSQL before 14 does not count them; as [`Postgres::rows`] else.
+    pub async fn sessions(&self) -> Result<u64, ProbeError> {
+        self.activity().await?.sessions.ok_or_else(|| ProbeError::NotGiven {
+            what: "this PostgreSQL does not count its sessions (pg_stat_database.sessions came with version 14)"
+                .to_owned(),
+            provide: "upgrade PostgreSQL to 14 or newer".to_owned(),
+        })
+    }
+
+    /// Server processes that serve clients of this database under one of these roles; ours and consoles that say who
+    /// they are left out.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn clients_of(&self, roles: &[String]) -> Result<Vec<u32>, ProbeError> {
+        let rows = self
+            .rows(&format!(
+                "select {MARK} pid, usename from pg_stat_activity \
+                 where datname = current_database() and pid <> pg_backend_pid() \
+                 and coalesce(backend_type, 'client backend') = 'client backend' \
+                 and coalesce(application_name, '') !~* '^(rampup|psql|pg_dump|pg_restore|pgadmin|dbeaver|datagrip)'"
+            ))
+            .await?;
+        let of_them = |row: &&SimpleQueryRow| {
+            row.try_get("usename").ok().flatten().is_some_and(|name| roles.iter().any(|role| role == name))
+        };
+        Ok(rows.iter().filter(of_them).filter_map(|row| number(row, "pid")?.try_into().ok()).collect())
+    }
+
+    /// Server-side cursors that Django has declared since the statistics began.
+    ///
+    /// # Errors
+    /// As [`Postgres::snapshot`].
+    pub async fn cursors(&self) -> Result<u64, ProbeError> {
+        let view = self.statements_view().await?;
+        let sum = self
+            .one(&format!(
+                "select {MARK} coalesce(sum(s.calls), 0)::bigint from {view} s \
+                 where {OURS} and s.query ilike 'declare%_django_curs_%'",
+                OURS = ours("s")
+            ))
+            .await?;
+        sum.and_then(|s| s.parse().ok()).ok_or_else(|| ProbeError::odd(self.system, "no sum of cursors"))
+    }
+
     async fn one(&self, sql: &str) -> Result<Option<String>, ProbeError> {
         Ok(self.rows(sql).await?.first().and_then(|row| row.try_get(0).ok().flatten()).map(str::to_owned))
     }
@@ -157,6 +203,8 @@ impl Postgres {
                  count(*) filter (where state = 'active' and wait_event_type = 'IO') as io, \
                  current_setting('max_connections') as most, \
                  count(*) filter (where query = '<insufficient privilege>') as hidden, \
+                 (select count(*) from pg_stat_activity where datname is not null \
+                 and coalesce(backend_type, 'client backend') = 'client backend') as everyone, \
                  (select to_jsonb(d) ->> 'sessions' from pg_stat_database d where d.datname = current_database()) as sessions \
                  from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
                  and coalesce(backend_type, 'client backend') = 'client backend' \
@@ -171,6 +219,7 @@ impl Postgres {
             locks: number(row, "locks").unwrap_or(0),
             io: number(row, "io").unwrap_or(0),
             most: number(row, "most"),
+            everyone: number(row, "everyone").unwrap_or(0),
             hidden: number(row, "hidden").unwrap_or(0),
             sessions: number(row, "sessions"),
         })
@@ -184,7 +233,8 @@ impl Postgres {
         let rows = self
             .rows(&format!(
                 "select {MARK} current_setting('max_connections') as connections, \
-                 current_setting('superuser_reserved_connections') as reserved"
+                 current_setting('superuser_reserved_connections')::int \
+                 + coalesce(current_setting('reserved_connections', true)::int, 0) as reserved"
             ))
             .await?;
         let row = rows.first().ok_or_else(|| ProbeError::odd(self.system, "no settings"))?;
@@ -299,47 +349,6 @@ impl Snapshot {
     }
 }
 
-/// Who stands behind a DSN: PgBouncer by its wording, any transaction pooler by the server processes behind several
-/// connections that are open at once.
-///
-/// # Errors
-/// When the DSN itself does not connect.
-pub async fn behind(key: &Key) -> Result<Behind, ProbeError> {
-    let config = config(key)?;
-    let mut behind = Behind { connections: CONNECTIONS, ..Behind::default() };
-    for name in ["pgbouncer", "rampup_no_such_database"] {
-        let mut other = config.clone();
-        other.dbname(name);
-        match within("PostgreSQL", LIMIT, async { Ok(other.connect(NoTls).await) }).await? {
-            // Only PgBouncer has a database `pgbouncer` that a stats user may enter.
-            Ok((client, connection)) => {
-                let connection = tokio::spawn(connection);
-                behind.pgbouncer |= name == "pgbouncer" && is_console(&client).await;
-                connection.abort();
-            }
-            Err(error) => {
-                let said = error.as_db_error().map(|e| e.message().to_owned()).unwrap_or_default();
-                behind.pgbouncer |= said.contains("no such database") || said.contains("not allowed");
-                behind.postgres |= said.contains("does not exist") && said.starts_with("database \"");
-            }
-        }
-    }
-    let mut open = Vec::with_capacity(CONNECTIONS);
-    for _ in 0..CONNECTIONS {
-        open.push(Postgres::open(&config, key, "the app's database").await?);
-    }
-    let mut pids = BTreeSet::new();
-    for connection in &open {
-        pids.extend(connection.one(&format!("select {MARK} pg_backend_pid()")).await?);
-    }
-    behind.backends = pids.len();
-    Ok(behind)
-}
-
-async fn is_console(client: &Client) -> bool {
-    matches!(tokio::time::timeout(LIMIT, client.simple_query("SHOW VERSION")).await, Ok(Ok(_)))
-}
-
 /// Leaves our own statements out. Other users' hidden texts stay in.
 fn ours(alias: &str) -> String {
     format!(
@@ -352,7 +361,7 @@ fn number(row: &SimpleQueryRow, column: &str) -> Option<u64> {
     row.try_get(column).ok().flatten()?.parse().ok()
 }
 
-fn config(key: &Key) -> Result<Config, ProbeError> {
+pub(super) fn config(key: &Key) -> Result<Config, ProbeError> {
     let mut config: Config = key.secret.expose().parse().map_err(|_| ProbeError::NotGiven {
         what: format!("{} does not hold a PostgreSQL address", key.variable),
         provide: "write it as postgres://user:password@host:5432/database".to_owned(),

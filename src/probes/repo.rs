@@ -13,6 +13,8 @@ use crate::domain::text::tame;
 
 /// Files looked at, at most; more than any project's own.
 const FILES: usize = 4000;
+/// Folders upwards in which the project's root is looked for, the own one included.
+const UPWARDS: usize = 4;
 /// Folders below folders.
 const DEPTH: usize = 6;
 /// Bytes of a file that are read; settings and lock files are shorter.
@@ -48,12 +50,55 @@ pub struct Repo {
     pub versions: Vec<(String, String)>,
 }
 
+/// A file of settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFile {
+    /// Below the project's root.
+    pub path: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// The nearest folder with a `manage.py`, from this one upwards; this one when there is none.
+fn root(folder: &Path) -> &Path {
+    folder.ancestors().take(UPWARDS).find(|dir| dir.join("manage.py").is_file()).unwrap_or(folder)
+}
+
+/// The Django settings of the project that this folder belongs to: `settings*.py` and the files of packages called
+/// `settings`, without those for tests and for developers' machines.
+///
+/// # Errors
+/// When there are none.
+pub fn settings_files(folder: &Path) -> Result<Vec<SettingsFile>, ProbeError> {
+    let root = root(folder);
+    let mut paths = Vec::new();
+    walk(root, 0, &mut paths);
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        let inside = path.parent().and_then(Path::file_name).is_some_and(|folder| folder == "settings");
+        let shown = tame(&path.strip_prefix(root).unwrap_or(&path).to_string_lossy(), 120);
+        let fits = name.ends_with(".py") && (inside || name.starts_with("settings")) && !for_others(&shown);
+        let small = fits && std::fs::metadata(&path).is_ok_and(|meta| meta.len() <= SIZE);
+        let text = small.then(|| std::fs::read_to_string(&path).ok())??;
+        Some(SettingsFile { path: shown, text })
+    };
+    let files: Vec<SettingsFile> = paths.into_iter().filter_map(read).collect();
+    if files.is_empty() {
+        return Err(ProbeError::NotGiven {
+            what: "no Django settings (settings.py) were found beside rampup.toml".to_owned(),
+            provide: "keep rampup.toml in the app's repository, beside manage.py or in a folder below it".to_owned(),
+        });
+    }
+    Ok(files)
+}
+
 /// Reads the settings below a folder: who assigns these names, and which version of a package is pinned.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub async fn read(folder: &Path, names: &'static [&'static str], package: &'static str) -> Result<Repo, ProbeError> {
-    let folder = folder.to_owned();
+    let folder = root(folder).to_owned();
     let read = tokio::task::spawn_blocking(move || look(&folder, names, package));
     read.await.map_err(|why| ProbeError::unreachable("the project's folder", why))
 }
@@ -171,6 +216,26 @@ mod tests {
             assert_eq!(version(text, "django").as_deref(), Some("5.2.1"), "{text}");
         }
         assert_eq!(version("django-storages==1.14\n# django==1\ndjango>=4", "django"), None);
+    }
+
+    #[test]
+    fn settings_are_found_from_a_folder_below() {
+        let root = tempfile::tempdir().unwrap();
+        for path in
+            ["manage.py", "shop/settings/base.py", "shop/settings_test.py", "venv/lib/settings.py", "shop/views.py"]
+        {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::File::create(path).unwrap();
+        }
+        std::fs::create_dir(root.path().join("ops")).unwrap();
+        for from in [root.path().to_owned(), root.path().join("ops")] {
+            let files = settings_files(&from).unwrap();
+            let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(paths, ["shop/settings/base.py"], "{}", from.display());
+        }
+        let empty = tempfile::tempdir().unwrap();
+        assert!(settings_files(empty.path()).unwrap_err().to_string().contains("manage.py"));
     }
 
     #[tokio::test]

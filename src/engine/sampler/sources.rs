@@ -135,7 +135,10 @@ pub(super) fn of_load(pulse: &LoadPulse) -> Values {
 
 /// PostgreSQL's clients.
 #[derive(Debug, Default)]
-pub(super) struct Database {}
+pub(super) struct Database {
+    /// Clients whose state we may not see, at the last reading.
+    hidden: u64,
+}
 
 impl Source for Database {
     type Connection = Postgres;
@@ -146,24 +149,29 @@ impl Source for Database {
 
     async fn read(&mut self, connection: &mut Postgres) -> Result<Values, ProbeError> {
         let activity = connection.activity().await?;
-        if activity.hidden > 0 {
-            // Half of the truth would look like an idle server.
-            return Err(ProbeError::Refused {
-                system: "PostgreSQL",
-                why: format!("the state of {} connections of other users is hidden", activity.hidden),
-                provide: GRANT.to_owned(),
-            });
-        }
-        let mut values = vec![
-            (series::PG_ACTIVE, real(activity.active)),
-            (series::PG_BACKENDS, real(activity.backends)),
-            (series::PG_WAITING, real(activity.waiting)),
-            (series::PG_LOCKS, real(activity.locks)),
-            (series::PG_IO, real(activity.io)),
-        ];
+        // How many there are, anyone may see.
+        let mut values =
+            vec![(series::PG_BACKENDS, real(activity.backends)), (series::PG_EVERYONE, real(activity.everyone))];
         values.extend(activity.most.map(|most| (series::PG_MOST, real(most))));
         values.extend(activity.sessions.map(|sessions| (series::PG_SESSIONS, real(sessions))));
+        self.hidden = activity.hidden;
+        if activity.hidden == 0 {
+            // Half of the truth about what they do would look like an idle server.
+            values.extend([
+                (series::PG_ACTIVE, real(activity.active)),
+                (series::PG_WAITING, real(activity.waiting)),
+                (series::PG_LOCKS, real(activity.locks)),
+                (series::PG_IO, real(activity.io)),
+            ]);
+        }
         Ok(values)
+    }
+
+    fn last(&self) -> Option<Missing> {
+        (self.hidden > 0).then(|| {
+            let what = format!("PostgreSQL hides what {} connections of other users do", self.hidden);
+            Missing::new(what, GRANT)
+        })
     }
 }
 
