@@ -159,7 +159,7 @@ fn known_mistakes_are_named_as_such() {
 /// The practice shop's settings.
 fn shop() -> Settings {
     let text = include_str!("../assets/lab/rampup.toml");
-    let text = ["edge", "web", "sink_http"]
+    let text = ["edge", "web", "sink_http", "s3"]
         .iter()
         .fold(text.to_owned(), |text, port| text.replace(&format!("{{{{port.{port}}}}}"), "8000"));
     config::parse(&text, Path::new(".")).unwrap_or_else(|error| panic!("{error}"))

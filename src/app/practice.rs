@@ -253,7 +253,7 @@ pub enum Promise {
 
 /// Writes rampup.toml (unless it is already the same) and the keys it names, as they are now.
 pub fn write_project(lab: &Lab, project: &Path, promise: Promise) -> Result<PathBuf, Trouble> {
-    let settings = ["edge", "web", "sink_http"].into_iter().fold(SETTINGS.to_owned(), |text, name| {
+    let settings = ["edge", "web", "sink_http", "s3"].into_iter().fold(SETTINGS.to_owned(), |text, name| {
         text.replace(&format!("{{{{port.{name}}}}}"), &port(lab, name).to_string())
     });
     let settings = match promise {
