@@ -237,9 +237,10 @@ mod tests {
         crew.hear(start + Duration::from_millis(501), second, &recorder, &away);
         let third = Report { done: vec![done(5_600_000)], ..report("w", 5_700_000) };
         crew.hear(start + Duration::from_millis(900), third, &recorder, &away);
-        // Both clocks tell whole microseconds.
-        let dues = recorder.drain().into_iter().map(|s| (s.due - began).as_secs_f64() * 1000.0);
-        assert!(dues.zip([401.0, 601.0]).all(|(due, truth)| (due - truth).abs() < 0.01));
+        // Clocks are set in whole microseconds, each rounded down.
+        let rounding = Duration::from_micros(2);
+        let dues: Vec<_> = recorder.drain().iter().map(|s| (s.due + rounding - began).as_millis()).collect();
+        assert_eq!(dues, [401, 601]);
         assert_eq!(away.spoiled(), None);
     }
 
