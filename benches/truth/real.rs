@@ -105,6 +105,7 @@ pub fn run() -> anyhow::Result<()> {
 fn drive(server: &Running, plan: &RampPlan) -> anyhow::Result<Measurement> {
     let mix: Mix = serde_json::from_value(json!({
         "flows": [{ "name": "page", "weight": 1, "step": [{ "name": "page", "get": "/page" }] }],
+        "headers": {},
     }))?;
     let (pulses, mut heard) = mpsc::unbounded_channel();
     let order = Order {
