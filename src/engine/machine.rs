@@ -241,7 +241,13 @@ impl Machine {
             Command::Verify(step) => self.start(now, Wish::Verify, step),
             Command::Run(step) => self.start(now, Wish::Run, step),
             Command::Ramp(step) => self.start(now, Wish::Ramp, step),
-            Command::Waive(waiver) => self.waive(now, waiver),
+            Command::Waive(waiver) => {
+                let mut effects = self.waive(now, waiver);
+                if self.job.is_none() {
+                    effects.push(Effect::Idle);
+                }
+                effects
+            }
             Command::Stop | Command::Quit => match &mut self.job {
                 Some(job) if !job.stopping => {
                     job.stopping = true;
