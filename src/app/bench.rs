@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::anyhow;
 use serde::Serialize;
 
 use crate::cli::LabBench;
@@ -78,6 +79,15 @@ pub async fn bench(
     let steps = wish.steps.map_or(1..=STEPS, |range| range.from.number()..=range.to.number());
     let wanted = |fault: &Fault| steps.contains(&fault.step) && (wish.only.is_empty() || wish.only.contains(&fault.id));
     let faults: Vec<Fault> = lab.faults().map_err(broken)?.into_iter().filter(wanted).collect();
+    let missing = wish.only.iter().find(|id| faults.iter().all(|fault| &fault.id != *id));
+    if let Some(id) = missing {
+        return Err(Trouble::usage(anyhow!("there is no fault {id:?} of these steps; `rampup lab faults` lists them")));
+    }
+    if faults.is_empty() {
+        return Err(Trouble::usage(anyhow!(
+            "these steps have no faults yet; `rampup lab faults` lists those that there are"
+        )));
+    }
     let project = lab.project_dir().join("bench");
     begin_afresh(&project)?;
     lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;

@@ -79,6 +79,7 @@ pub async fn climb(
     let broken = |why: crate::lab::LabError| Trouble::Broken(why.into());
     let project = lab.project_dir().join("climb");
     begin_afresh(&project)?;
+    lab.broken_by(std::collections::BTreeSet::new(), &narrate).await.map_err(broken)?;
     lab.climbed(0, &narrate).await.map_err(broken)?;
     let promise = if wish.pace.quick { Promise::Loose } else { Promise::Usual };
     let mut rows = Vec::new();

@@ -72,6 +72,8 @@ pub async fn lab(environment: &Environment, verb: &LabVerb) -> Result<u8, Troubl
                 Ok(None) => bench::bench(&mut lab, environment, wish, &mut signals).await,
                 Err(trouble) => Err(trouble),
             };
+            // However it ended: the next command shall not find a stack that is broken without a word.
+            lab.broken_by(BTreeSet::new(), &narrator()).await.map_err(broken)?;
             lab.down(&narrator()).await.map_err(broken)?;
             benched
         }
