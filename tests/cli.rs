@@ -254,3 +254,45 @@ fn a_flow_check_shows_each_step_and_where_the_failed_one_stands() {
     assert_eq!((code, first["ok"].as_bool(), first["flow"].as_str()), (1, Some(false), Some("buy")));
     assert_eq!(output(folder.path(), &["flow", "check", "nobody"]).0, 2);
 }
+
+#[test]
+fn a_recording_becomes_a_flow_that_runs_and_a_flow_a_script() {
+    let url = site();
+    let folder = project(&url);
+    let entry = |at: &str, address: &str, kind: &str| {
+        serde_json::json!({
+            "startedDateTime": at, "time": 20.0, "_resourceType": kind,
+            "request": { "method": "GET", "url": address, "httpVersion": "HTTP/1.1", "headers": [], "queryString": [],
+                "cookies": [], "headersSize": -1, "bodySize": 0 },
+            "response": { "status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1", "headers": [], "cookies": [],
+                "content": { "size": 2, "mimeType": "text/html" }, "redirectURL": "", "headersSize": -1, "bodySize": 2 },
+        })
+    };
+    let recording = serde_json::json!({ "log": { "version": "1.2", "creator": { "name": "a browser", "version": "1" },
+        "entries": [
+            entry("2026-11-26T10:00:00.000Z", &format!("{url}/"), "document"),
+            entry("2026-11-26T10:00:00.300Z", "https://ads.example/pixel", "image"),
+            entry("2026-11-26T10:00:04.000Z", &format!("{url}/products?page=2"), "document"),
+        ] } });
+    rampup::store::atomic::write(&folder.path().join("shop.har"), recording.to_string().as_bytes()).unwrap();
+    let har = folder.path().join("shop.har").display().to_string();
+    let Output { status, stdout, stderr } = rampup(folder.path(), &["flow", "import", &har]).output().unwrap();
+    let (flow, notes) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert!(status.success() && notes.contains("ads.example"), "{notes}");
+    assert!(flow.contains("/products") && !flow.contains("ads.example"), "{flow}");
+    // It goes into the settings as it is, and runs.
+    let file = folder.path().join("rampup.toml");
+    let text = std::fs::read_to_string(&file).unwrap() + "\n" + &flow;
+    rampup::store::atomic::write(&file, text.as_bytes()).unwrap();
+    let (code, shown) = output(folder.path(), &["flow", "check", "recorded"]);
+    assert!(code == 0 && shown.contains("/products"), "{shown}");
+    for engine in ["k6", "locust"] {
+        let (code, script) = output(folder.path(), &["flow", "export", engine, "--users", "7"]);
+        assert!(code == 0 && script.contains("/products"), "{script}");
+    }
+    let (code, shown) = output(folder.path(), &["flow", "import", "nowhere.har"]);
+    assert!(code == 2 && shown.contains("nowhere.har"), "{shown}");
+    rampup::store::atomic::write(&folder.path().join("shop.har"), b"{\"log\": 1}").unwrap();
+    let (code, shown) = output(folder.path(), &["flow", "import", &har]);
+    assert!(code == 2, "{shown}");
+}

@@ -1,122 +1,29 @@
 //! What next? A pure machine: an instant and an input go in, events to record and effects to carry out come out.
 //!
 //! No clock, no await, no IO. Every question it asks carries a [`TaskId`]; an answer that carries another one is late
-//! or foreign and changes nothing. It turns a step `proven` in exactly one place, [`Machine::settle`].
+//! or foreign and changes nothing. It turns a step `proven` in exactly one place, `Machine::settle`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod io;
+mod settle;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::check::{CheckOutcome, Evidence};
+use crate::domain::check::Evidence;
 use crate::domain::command::{Command, Waiver};
 use crate::domain::diagnosis::diagnose;
 use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::fingerprint::{Contract, Fingerprint};
-use crate::domain::ids::{CheckId, RunId, StepId, TaskId};
+use crate::domain::ids::{RunId, StepId, TaskId};
 use crate::domain::measurement::{FarSide, Measurement, RampFacts, RampRecord};
 use crate::domain::progress::{Progress, StepState};
-use crate::domain::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
-use crate::domain::site::Web;
-use crate::domain::slo::Slo;
-use crate::domain::step::{CheckLine, Level, Step};
-use crate::domain::verdict::{RampOutcome, Verdict, judge_looked};
+use crate::domain::ramp::{Claim, RampPlan};
+use crate::domain::step::{CheckLine, Step};
+use crate::domain::verdict::judge_looked;
 
-/// A step with everything decided that does not depend on what happens.
-#[derive(Debug, Clone)]
-pub struct Prepared {
-    /// The step as its playbook says.
-    pub step: Step,
-    /// The checks of it that look at what a ramp saw; the others look before.
-    pub after: BTreeSet<CheckId>,
-    /// The checks of it that no other may disturb.
-    pub alone: BTreeSet<CheckId>,
-    /// What a proof of it rests on.
-    pub contract: Contract,
-    /// The promise in force.
-    pub slo: Slo,
-    /// The ramp.
-    pub plan: RampPlan,
-    /// What a clean hold of it can show.
-    pub claim: Claim,
-    /// What the owner says of the web processes; for the diagnosis alone.
-    pub web: Option<Web>,
-}
-
-impl Prepared {
-    /// The checks that look after a ramp, or before it; those that must be alone come last.
-    fn lines(&self, after: bool) -> VecDeque<CheckLine> {
-        let mut lines: Vec<CheckLine> =
-            self.step.checks.iter().filter(|line| self.after.contains(&line.check) == after).cloned().collect();
-        lines.sort_by_key(|line| self.alone.contains(&line.check));
-        lines.into()
-    }
-}
-
-/// Something that reached the machine.
-#[derive(Debug)]
-pub enum Input {
-    /// A face wants something.
-    Command(Command),
-    /// A check answered.
-    Checked(Box<Evidence>),
-    /// The ramp went into another phase.
-    Phase(TaskId, RampPhase, u32),
-    /// One second of load.
-    Pulse(TaskId, LoadPulse),
-    /// One second of the systems behind the app.
-    Sample(TaskId, ServerSample),
-    /// The ramp ended.
-    Ramped(TaskId, Box<(Measurement, FarSide)>),
-    /// The ramp could not be driven.
-    RampFailed {
-        /// The ramp.
-        task: TaskId,
-        /// A matter of safety.
-        unsafe_target: bool,
-        /// What happened, then what to do.
-        why: String,
-    },
-    /// Somebody outside has one line to add to the log.
-    Note(String),
-    /// The run ends with this exit code.
-    Finish(u8),
-}
-
-/// What to do now.
-#[derive(Debug)]
-pub enum Effect {
-    /// Write the event, then show it.
-    Record(Box<Event>),
-    /// Ask a check.
-    Gather {
-        /// Carry this back.
-        task: TaskId,
-        /// For this step.
-        step: StepId,
-        /// Which check, with its parameters.
-        line: CheckLine,
-        /// What the ramp saw, for checks that look after it.
-        ramp: Option<Arc<RampFacts>>,
-    },
-    /// Drive a ramp.
-    Drive {
-        /// Carry this back.
-        task: TaskId,
-        /// For this step.
-        step: StepId,
-        /// What to drive.
-        plan: RampPlan,
-        /// The promise, for the breakers and the looks.
-        slo: Slo,
-        /// Endpoints that must meet it on their own.
-        endpoints: Vec<String>,
-    },
-    /// Cut whatever is being asked or driven; answers may still come.
-    Cancel,
-    /// Nothing is going on any more: the next command may come.
-    Idle,
-}
+pub use io::{Effect, Input, Prepared};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
@@ -431,69 +338,6 @@ impl Machine {
         effects
     }
 
-    /// Required checks of the job that do not open the gate, each as "id: outcome, what was seen".
-    fn held_by(&self, now: Timestamp) -> Vec<String> {
-        let Some(job) = &self.job else { return Vec::new() };
-        let opens = |check: &CheckId| {
-            self.progress.check_waived(job.step, check, day(now))
-                || job.evidence.iter().any(|e| &e.check == check && e.outcome.opens())
-        };
-        let asked = |check: &CheckId| job.ramp.is_some() || !self.prepared(job.step).after.contains(check);
-        self.prepared(job.step)
-            .step
-            .checks
-            .iter()
-            .filter(|line| line.level == Level::Required && asked(&line.check) && !opens(&line.check))
-            .map(|line| match job.evidence.iter().find(|e| e.check == line.check) {
-                Some(e) => format!("{}: {}, {}", line.check, e.outcome.word(), e.outcome.seen()),
-                None => format!("{}: not asked", line.check),
-            })
-            .collect()
-    }
-
-    /// Ends the job. The one place where a step turns `proven`.
-    fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
-        let held_by = self.held_by(now);
-        let Some(job) = self.job.take() else { return Vec::new() };
-        let (step, before) = (job.step, self.settled_state(job.step, now));
-        let prepared = self.prepared(step);
-        let verdict = job.ramp.as_ref().map(|ramp| &ramp.verdict);
-        let passed = verdict.is_some_and(|v| v.outcome == RampOutcome::Pass);
-        let reachable = step.previous().is_none_or(|p| self.settled_state(p, now).unlocks_next());
-        let proven = job.wish == Wish::Run && !job.stopping && held_by.is_empty() && passed && reachable;
-        let broken =
-            job.evidence.iter().any(|e| e.level == Level::Required && matches!(e.outcome, CheckOutcome::Fail(_)))
-                || verdict.is_some_and(|v| v.outcome == RampOutcome::Fail);
-        let was_proven = matches!(before, StepState::Proven | StepState::Regressed);
-
-        let state = if proven {
-            Some(StepState::Proven)
-        } else if was_proven && broken && job.wish != Wish::Ramp {
-            Some(StepState::Regressed)
-        } else if was_proven || job.stopping || job.wish != Wish::Run {
-            None
-        } else {
-            Some(StepState::Held)
-        };
-        let sentence = sentence(&job, &held_by, verdict, state);
-        let kind = match state {
-            Some(state) => EventKind::StepJudged {
-                step,
-                state,
-                sentence,
-                contract: prepared.contract.clone(),
-                users: job.ramp.as_ref().map(|r| r.measurement.users),
-                p95_ms: verdict.and_then(|v| bounds(v, "p95")),
-                error_percent: verdict.and_then(|v| bounds(v, "errors")),
-                requests: job.ramp.as_ref().map_or(0, |r| r.measurement.requests),
-                seconds: now.duration_since(job.began).as_secs_f64(),
-                held_by,
-            },
-            None => EventKind::Note { text: sentence },
-        };
-        vec![self.record(now, kind), Effect::Idle]
-    }
-
     fn record(&mut self, at: Timestamp, kind: EventKind) -> Effect {
         let event = Event { v: SCHEMA, seq: self.seq, at, run: self.run.clone(), kind };
         if !event.kind.is_droppable() {
@@ -506,32 +350,6 @@ impl Machine {
 
 fn day(now: Timestamp) -> jiff::civil::Date {
     now.to_zoned(jiff::tz::TimeZone::UTC).date()
-}
-
-/// Value and bounds of one objective; a bound that does not exist is shown as the value itself being unbounded.
-fn bounds(verdict: &Verdict, name: &str) -> Option<[f64; 3]> {
-    let objective = verdict.objectives.iter().find(|o| o.name == name)?;
-    Some([objective.value?, objective.low?, objective.high?])
-}
-
-fn sentence(job: &Job, held_by: &[String], verdict: Option<&Verdict>, state: Option<StepState>) -> String {
-    let step = job.step;
-    let measured = verdict.map_or(String::new(), |v| format!(" {}", v.sentence));
-    let blockers = held_by.join("; ");
-    match (state, &job.failed) {
-        (_, Some(why)) => format!("Step {step}: no ramp was driven. {why}"),
-        _ if job.stopping => format!("Step {step} was stopped; what was seen is kept.{measured}"),
-        (Some(StepState::Proven), _) => format!("Step {step} is proven.{measured}"),
-        (Some(StepState::Regressed), _) if held_by.is_empty() => format!("Step {step} no longer holds.{measured}"),
-        (Some(StepState::Regressed), _) => format!("Step {step} no longer holds: {blockers}.{measured}"),
-        (Some(_), _) if held_by.is_empty() => format!("Step {step} is held.{measured}"),
-        (Some(_), _) => format!("Step {step} is held by {blockers}.{measured}"),
-        (None, _) if job.wish == Wish::Verify && held_by.is_empty() => {
-            format!("Every required check of step {step} that needs no load passes; the ramp is next.")
-        }
-        (None, _) if held_by.is_empty() => format!("Step {step} was measured without judging it.{measured}"),
-        (None, _) => format!("Step {step} is not shown to be right: {blockers}.{measured}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,22 @@
 //! The machine under every order of inputs: progress is the fold of what was recorded, and nothing is proven by a
 //! late, foreign or missing answer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::check::{Missing, Rung};
+use crate::domain::check::{CheckOutcome, Missing, Rung};
 use crate::domain::diagnosis::{Change, Compared};
 use crate::domain::flow::Mix;
+use crate::domain::ids::CheckId;
 use crate::domain::measurement::{ErrorKind, Histogram, Window};
+use crate::domain::measurement::{FarSide, Measurement};
 use crate::domain::ramp::{Model, RampEnd};
-use crate::domain::step::Gate;
+use crate::domain::slo::Slo;
+use crate::domain::step::{Gate, Level, Step};
+use crate::domain::verdict::RampOutcome;
 
 fn step(id: StepId) -> Prepared {
     let line = |check: &str, level| CheckLine { check: check.into(), level, parameters: toml::Table::new() };

@@ -1,0 +1,104 @@
+//! The end of a job: what still holds its step, what the step becomes, and the sentence that says so. The one place where
+//! a step turns `proven`.
+
+use jiff::Timestamp;
+
+use crate::domain::check::CheckOutcome;
+use crate::domain::event::EventKind;
+use crate::domain::ids::CheckId;
+use crate::domain::progress::StepState;
+use crate::domain::step::Level;
+use crate::domain::verdict::{RampOutcome, Verdict};
+
+use super::{Effect, Job, Machine, Wish, day};
+
+impl Machine {
+    /// Required checks of the job that do not open the gate, each as "id: outcome, what was seen".
+    pub(super) fn held_by(&self, now: Timestamp) -> Vec<String> {
+        let Some(job) = &self.job else { return Vec::new() };
+        let opens = |check: &CheckId| {
+            self.progress.check_waived(job.step, check, day(now))
+                || job.evidence.iter().any(|e| &e.check == check && e.outcome.opens())
+        };
+        let asked = |check: &CheckId| job.ramp.is_some() || !self.prepared(job.step).after.contains(check);
+        self.prepared(job.step)
+            .step
+            .checks
+            .iter()
+            .filter(|line| line.level == Level::Required && asked(&line.check) && !opens(&line.check))
+            .map(|line| match job.evidence.iter().find(|e| e.check == line.check) {
+                Some(e) => format!("{}: {}, {}", line.check, e.outcome.word(), e.outcome.seen()),
+                None => format!("{}: not asked", line.check),
+            })
+            .collect()
+    }
+
+    /// Ends the job. The one place where a step turns `proven`.
+    pub(super) fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
+        let held_by = self.held_by(now);
+        let Some(job) = self.job.take() else { return Vec::new() };
+        let (step, before) = (job.step, self.settled_state(job.step, now));
+        let prepared = self.prepared(step);
+        let verdict = job.ramp.as_ref().map(|ramp| &ramp.verdict);
+        let passed = verdict.is_some_and(|v| v.outcome == RampOutcome::Pass);
+        let reachable = step.previous().is_none_or(|p| self.settled_state(p, now).unlocks_next());
+        let proven = job.wish == Wish::Run && !job.stopping && held_by.is_empty() && passed && reachable;
+        let broken =
+            job.evidence.iter().any(|e| e.level == Level::Required && matches!(e.outcome, CheckOutcome::Fail(_)))
+                || verdict.is_some_and(|v| v.outcome == RampOutcome::Fail);
+        let was_proven = matches!(before, StepState::Proven | StepState::Regressed);
+
+        let state = if proven {
+            Some(StepState::Proven)
+        } else if was_proven && broken && job.wish != Wish::Ramp {
+            Some(StepState::Regressed)
+        } else if was_proven || job.stopping || job.wish != Wish::Run {
+            None
+        } else {
+            Some(StepState::Held)
+        };
+        let sentence = sentence(&job, &held_by, verdict, state);
+        let kind = match state {
+            Some(state) => EventKind::StepJudged {
+                step,
+                state,
+                sentence,
+                contract: prepared.contract.clone(),
+                users: job.ramp.as_ref().map(|r| r.measurement.users),
+                p95_ms: verdict.and_then(|v| bounds(v, "p95")),
+                error_percent: verdict.and_then(|v| bounds(v, "errors")),
+                requests: job.ramp.as_ref().map_or(0, |r| r.measurement.requests),
+                seconds: now.duration_since(job.began).as_secs_f64(),
+                held_by,
+            },
+            None => EventKind::Note { text: sentence },
+        };
+        vec![self.record(now, kind), Effect::Idle]
+    }
+}
+
+/// Value and bounds of one objective; a bound that does not exist is shown as the value itself being unbounded.
+fn bounds(verdict: &Verdict, name: &str) -> Option<[f64; 3]> {
+    let objective = verdict.objectives.iter().find(|o| o.name == name)?;
+    Some([objective.value?, objective.low?, objective.high?])
+}
+
+fn sentence(job: &Job, held_by: &[String], verdict: Option<&Verdict>, state: Option<StepState>) -> String {
+    let step = job.step;
+    let measured = verdict.map_or(String::new(), |v| format!(" {}", v.sentence));
+    let blockers = held_by.join("; ");
+    match (state, &job.failed) {
+        (_, Some(why)) => format!("Step {step}: no ramp was driven. {why}"),
+        _ if job.stopping => format!("Step {step} was stopped; what was seen is kept.{measured}"),
+        (Some(StepState::Proven), _) => format!("Step {step} is proven.{measured}"),
+        (Some(StepState::Regressed), _) if held_by.is_empty() => format!("Step {step} no longer holds.{measured}"),
+        (Some(StepState::Regressed), _) => format!("Step {step} no longer holds: {blockers}.{measured}"),
+        (Some(_), _) if held_by.is_empty() => format!("Step {step} is held.{measured}"),
+        (Some(_), _) => format!("Step {step} is held by {blockers}.{measured}"),
+        (None, _) if job.wish == Wish::Verify && held_by.is_empty() => {
+            format!("Every required check of step {step} that needs no load passes; the ramp is next.")
+        }
+        (None, _) if held_by.is_empty() => format!("Step {step} was measured without judging it.{measured}"),
+        (None, _) => format!("Step {step} is not shown to be right: {blockers}.{measured}"),
+    }
+}
