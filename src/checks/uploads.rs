@@ -2,6 +2,7 @@
 
 mod cors;
 mod private;
+mod quick;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,7 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<OversizeRefused>(),
     Entry::of::<private::Private>(),
     Entry::of::<cors::Cors>(),
+    Entry::of::<quick::TicketQuick>(),
 ];
 
 /// The largest body we are willing to send for a test.
