@@ -15,7 +15,7 @@ use crate::domain::check::Evidence;
 use crate::domain::command::{Command, Waiver};
 use crate::domain::diagnosis::diagnose;
 use crate::domain::event::{Event, EventKind, SCHEMA};
-use crate::domain::fingerprint::{Contract, Fingerprint};
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{RunId, StepId, TaskId};
 use crate::domain::measurement::{FarSide, Measurement, RampFacts, RampRecord};
 use crate::domain::progress::{Progress, StepState};

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::check::{CheckOutcome, Missing, Rung};
 use crate::domain::diagnosis::{Change, Compared};
+use crate::domain::fingerprint::Contract;
 use crate::domain::flow::Mix;
 use crate::domain::ids::CheckId;
 use crate::domain::measurement::{ErrorKind, Histogram, Window};
