@@ -3,7 +3,10 @@
 
 mod leak;
 mod memory;
+mod outage;
+mod parser;
 mod ratio;
+mod settings;
 mod stored;
 
 use md5::{Digest, Md5};
@@ -25,6 +28,8 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<memory::BrokerSeparate>(),
     Entry::of::<leak::NoLeak>(),
     Entry::of::<ratio::HitRatio>(),
+    Entry::of::<parser::ParserImportable>(),
+    Entry::of::<outage::OutageTolerant>(),
 ];
 
 /// Pages looked at, at most.

@@ -19,6 +19,7 @@ mod queries;
 mod sentry;
 mod storage;
 mod uploads;
+mod written;
 
 use std::future::Future;
 

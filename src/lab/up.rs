@@ -146,6 +146,9 @@ impl Lab {
             self.state.prepared.insert("project".into(), digest);
             self.save()?;
         }
+        // What the project says its versions are: checks of the repository read it.
+        let list = assets::text("requirements.txt")?;
+        files::write_changed(&layout.project().join("requirements.txt"), list.as_bytes(), 0o644, None)?;
         Ok(())
     }
 

@@ -4,25 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Something written in settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Written {
-    /// Nothing of it.
-    Absent,
-    /// Switched off in so many words.
-    Off,
-    /// On, or an expression that may be.
-    On,
-}
+pub(super) use crate::checks::written::Written;
+use crate::checks::written::{code, pattern};
 
-// Patterns are tried in the tests below: one that does not compile fails there.
-#[expect(clippy::expect_used, reason = "a constant pattern")]
-fn pattern(text: &str) -> Regex {
-    Regex::new(text).expect("a pattern")
-}
-
-static COMMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^\s*#.*$|\s#[^\n'\x22]*$"));
 static OWN_POOL: LazyLock<Regex> = LazyLock::new(|| pattern(r#"["']pool["']\s*\]?\s*[:=]\s*(True\b|\{|dict\()"#));
 static CURSORS: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"(?:["']DISABLE_SERVER_SIDE_CURSORS["']\s*\]?\s*[:=]|\bdisable_server_side_cursors\s*=)\s*(\S[^,\n]*)"#)
@@ -33,10 +17,6 @@ static BINDING: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"["'](?:server_side_binding["']\s*\]?\s*[:=]\s*True\b|prepare_threshold["']\s*\]?\s*[:=]\s*\d)"#)
 });
 
-fn code(text: &str) -> String {
-    COMMENT.replace_all(text, "").into_owned()
-}
-
 /// Django's own pool of psycopg 3 (`OPTIONS` `pool`, Django 5.1) is switched on.
 pub(super) fn own_pool(text: &str) -> bool {
     OWN_POOL.is_match(&code(text))
@@ -45,9 +25,7 @@ pub(super) fn own_pool(text: &str) -> bool {
 /// `DISABLE_SERVER_SIDE_CURSORS`, also by `dj_database_url`'s name for it.
 pub(super) fn cursors_off(text: &str) -> Written {
     let code = code(text);
-    let values = CURSORS.captures_iter(&code).map(|found| found[1].trim_end_matches(['}', ')', ' ']).to_owned());
-    let off = |value: String| if ["False", "0", "None"].contains(&value.as_str()) { Written::Off } else { Written::On };
-    values.map(off).max().unwrap_or(Written::Absent)
+    Written::most(CURSORS.captures_iter(&code).map(|found| found.get(1).map_or("", |value| value.as_str())))
 }
 
 /// `CONN_MAX_AGE` stands at the top level and nothing in the file hands it on: Django never reads it.

@@ -8,6 +8,8 @@ use url::Url;
 
 use crate::domain::text::tame;
 
+const CLOUDFRONT: &str = "CloudFront";
+
 /// A whole answer, body included; lives only as long as a probe looks at it. May hold cookies, so it is not shown whole.
 pub struct Answer {
     /// Where it came from.
@@ -135,7 +137,7 @@ impl Answer {
         let has = |name| self.headers.contains_key(name);
         let says = |name, what: &str| self.header(name).is_some_and(|v| v.to_ascii_lowercase().contains(what));
         [
-            (has("x-amz-cf-id") || has("x-amz-cf-pop"), "CloudFront"),
+            (has("x-amz-cf-id") || has("x-amz-cf-pop"), CLOUDFRONT),
             (says("x-served-by", "cache-") || has("x-fastly-request-id"), "Fastly"),
             (has("cdn-pullzone"), "bunny.net"),
             (has("x-azure-ref"), "Azure Front Door"),
@@ -202,9 +204,14 @@ impl Trail {
         served(&self.cache) || served(&self.platform_cache)
     }
 
-    /// True when a shared cache answered, or would keep this answer for the next one.
+    /// True when a shared cache answered, or would keep this answer for the next one. CloudFront says "Miss" of all it did
+    /// not have, also of what it will not keep: there the answer's own words decide, and a second one that is a hit.
     #[must_use]
     pub fn may_be_kept(&self) -> bool {
+        let forbidden = self.directive("no-store").is_some() || self.directive("private").is_some();
+        if self.carrier() == Some(CLOUDFRONT) && forbidden {
+            return self.from_cache();
+        }
         let eligible = |status: &Option<String>| status.as_deref().is_some_and(|s| matches!(s, "MISS" | "EXPIRED"));
         self.from_cache() || eligible(&self.cache) || eligible(&self.platform_cache)
     }
@@ -281,6 +288,19 @@ mod tests {
             let trail = answer(&[("x-cache", said)]).trail();
             assert_eq!((trail.from_cache(), trail.may_be_kept()), (from, kept), "{said}");
         }
+    }
+
+    #[test]
+    fn cloudfront_says_miss_of_what_it_will_not_keep() {
+        let kept = |said: &str, control: &str| {
+            answer(&[("x-amz-cf-id", "c"), ("x-cache", said), ("cache-control", control)]).trail().may_be_kept()
+        };
+        assert!(!kept("Miss from cloudfront", "max-age=0, no-store") && !kept("Miss from cloudfront", "private"));
+        assert!(kept("Miss from cloudfront", "max-age=60") && kept("Miss from cloudfront", ""));
+        // A least lifetime set there overrules the answer's words.
+        assert!(kept("Hit from cloudfront", "no-store") && kept("RefreshHit from cloudfront", "private"));
+        let cloudflare = answer(&[("cf-ray", "1"), ("cf-cache-status", "MISS"), ("cache-control", "no-store")]);
+        assert!(cloudflare.trail().may_be_kept());
     }
 
     #[test]

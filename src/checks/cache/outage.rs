@@ -1,0 +1,108 @@
+//! `cache.outage-tolerant`: a Redis that is gone or slow does not take the pages with it.
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::{Backend, InRedis, in_redis};
+use crate::checks::written::Written;
+use crate::checks::{Check, Context};
+use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+
+/// `cache.outage-tolerant`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OutageTolerant {}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Facts {
+    caches: Vec<InRedis>,
+}
+
+impl Check for OutageTolerant {
+    const ID: &'static str = "cache.outage-tolerant";
+    const TITLE: &'static str = "a cache that is gone or slow does not take the pages with it";
+    const ABOUT: &'static str = "Reads the cache's settings beside rampup.toml: django-redis needs IGNORE_EXCEPTIONS to go on without Redis, and \
+        any backend needs limits for connecting and answering, or each thread waits for a Redis that does not answer until the system gives \
+        up. Nothing is switched off to try it, so the best answer is weak. Traps: IGNORE_EXCEPTIONS under Django's own backend, which does \
+        not know it; an option that is False; remarks.";
+    const PHASE: Phase = Phase::Before;
+    const HOW: Rung = Rung::Repo;
+    const DOCS: &'static [&'static str] = &[
+        "https://github.com/jazzband/django-redis#memcached-exceptions-behavior",
+        "https://docs.djangoproject.com/en/5.2/topics/cache/#redis",
+    ];
+    type Facts = Facts;
+
+    async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
+        Ok(Facts { caches: in_redis(ctx)? })
+    }
+
+    fn judge(&self, facts: &Facts) -> CheckOutcome {
+        const WAITS: &str = "give OPTIONS limits in seconds: \"SOCKET_CONNECT_TIMEOUT\": 0.5 and \"SOCKET_TIMEOUT\": 0.5 for django-redis, \
+                             \"socket_connect_timeout\" and \"socket_timeout\" for Django's own backend";
+        if facts.caches.is_empty() {
+            return CheckOutcome::Unknown(Missing::new("no settings were read", "verify again"));
+        }
+        let mut findings = Vec::new();
+        for cache in &facts.caches {
+            let mut wrong = |seen: String, todo: &str| findings.push(Finding { seen, todo: todo.to_owned() });
+            let (file, ours) = (&cache.file, cache.backends.contains(&Backend::DjangoRedis));
+            match (ours, cache.ignores) {
+                (true, Written::On) | (false, Written::Absent | Written::Off) => {}
+                (true, _) => wrong(
+                    format!(
+                        "{file} lets every page fail with 500 when Redis is gone: django-redis has no IGNORE_EXCEPTIONS"
+                    ),
+                    "set \"IGNORE_EXCEPTIONS\": True in OPTIONS (pages are then made anew, only slower), and DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS \
+                     = True, so that you hear of it",
+                ),
+                (false, Written::On) => wrong(
+                    format!(
+                        "{file} sets IGNORE_EXCEPTIONS, and Django's own backend does not know it: pages fail with 500 when Redis is gone"
+                    ),
+                    "use django_redis.cache.RedisCache, or take the line out and know that the cache must be there",
+                ),
+            }
+            if !cache.waits {
+                wrong(
+                    format!("{file} sets no limit for a Redis that does not answer: every thread would wait for it"),
+                    WAITS,
+                );
+            }
+        }
+        if !findings.is_empty() {
+            return CheckOutcome::Fail(findings);
+        }
+        let own = facts.caches.iter().any(|cache| cache.backends.contains(&Backend::Django));
+        CheckOutcome::weak(
+            if own {
+                "the settings limit how long Redis is waited for; Django's own backend still fails a page when it is gone"
+            } else {
+                "the settings let pages go on without Redis; that the running app has them is not shown"
+            },
+            "try it where nobody is harmed: stop the cache of a staging stack and open a page",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outage_traps() {
+        let judge = |backend, ignores, waits| {
+            let caches =
+                vec![InRedis { file: "s.py".into(), backends: vec![backend], ignores, waits, parsers: Vec::new() }];
+            OutageTolerant::default().judge(&Facts { caches }).word()
+        };
+        assert_eq!(judge(Backend::DjangoRedis, Written::On, true), "weak");
+        assert_eq!(judge(Backend::DjangoRedis, Written::Absent, true), "fail");
+        assert_eq!(judge(Backend::DjangoRedis, Written::Off, true), "fail");
+        assert_eq!(judge(Backend::DjangoRedis, Written::On, false), "fail");
+        // Django's own backend is as good; only its limit can be forgotten, or another's option set for it.
+        assert_eq!(judge(Backend::Django, Written::Absent, true), "weak");
+        assert_eq!(judge(Backend::Django, Written::Absent, false), "fail");
+        assert_eq!(judge(Backend::Django, Written::On, true), "fail");
+        assert_eq!(OutageTolerant::default().judge(&Facts { caches: Vec::new() }).word(), "unknown");
+    }
+}

@@ -1,0 +1,111 @@
+//! What a settings file says about the cache in Redis. Reads text, so it can only say what is written, not what runs.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::checks::Context;
+use crate::checks::written::{Written, code, pattern};
+use crate::domain::check::Missing;
+
+static BACKEND: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"["'](django_redis\.cache\.RedisCache|django\.core\.cache\.backends\.redis\.RedisCache)["']"#)
+});
+static IGNORES: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"(?:["']IGNORE_EXCEPTIONS["']\s*\]?\s*[:=]|(?m:^)\s*DJANGO_REDIS_IGNORE_EXCEPTIONS\s*=)\s*(\S[^,\n]*)"#)
+});
+static WAITS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(?i)["']socket_(?:connect_)?timeout["']\s*\]?\s*[:=]|[?&]socket_timeout="#));
+static PARSER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"["'](?:PARSER_CLASS|parser_class)["']\s*\]?\s*[:=]\s*["']([\w.]+)["']"#));
+
+/// Whose backend keeps the cache in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Backend {
+    /// `django.core.cache.backends.redis`, since Django 4.0.
+    Django,
+    /// The package django-redis.
+    DjangoRedis,
+}
+
+/// The cache of one settings file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct InRedis {
+    /// The file, below the project.
+    pub file: String,
+    /// The backends it names; several caches may have different ones.
+    pub backends: Vec<Backend>,
+    /// Whether exceptions of a lost Redis are swallowed.
+    pub ignores: Written,
+    /// A limit for connecting or answering stands somewhere.
+    pub waits: bool,
+    /// Classes that are to read Redis's answers.
+    pub parsers: Vec<String>,
+}
+
+impl InRedis {
+    /// What this file says; none when it names no backend for Redis.
+    fn read(file: &str, text: &str) -> Option<Self> {
+        let code = code(text);
+        let backend =
+            |name: &str| if name.starts_with("django_redis") { Backend::DjangoRedis } else { Backend::Django };
+        let first = |found: regex::Captures<'_>| found[1].to_owned();
+        let backends: Vec<Backend> = BACKEND.captures_iter(&code).map(|found| backend(&found[1])).collect();
+        let ignores: Vec<String> = IGNORES.captures_iter(&code).map(first).collect();
+        (!backends.is_empty()).then(|| Self {
+            file: file.to_owned(),
+            backends,
+            ignores: Written::most(ignores.iter().map(String::as_str)),
+            waits: WAITS.is_match(&code),
+            parsers: PARSER.captures_iter(&code).map(first).collect(),
+        })
+    }
+}
+
+/// The settings files that keep a cache in Redis.
+///
+/// # Errors
+/// When there are no settings, or none names such a backend.
+pub(super) fn in_redis(ctx: &Context<'_>) -> Result<Vec<InRedis>, Missing> {
+    let files = ctx.probes.settings()?;
+    let found: Vec<InRedis> = files.iter().filter_map(|file| InRedis::read(&file.path, &file.text)).collect();
+    if found.is_empty() {
+        let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        return Err(Missing::new(
+            format!("{} names neither Django's own backend for Redis nor django-redis", names.join(", ")),
+            "nothing to do here when another backend keeps your cache; cache.shared-backend shows what really runs",
+        ));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_remarks_are_not() {
+        let read = |text: &str| InRedis::read("s.py", text);
+        assert_eq!(read("CACHES = {'default': {'BACKEND': 'django.core.cache.backends.locmem.LocMemCache'}}"), None);
+        assert_eq!(read("# 'BACKEND': 'django_redis.cache.RedisCache'"), None);
+        let whole = read(
+            r#"CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", "OPTIONS": {
+                "IGNORE_EXCEPTIONS": True,  # a cache may go
+                "SOCKET_TIMEOUT": 0.2, "PARSER_CLASS": "redis.connection.HiredisParser",
+            }}}"#,
+        )
+        .unwrap();
+        assert_eq!(whole.backends, [Backend::DjangoRedis]);
+        assert_eq!((whole.ignores, whole.waits), (Written::On, true));
+        assert_eq!(whole.parsers, ["redis.connection.HiredisParser"]);
+        let bare = read("CACHES = {'default': {'BACKEND': 'django.core.cache.backends.redis.RedisCache'}}").unwrap();
+        assert_eq!(bare.backends, [Backend::Django]);
+        assert_eq!((bare.ignores, bare.waits, bare.parsers), (Written::Absent, false, Vec::new()));
+        let off = "B = 'django_redis.cache.RedisCache'\nDJANGO_REDIS_IGNORE_EXCEPTIONS = False\n";
+        assert_eq!(read(off).unwrap().ignores, Written::Off);
+        let url = "B = 'django_redis.cache.RedisCache'\nL = 'redis://cache:6379/0?socket_timeout=1'";
+        assert!(read(url).unwrap().waits);
+    }
+}
