@@ -1,20 +1,21 @@
 //! Uploads straight to the bucket: what the form allows, and what the bucket really refuses.
 
 mod cors;
+mod lifecycle;
 mod private;
 mod quick;
+mod tickets;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::site::Presign;
-use crate::probes::http::answer::Answer;
-use crate::probes::http::session::Session;
 use crate::probes::object::{Keys, Object};
-use crate::probes::s3::{Policy, Ticket, Uploaded};
+use crate::probes::s3::{Policy, Uploaded};
 use crate::probes::{ProbeError, Probes};
 
 use super::{Check, Context, Entry};
+use tickets::{Wanted, ask};
 
 /// The checks of this group.
 pub const CHECKS: &[Entry] = &[
@@ -23,10 +24,14 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<private::Private>(),
     Entry::of::<cors::Cors>(),
     Entry::of::<quick::TicketQuick>(),
+    Entry::of::<lifecycle::Lifecycle>(),
 ];
 
 /// The largest body we are willing to send for a test.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The length of a good file.
+const SMALL: usize = 1024;
 
 const DOCS: &[&str] = &[
     "https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html",
@@ -40,6 +45,11 @@ fn presign<'a>(ctx: &Context<'a>) -> Result<&'a Presign, Missing> {
             "name it in rampup.toml: [site.presign] path, max_bytes and content_type",
         )
     })
+}
+
+/// A small file as the app means to allow it.
+fn small(presign: &Presign) -> Wanted<'_> {
+    Wanted { bytes: SMALL, content_type: &presign.content_type }
 }
 
 /// An object that a check has written, and whether it is gone again.
@@ -58,19 +68,6 @@ impl Written {
         };
         Ok(Self { object: object.name(), removed })
     }
-}
-
-/// Asks for a form: GET, or POST with Django's token where GET is not allowed.
-async fn ask(probes: &Probes, path: &str, session: Option<&Session>) -> Result<Answer, ProbeError> {
-    let answer = probes.http.get(path).session(session).send().await?;
-    if answer.status != 405 {
-        return Ok(answer);
-    }
-    let token = session.and_then(Session::csrf).unwrap_or_default().to_owned();
-    let post = probes.http.ask(reqwest::Method::POST, Ok(answer.url.clone())).session(session);
-    let post = post.header("referer", answer.url.as_str()).header("x-csrftoken", token);
-    let fields = [("filename", "probe.jpg"), ("content_type", "image/jpeg")];
-    post.form(fields.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec()).send().await
 }
 
 /// `uploads.policy-bounded`
@@ -105,7 +102,8 @@ impl Check for PolicyBounded {
     const TITLE: &'static str = "upload forms are for signed-in users and bound size, type, place and time";
     const ABOUT: &'static str = "Asks for a presigned form as a stranger (must get none) and as the test user, and decodes its policy: at most \
         15 minutes, a fixed key or a prefix, a fixed content type, a size range within your limit, no public ACL. Traps: a policy with \
-        a content type only (any size goes in, up to 5 GB), a redirect to the login page (that is a refusal), a form valid for days.";
+        a content type only (any size goes in, up to 5 GB), a redirect to the login page (that is a refusal), a form valid for days. A presigned \
+        PUT is as good where length and type are among the signed headers.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Observed;
     const DOCS: &'static [&'static str] = DOCS;
@@ -114,18 +112,19 @@ impl Check for PolicyBounded {
     async fn gather(&self, ctx: &Context<'_>) -> Result<PolicyFacts, Missing> {
         let (probes, presign) = (ctx.probes, presign(ctx)?);
         let session = probes.sign_in().await?;
-        let anonymous = ask(probes, &presign.path, None).await?;
-        let answer = ask(probes, &presign.path, Some(&session)).await?;
-        let policy = match Ticket::read(&answer.body) {
-            Ok(ticket) if answer.status < 300 => Some(ticket.policy(jiff::Timestamp::now())?),
-            _ => None,
+        let wanted = small(presign);
+        let anonymous = ask(probes, &presign.path, None, wanted).await?;
+        let answer = ask(probes, &presign.path, Some(&session), wanted).await?;
+        let policy = match wanted.ticket(&answer) {
+            Some(ticket) => Some(ticket.policy(jiff::Timestamp::now())?),
+            None => None,
         };
         Ok(PolicyFacts {
             path: presign.path.clone(),
             max_bytes: presign.max_bytes,
             content_type: presign.content_type.clone(),
             anonymous_status: anonymous.status,
-            anonymous_got_form: anonymous.status < 300 && Ticket::read(&anonymous.body).is_ok(),
+            anonymous_got_form: wanted.ticket(&anonymous).is_some(),
             status: answer.status,
             policy,
         })
@@ -167,10 +166,14 @@ impl Check for PolicyBounded {
         if !pinned && !family {
             wrong(
                 "the policy does not pin the content type".to_owned(),
-                format!(
-                    "pass Fields={{\"Content-Type\": {0:?}}} and Conditions=[{{\"Content-Type\": {0:?}}}, ...]",
-                    facts.content_type
-                ),
+                if policy.put {
+                    format!("pass ContentType={:?} in Params of generate_presigned_url", facts.content_type)
+                } else {
+                    format!(
+                        "pass Fields={{\"Content-Type\": {0:?}}} and Conditions=[{{\"Content-Type\": {0:?}}}, ...]",
+                        facts.content_type
+                    )
+                },
             );
         }
         match policy.length {
@@ -178,6 +181,14 @@ impl Check for PolicyBounded {
             Some((_, most)) => wrong(
                 format!("the policy allows {most} bytes, you mean {}", facts.max_bytes),
                 format!("set [\"content-length-range\", 1, {}]", facts.max_bytes),
+            ),
+            None if policy.put => wrong(
+                "the signed address does not bind the length: up to 5 GB go in".to_owned(),
+                format!(
+                    "let the browser say the size, refuse more than {} in the view, and pass ContentLength=size in Params of \
+                     generate_presigned_url; or hand out forms (generate_presigned_post), which can bound it by a range",
+                    facts.max_bytes
+                ),
             ),
             None => wrong(
                 "the policy has no size limit: up to 5 GB go in".to_owned(),
@@ -242,17 +253,23 @@ impl Check for OversizeRefused {
             written: Vec::new(),
         };
         let over = usize::try_from(presign.max_bytes + 1).unwrap_or(usize::MAX);
-        for (bytes, content_type) in [(1024, None), (over, None), (1024, Some("text/html"))] {
-            let answer = ask(probes, &presign.path, Some(&session)).await?;
-            let Ok(ticket) = Ticket::read(&answer.body) else { return Ok(facts) };
+        let good = small(presign);
+        for file in [good, Wanted { bytes: over, ..good }, Wanted { content_type: "text/html", ..good }] {
+            // A ticket for this very file; where the view refuses that, one for a good file, used for this one.
+            let mut ticket = good.ticket(&ask(probes, &presign.path, Some(&session), file).await?);
+            if ticket.is_none() {
+                ticket = good.ticket(&ask(probes, &presign.path, Some(&session), good).await?);
+            }
+            let Some(ticket) = ticket else { return Ok(facts) };
             let app = [Some(&probes.site.url), probes.site.origin.as_ref()];
             facts.through_app |= app.into_iter().flatten().any(|site| site.origin() == ticket.url().origin());
-            let uploaded = ticket.upload(&probes.http, bytes, content_type).await?;
+            let wrong_type = (file.content_type != good.content_type).then_some(file.content_type);
+            let uploaded = ticket.upload(&probes.http, file.bytes, wrong_type).await?;
             if taken(&uploaded) {
                 facts.written.push(Written::tidy(probes, &Object::of(&ticket)?).await?);
             }
             let uploaded = Some(uploaded);
-            match (bytes == over, content_type) {
+            match (file.bytes == over, wrong_type) {
                 (true, _) => facts.oversize = uploaded,
                 (_, Some(_)) => facts.wrong_type = uploaded,
                 (_, None) => facts.good = uploaded,
@@ -365,6 +382,9 @@ mod tests {
             ("fail", Some(Policy { key_fixed: false, ..policy() })),
             ("fail", Some(Policy { key_fixed: false, key_prefix: Some(String::new()), ..policy() })),
             ("fail", Some(Policy { public_acl: true, ..policy() })),
+            ("pass", Some(Policy { put: true, length: Some((1024, 1024)), ..policy() })),
+            ("fail", Some(Policy { put: true, length: None, ..policy() })),
+            ("fail", Some(Policy { put: true, length: Some((1024, 1024)), content_type: None, ..policy() })),
         ] {
             assert_eq!(check.judge(&facts(policy.clone())).word(), word, "{policy:?}");
         }

@@ -347,6 +347,8 @@ pub mod series {
     pub const PG_MOST: &str = "pg.max-connections";
     /// PostgreSQL sessions opened in the app's database since its statistics began (PostgreSQL 14 and newer).
     pub const PG_SESSIONS: &str = "pg.sessions";
+    /// PostgreSQL connections of the pools' roles that are not PgBouncer's: somebody goes past it.
+    pub const PG_PAST: &str = "pg.past-pooler";
     /// PgBouncer clients linked to a server or waiting (all pools of the app).
     pub const POOL_CLIENTS: &str = "pool.clients";
     /// PgBouncer clients that wait for a server.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use reqwest::Method;
 use rusty_s3::actions::{DeleteObject, HeadObject, S3Action};
 use rusty_s3::{Bucket, Credentials, UrlStyle};
@@ -49,25 +50,33 @@ impl Object {
     /// When the form does not say which, or names a key that would reach beyond one object.
     pub fn of(ticket: &Ticket) -> Result<Self, ProbeError> {
         let odd = |saw: &str| ProbeError::odd("the upload endpoint", saw);
-        let key = ticket.field("key").ok_or_else(|| odd("a form without a key"))?.replace("${filename}", "probe");
-        // Such a key stands for the bucket itself or for one beside it, also in a request that deletes.
-        if key.is_empty() || key.split('/').any(|part| matches!(part, "." | "..")) {
-            return Err(odd("a form whose key is no object's"));
-        }
         // "AKID/20261126/eu-central-1/s3/aws4_request"
-        let scope = ticket.field("x-amz-credential").unwrap_or_default();
+        let scope = ticket.scope();
         let region = scope.split('/').nth(2).filter(|r| !r.is_empty()).unwrap_or("us-east-1").to_owned();
         let mut endpoint = ticket.url().clone();
         endpoint.set_query(None);
         let host = endpoint.host_str().unwrap_or_default().to_owned();
-        let first = endpoint.path_segments().and_then(|mut s| s.next()).unwrap_or_default().to_owned();
-        let (style, name) = if first.is_empty() {
+        // A form's address is the bucket's; a signed one is the object's own.
+        let put = ticket.method() == Method::PUT;
+        let path = percent_decode_str(endpoint.path().trim_start_matches('/')).decode_utf8_lossy().into_owned();
+        let (first, below) = path.split_once('/').unwrap_or((&path, ""));
+        let in_path = if put { in_path(&endpoint) } else { !first.is_empty() };
+        let key = match ticket.field("key") {
+            _ if put => if in_path { below } else { &path }.to_owned(),
+            Some(key) => key.replace("${filename}", "probe"),
+            None => return Err(odd("a form without a key")),
+        };
+        let (style, name) = if in_path {
+            (UrlStyle::Path, first.to_owned())
+        } else {
             let (name, rest) = host.split_once('.').ok_or_else(|| odd("an address without a bucket"))?;
             endpoint.set_host(Some(rest)).map_err(|_| odd("an address without a bucket"))?;
             (UrlStyle::VirtualHost, name.to_owned())
-        } else {
-            (UrlStyle::Path, first)
         };
+        // Such a key stands for the bucket itself or for one beside it, also in a request that deletes.
+        if key.is_empty() || key.split('/').any(|part| matches!(part, "." | "..")) {
+            return Err(odd("a ticket whose key is no object's"));
+        }
         endpoint.set_path("/");
         let bucket = Bucket::new(endpoint, style, name, region).map_err(|_| odd("an address without a bucket"))?;
         Ok(Self { bucket, key })
@@ -80,6 +89,22 @@ impl Object {
             "{} in {}",
             crate::domain::text::tame(&self.key, 120),
             crate::domain::text::tame(self.bucket.name(), 80)
+        )
+    }
+
+    /// A question about the bucket itself (`?lifecycle`), signed by these keys.
+    pub(super) fn question(&self, keys: &Keys, word: &str) -> Url {
+        rusty_s3::signing::sign(
+            &jiff::Timestamp::now(),
+            rusty_s3::Method::Get,
+            self.bucket.base_url().clone(),
+            keys.0.key(),
+            keys.0.secret(),
+            keys.0.token(),
+            self.bucket.region(),
+            VALID.as_secs(),
+            std::iter::once((word, "")),
+            std::iter::empty(),
         )
     }
 
@@ -120,6 +145,21 @@ impl Object {
     }
 }
 
+/// True when the bucket is the first part of the path and not of the host: at AWS's and R2's own addresses, and at one
+/// without a name. Elsewhere it makes no difference to the object's address.
+fn in_path(address: &Url) -> bool {
+    match address.host() {
+        Some(url::Host::Domain(host)) => {
+            let account = host.strip_suffix(".r2.cloudflarestorage.com");
+            host.starts_with("s3.")
+                || host.starts_with("s3-")
+                || !host.contains('.')
+                || account.is_some_and(|account| !account.contains('.'))
+        }
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +184,19 @@ mod tests {
             assert_eq!(object.address().as_str(), address);
             assert_eq!((object.bucket.name(), object.bucket.region()), ("shop-media", "eu-central-1"));
             assert_eq!(object.name(), "uploads/7/a.jpg in shop-media");
+        }
+        for (url, address, key) in [
+            ("http://127.0.0.1:8333/shop-media/uploads/7/a%20b.jpg", "shop-media", "uploads/7/a b.jpg"),
+            ("https://shop-media.s3.amazonaws.com/uploads/7/a.jpg", "shop-media", "uploads/7/a.jpg"),
+            ("https://s3.eu-central-1.amazonaws.com/shop-media/a.jpg", "shop-media", "a.jpg"),
+            ("https://account.r2.cloudflarestorage.com/shop-media/a.jpg", "shop-media", "a.jpg"),
+            ("https://shop-media.account.r2.cloudflarestorage.com/a.jpg", "shop-media", "a.jpg"),
+        ] {
+            let signed = format!("{url}?X-Amz-Credential=A%2F1%2Feu-central-1%2Fs3%2Faws4_request&X-Amz-Signature=0");
+            let ticket = Ticket::read(serde_json::json!({ "url": signed }).to_string().as_bytes()).unwrap();
+            let object = Object::of(&ticket).unwrap();
+            assert_eq!((object.bucket.name(), object.key.as_str()), (address, key), "{url}");
+            assert_eq!((object.address().as_str(), object.bucket.region()), (url, "eu-central-1"));
         }
         let named = Object::of(&form("https://b.s3.test/", "up/${filename}")).unwrap();
         assert_eq!(named.address().path(), "/up/probe");

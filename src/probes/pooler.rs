@@ -243,6 +243,18 @@ fn modes(pools: &[Row]) -> BTreeMap<String, String> {
     app.filter_map(|row| Some((row.get("database")?.clone(), row.get("pool_mode")?.clone()))).collect()
 }
 
+/// How many connections of the pools' roles at this server are not the pooler's.
+///
+/// # Errors
+/// As any question to either.
+pub async fn past(console: &Console, server: &Postgres) -> Result<usize, ProbeError> {
+    // Asked before and after: one that is opened or closed meanwhile is in one of the two.
+    let mut own = console.server_pids().await?;
+    let clients = server.clients_of(&console.roles().await?).await?;
+    own.extend(console.server_pids().await?);
+    Ok(clients.iter().filter(|pid| !own.contains(pid)).count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

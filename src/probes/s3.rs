@@ -1,4 +1,4 @@
-//! Presigned POST forms: what their policy allows, and what the bucket does with a file.
+//! Upload tickets, presigned POST forms and presigned PUT addresses: what they allow, and what the bucket does with a file.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,21 @@ use url::Url;
 use crate::domain::text::tame;
 
 use super::http::Http;
-use super::{ProbeError, base64};
+use super::http::answer::Answer;
+use super::{ProbeError, base64, put};
 
 const SYSTEM: &str = "the upload endpoint";
 
-/// A form for the bucket itself. Holds a signature, so it is never stored or shown.
+/// A form for the bucket itself, or an address that was signed for one PUT. Holds a signature, so it is never stored or
+/// shown.
 pub struct Ticket {
     url: Url,
+    /// Fields of the form; headers to send for a PUT.
     fields: BTreeMap<String, String>,
+    put: bool,
+    /// The file that it was asked for.
+    content_type: String,
+    bytes: u64,
 }
 
 impl std::fmt::Debug for Ticket {
@@ -27,9 +34,12 @@ impl std::fmt::Debug for Ticket {
     }
 }
 
-/// What a form's policy allows.
+/// What a ticket allows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Policy {
+    /// It is a presigned PUT: bound by the headers that are signed, not by a policy.
+    #[serde(default)]
+    pub put: bool,
     /// Seconds from now to its end.
     pub valid_seconds: i64,
     /// A fixed key.
@@ -56,21 +66,52 @@ pub struct Uploaded {
 }
 
 impl Ticket {
-    /// Reads an endpoint's JSON: `url` and `fields`, or these below one more name.
+    /// Reads an endpoint's JSON: `url` and `fields` of a form, or a signed address (with `headers` to send, if it says so);
+    /// or these below one more name.
     ///
     /// # Errors
-    /// When they are not there, or there is no policy among the fields.
+    /// When neither is there.
     pub fn read(body: &[u8]) -> Result<Self, ProbeError> {
         let odd = |saw: &str| ProbeError::odd(SYSTEM, saw);
         let json: Value = serde_json::from_slice(body).map_err(|_| odd("no JSON"))?;
-        let form = [&json, &json["post"], &json["data"], &json["upload"], &json["presigned"]]
-            .into_iter()
-            .find(|v| v["url"].is_string() && v["fields"].is_object())
-            .ok_or_else(|| odd("JSON without `url` and `fields`: not a presigned POST"))?;
-        let url = form["url"].as_str().and_then(|u| Url::parse(u).ok()).ok_or_else(|| odd("a `url` that is none"))?;
-        let fields = form["fields"].as_object().into_iter().flatten();
-        let fields = fields.filter_map(|(n, v)| Some((n.clone(), v.as_str()?.to_owned()))).collect();
-        Ok(Self { url, fields })
+        let places = [&json, &json["post"], &json["put"], &json["data"], &json["upload"], &json["presigned"]];
+        let texts = |value: &Value| {
+            let pairs = value.as_object().into_iter().flatten();
+            pairs.filter_map(|(n, v)| Some((n.clone(), v.as_str()?.to_owned()))).collect::<BTreeMap<_, _>>()
+        };
+        let made = |url, fields, put| Self { url, fields, put, content_type: String::new(), bytes: 0 };
+        for place in places {
+            let addresses = ["url", "upload_url", "uploadUrl", "signed_url", "signedUrl", "presigned_url"];
+            let address = addresses.into_iter().find_map(|name| place[name].as_str());
+            let Some(url) = address.and_then(|address| Url::parse(address).ok()) else { continue };
+            let fields = texts(&place["fields"]);
+            if put::signed(&url) {
+                return Ok(made(url, texts(&place["headers"]), true));
+            }
+            if place["fields"].is_object() {
+                return Ok(made(url, fields, false));
+            }
+        }
+        Err(odd("JSON without `url` and `fields`, and without a signed address: no ticket"))
+    }
+
+    /// The ticket with the file that it was asked for: a signed address names the headers that are signed, not their values.
+    #[must_use]
+    pub fn meant_for(self, content_type: &str, bytes: u64) -> Self {
+        Self { content_type: content_type.to_owned(), bytes, ..self }
+    }
+
+    /// The method that an upload uses.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        if self.put { Method::PUT } else { Method::POST }
+    }
+
+    /// The region and whatever else the signature was made for: "AKID/20261126/eu-central-1/s3/aws4_request".
+    #[must_use]
+    pub fn scope(&self) -> String {
+        let field = self.field("x-amz-credential").map(str::to_owned);
+        field.or_else(|| put::parameter(&self.url, "x-amz-credential")).unwrap_or_default()
     }
 
     /// Where the file would go.
@@ -85,22 +126,31 @@ impl Ticket {
         self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// What the policy allows.
+    /// What the ticket allows.
     ///
     /// # Errors
-    /// When there is no policy or it cannot be read.
+    /// When that cannot be read.
     pub fn policy(&self, now: Timestamp) -> Result<Policy, ProbeError> {
+        if self.put {
+            let said = self.field("content-type").unwrap_or(&self.content_type);
+            let bytes = self.field("content-length").and_then(|bytes| bytes.parse().ok()).unwrap_or(self.bytes);
+            let odd = || ProbeError::odd(SYSTEM, "a signed address without a date, a lifetime and signed headers");
+            return put::policy(&self.url, said, bytes, now).ok_or_else(odd);
+        }
         let odd = || ProbeError::odd(SYSTEM, "fields without a policy that can be read");
         let policy = self.field("policy").ok_or_else(odd)?;
         let json: Value = serde_json::from_slice(&base64::decode(policy).ok_or_else(odd)?).map_err(|_| odd())?;
         read_policy(&json, now).ok_or_else(odd)
     }
 
-    /// Posts a file of so many bytes, as a browser would.
+    /// Sends a file of so many bytes, as a browser would.
     ///
     /// # Errors
     /// No answer in time. A refusal is an answer.
     pub async fn upload(&self, http: &Http, bytes: usize, content_type: Option<&str>) -> Result<Uploaded, ProbeError> {
+        if self.put {
+            return self.put(http, bytes, content_type).await;
+        }
         let mut fields: Vec<(String, String)> = self.fields.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
         if let Some(wanted) = content_type {
             fields.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
@@ -108,10 +158,27 @@ impl Ticket {
         }
         let answer =
             http.ask(Method::POST, Ok(self.url.clone())).bare().upload(fields, vec![b'x'; bytes]).send().await?;
+        Ok(Uploaded::read(&answer))
+    }
+
+    async fn put(&self, http: &Http, bytes: usize, content_type: Option<&str>) -> Result<Uploaded, ProbeError> {
+        let own = content_type.or_else(|| self.field("content-type")).unwrap_or(&self.content_type);
+        let mut ask = http.ask(Method::PUT, Ok(self.url.clone())).bare().body(vec![b'x'; bytes]);
+        for (name, value) in &self.fields {
+            if !["host", "content-length", "content-type"].contains(&name.to_ascii_lowercase().as_str()) {
+                ask = ask.header(name, value);
+            }
+        }
+        Ok(Uploaded::read(&ask.header("content-type", own).send().await?))
+    }
+}
+
+impl Uploaded {
+    fn read(answer: &Answer) -> Self {
         let text = answer.text();
         let code =
             text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| tame(code, 60));
-        Ok(Uploaded { status: answer.status, code })
+        Self { status: answer.status, code }
     }
 }
 
@@ -176,7 +243,13 @@ mod tests {
     #[test]
     fn tickets_need_url_and_fields() {
         assert!(Ticket::read(br#"{"url": "https://b.test/", "fields": {"key": "k", "policy": "e30="}}"#).is_ok());
-        assert!(Ticket::read(br#"{"url": "https://b.test/?X-Amz-Signature=1"}"#).is_err());
-        assert!(Ticket::read(b"<html>").is_err());
+        let put =
+            Ticket::read(br#"{"data": {"upload_url": "https://b.test/k?X-Amz-Signature=1", "fields": {}}}"#).unwrap();
+        assert_eq!(put.method(), Method::PUT);
+        for none in
+            [&b"<html>"[..], br#"{"url": "https://b.test/k"}"#, br#"{"fields": {}}"#, br#"{"url": "k", "fields": {}}"#]
+        {
+            assert!(Ticket::read(none).is_err());
+        }
     }
 }

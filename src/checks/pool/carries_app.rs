@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::probes::pooler;
 use crate::probes::{ProbeError, Probes};
 
 use super::counting::{Meter, Rise, around};
@@ -39,12 +40,7 @@ pub(super) async fn past(probes: &Probes, poolers: u32) -> Result<Option<usize>,
     if poolers > 1 || given.is_none() {
         return Ok(None);
     }
-    let (console, server) = (probes.pooler().await?, probes.database().await?);
-    // Asked before and after: one that is opened or closed meanwhile is in one of the two.
-    let mut own = console.server_pids().await?;
-    let clients = server.clients_of(&console.roles().await?).await?;
-    own.extend(console.server_pids().await?);
-    Ok(Some(clients.iter().filter(|pid| !own.contains(pid)).count()))
+    Ok(Some(pooler::past(&probes.pooler().await?, &probes.database().await?).await?))
 }
 
 /// What is said of them.

@@ -8,6 +8,9 @@ use crate::domain::measurement::{FarSide, series};
 use super::carries_app::{past, past_finding};
 use super::{CONFIG, Check, Context, POOLS, Way, coverage, peak, ramp, thin, unwatched};
 
+/// Seconds with somebody beside the pooler that are no accident, such as a person's look at the database.
+const PAST: usize = 3;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Multiplexes {
@@ -53,6 +56,9 @@ pub(super) struct Facts {
     beside: Option<f64>,
     /// Connections of the app's role past the pooler, right after the ramp; none when nobody could look.
     past: Option<usize>,
+    /// Seconds of the hold with such a connection, of those with a look for it.
+    #[serde(default)]
+    past_seconds: (usize, usize),
     /// Server connections the pools may open.
     bound: u64,
 }
@@ -63,8 +69,8 @@ impl Check for Multiplexes {
     const ABOUT: &'static str = "Reads the ramp's own series at half the users and at all of them: more clients than servers at the pooler (or, \
         for clients that come and go with every request, far fewer new server sessions than requests), servers that do not grow as \
         clients do, the app's queries really passing through, and nobody of the app's role beside it. Traps: a pooler that is up and \
-        unused, workers that still connect directly (they keep a connection once they have worked, which is looked for right after \
-        the load), an idle moment taken for the peak.";
+        unused, workers that still connect directly (looked for in every second and right after the load, for some keep a connection and \
+        some do not), an idle moment taken for the peak.";
     const PHASE: Phase = Phase::After;
     const HOW: Rung = Rung::Observed;
     const DOCS: &'static [&'static str] = &[POOLS, "https://www.pgbouncer.org/features.html", CONFIG];
@@ -88,6 +94,7 @@ impl Check for Multiplexes {
             sessions: far_side.rise(series::PG_SESSIONS),
             beside: beside(far_side),
             past: if pooled { past(ctx.probes, self.poolers).await? } else { None },
+            past_seconds: if self.poolers == 1 { past_seconds(far_side) } else { (0, 0) },
             bound: if pooled { ctx.probes.pooler().await?.bound().await? } else { 0 },
             way,
         })
@@ -141,7 +148,18 @@ impl Check for Multiplexes {
                 "give the workers and other services the pooled address too; only migrations need the direct one",
             );
         }
-        findings.extend(facts.past.filter(|past| *past > 0).map(past_finding));
+        match (facts.past, facts.past_seconds) {
+            (Some(past @ 1..), _) => findings.push(past_finding(past)),
+            // A worker that connects for each task is there for a moment only.
+            (_, (seen @ PAST.., looked)) => {
+                let finding = past_finding(1);
+                let often = format!(
+                    "in {seen} of {looked} s of the hold, somebody went past the pooler as the app's database user"
+                );
+                findings.push(Finding { seen: often, ..finding });
+            }
+            _ => {}
+        }
         if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
     }
 }
@@ -194,6 +212,12 @@ fn level(far_side: &FarSide, users: f64) -> Option<Level> {
     })
 }
 
+/// In how many seconds of the hold somebody went past the pooler, and in how many that was looked for.
+fn past_seconds(far_side: &FarSide) -> (usize, usize) {
+    let values = || far_side.held(series::PG_PAST).map(|(_, past)| past);
+    (values().filter(|past| *past > 0.0).count(), values().count())
+}
+
 /// Median over the hold's seconds of server connections that are not the pooler's.
 fn beside(far_side: &FarSide) -> Option<f64> {
     let held = far_side.hold?;
@@ -231,6 +255,7 @@ mod tests {
             sessions: Some(1.0),
             beside: Some(0.0),
             past: Some(0),
+            past_seconds: (0, 60),
             bound: 8,
         }
     }
@@ -265,6 +290,9 @@ mod tests {
             ("fail", Facts { beside: Some(16.0), ..load() }),
             ("fail", Facts { sessions: Some(190.0), beside: Some(1.0), ..load() }),
             ("fail", Facts { past: Some(2), ..load() }),
+            // A worker that connects anew for each task.
+            ("fail", Facts { past_seconds: (7, 60), ..load() }),
+            ("pass", Facts { past_seconds: (2, 60), ..load() }),
             ("pass", Facts { sessions: Some(20.0), beside: Some(1.0), ..load() }),
             ("unknown", Facts { covered: 20, ..load() }),
             ("unknown", Facts { hold_seconds: 0, covered: 0, ..load() }),

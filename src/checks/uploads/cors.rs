@@ -3,11 +3,10 @@
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{ask, presign};
+use super::{ask, presign, small};
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::domain::text::tame;
-use crate::probes::s3::Ticket;
 
 /// `uploads.cors`
 #[derive(Debug, Default, Deserialize)]
@@ -19,7 +18,10 @@ pub(super) struct CorsFacts {
     path: String,
     /// Where our pages come from.
     origin: String,
-    /// None when there was no form to ask with.
+    /// The ticket's: POST for a form, PUT for a signed address.
+    #[serde(default = "post")]
+    method: String,
+    /// None when there was no ticket to ask with.
     status: Option<u16>,
     /// `access-control-allow-origin` of the answer.
     allowed: Option<String>,
@@ -27,11 +29,16 @@ pub(super) struct CorsFacts {
     methods: Option<String>,
 }
 
+/// What facts of older runs mean.
+fn post() -> String {
+    "POST".to_owned()
+}
+
 impl Check for Cors {
     const ID: &'static str = "uploads.cors";
     const TITLE: &'static str = "browsers on the site's pages may post to the bucket";
     const ABOUT: &'static str = "Asks the bucket what a browser asks before it uploads from one of the site's pages: a preflight with the \
-        page's origin and the method POST. Trap: curl and server-side tests upload well without any permission; only browsers ask for it.";
+        page's origin and the ticket's method. Trap: curl and server-side tests upload well without any permission; only browsers ask for it.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = &["https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html"];
@@ -42,17 +49,18 @@ impl Check for Cors {
         let session = probes.sign_in().await?;
         let origin = probes.site.url.origin().ascii_serialization();
         let mut facts = CorsFacts { path: presign.path.clone(), origin: origin.clone(), ..CorsFacts::default() };
-        let answer = ask(probes, &presign.path, Some(&session)).await?;
-        let Ok(ticket) = Ticket::read(&answer.body) else { return Ok(facts) };
+        let answer = ask(probes, &presign.path, Some(&session), small(presign)).await?;
+        let Some(ticket) = small(presign).ticket(&answer) else { return Ok(facts) };
         let preflight = probes
             .http
             .ask(Method::OPTIONS, Ok(ticket.url().clone()))
             .bare()
             .header("origin", origin)
-            .header("access-control-request-method", "POST")
+            .header("access-control-request-method", ticket.method().as_str())
             .send_raw()
             .await?;
         facts.status = Some(preflight.status);
+        facts.method = ticket.method().to_string();
         facts.allowed = preflight.header("access-control-allow-origin").map(|value| tame(&value, 200));
         facts.methods = preflight.header("access-control-allow-methods").map(|value| tame(&value, 200));
         Ok(facts)
@@ -65,10 +73,10 @@ impl Check for Cors {
                 "mend what uploads.policy-bounded says first",
             ));
         };
-        let origin = &facts.origin;
+        let (origin, method) = (&facts.origin, &facts.method);
         let todo = format!(
-            "allow it in the bucket's CORS rules: AllowedOrigins [\"{origin}\"], AllowedMethods [\"POST\"], AllowedHeaders [\"*\"]. See it: \
-             curl -i -X OPTIONS -H 'Origin: {origin}' -H 'Access-Control-Request-Method: POST' the form's address"
+            "allow it in the bucket's CORS rules: AllowedOrigins [\"{origin}\"], AllowedMethods [\"{method}\"], AllowedHeaders [\"*\"]. See it: \
+             curl -i -X OPTIONS -H 'Origin: {origin}' -H 'Access-Control-Request-Method: {method}' the ticket's address"
         );
         if status >= 500 {
             return CheckOutcome::Unknown(Missing::new(
@@ -89,11 +97,11 @@ impl Check for Cors {
             return CheckOutcome::fail(format!("the bucket allows uploads from {allowed}, not from {origin}"), todo);
         }
         let names_post = |methods: &str| {
-            methods.split(',').map(str::trim).any(|method| method == "*" || method.eq_ignore_ascii_case("POST"))
+            methods.split(',').map(str::trim).any(|word| word == "*" || word.eq_ignore_ascii_case(method))
         };
         if facts.methods.as_deref().is_some_and(|methods| !names_post(methods)) {
             let methods = facts.methods.as_deref().unwrap_or_default();
-            return CheckOutcome::fail(format!("the bucket allows {methods} from {origin}, not POST"), todo);
+            return CheckOutcome::fail(format!("the bucket allows {methods} from {origin}, not {method}"), todo);
         }
         CheckOutcome::Pass
     }
@@ -108,6 +116,7 @@ mod tests {
         let facts = |status, allowed: Option<&str>, methods: Option<&str>| CorsFacts {
             path: "/p".into(),
             origin: "https://shop.test".into(),
+            method: "POST".into(),
             status: Some(status),
             allowed: allowed.map(str::to_owned),
             methods: methods.map(str::to_owned),
@@ -120,6 +129,7 @@ mod tests {
             ("fail", facts(200, None, None)),
             ("fail", facts(200, Some("https://other.test"), None)),
             ("fail", facts(200, Some("*"), Some("GET, HEAD"))),
+            ("fail", CorsFacts { method: "PUT".into(), ..facts(200, Some("*"), Some("GET, POST")) }),
             ("unknown", facts(503, None, None)),
             ("unknown", CorsFacts { status: None, ..facts(200, Some("*"), None) }),
         ] {

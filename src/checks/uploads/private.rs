@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DOCS, Written, ask, presign, taken};
+use super::{DOCS, SMALL, Written, ask, presign, small, taken};
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::probes::object::Object;
-use crate::probes::s3::Ticket;
 
 /// `uploads.private`
 #[derive(Debug, Default, Deserialize)]
@@ -39,10 +38,10 @@ impl Check for Private {
         let (probes, presign) = (ctx.probes, presign(ctx)?);
         let session = probes.sign_in().await?;
         let mut facts = PrivateFacts { path: presign.path.clone(), ..PrivateFacts::default() };
-        let answer = ask(probes, &presign.path, Some(&session)).await?;
-        let Ok(ticket) = Ticket::read(&answer.body) else { return Ok(facts) };
+        let answer = ask(probes, &presign.path, Some(&session), small(presign)).await?;
+        let Some(ticket) = small(presign).ticket(&answer) else { return Ok(facts) };
         let object = Object::of(&ticket)?;
-        if !taken(&ticket.upload(&probes.http, 1024, None).await?) {
+        if !taken(&ticket.upload(&probes.http, SMALL, None).await?) {
             return Ok(facts);
         }
         let seen = object.to_a_stranger(&probes.http).await;

@@ -12,7 +12,7 @@ use crate::domain::check::Missing;
 use crate::domain::measurement::series;
 use crate::domain::ramp::LoadPulse;
 use crate::probes::celery::{Broker, Heartbeats};
-use crate::probes::pooler::Console;
+use crate::probes::pooler::{Console, past};
 use crate::probes::postgres::Postgres;
 use crate::probes::redis::{Info, Redis};
 use crate::probes::{ProbeError, Probes};
@@ -175,21 +175,24 @@ impl Source for Database {
     }
 }
 
-/// PgBouncer's pools.
+/// PgBouncer's pools, and who goes past them.
 #[derive(Debug)]
 pub(super) struct Pooler;
 
 impl Source for Pooler {
-    type Connection = Console;
+    /// The console, and the server behind it where there is an address straight to it.
+    type Connection = (Console, Option<Postgres>);
 
-    async fn connect(&self, probes: &Probes) -> Result<Console, ProbeError> {
-        probes.pooler().await
+    async fn connect(&self, probes: &Probes) -> Result<Self::Connection, ProbeError> {
+        let console = probes.pooler().await?;
+        let server = if probes.access.database_direct.is_some() { probes.database().await.ok() } else { None };
+        Ok((console, server))
     }
 
-    async fn read(&mut self, connection: &mut Console) -> Result<Values, ProbeError> {
-        let (pools, passed) = (connection.pools().await?, connection.passed().await?);
-        Ok(vec![
-            (series::POOL_MOST, real(connection.bound().await?)),
+    async fn read(&mut self, (console, server): &mut Self::Connection) -> Result<Values, ProbeError> {
+        let (pools, passed) = (console.pools().await?, console.passed().await?);
+        let mut values = vec![
+            (series::POOL_MOST, real(console.bound().await?)),
             (series::POOL_CLIENTS, real(pools.clients)),
             (series::POOL_WAITING, real(pools.waiting)),
             (series::POOL_SERVERS, real(pools.servers)),
@@ -197,7 +200,11 @@ impl Source for Pooler {
             (series::POOL_QUERIES, real(passed.queries)),
             (series::POOL_TRANSACTIONS, real(passed.transactions)),
             (series::POOL_BUSY, real(passed.busy_us) / 1e6),
-        ])
+        ];
+        if let Some(server) = server {
+            values.push((series::PG_PAST, real(past(console, server).await? as u64)));
+        }
+        Ok(values)
     }
 }
 

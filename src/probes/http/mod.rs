@@ -131,6 +131,7 @@ enum Body {
     None,
     Form(Vec<(String, String)>),
     Multipart(Vec<(String, String)>, Vec<u8>),
+    Bytes(Vec<u8>),
 }
 
 impl Ask<'_> {
@@ -192,6 +193,12 @@ impl Ask<'_> {
         self
     }
 
+    /// Sends these bytes as they are.
+    pub fn body(mut self, bytes: Vec<u8>) -> Self {
+        self.body = Body::Bytes(bytes);
+        self
+    }
+
     /// Asks. An edge's challenge is an error here: it says nothing about the page behind it.
     ///
     /// # Errors
@@ -226,6 +233,7 @@ impl Ask<'_> {
         let request = match self.body {
             Body::None => request,
             Body::Form(fields) => request.form(&fields),
+            Body::Bytes(bytes) => request.body(bytes),
             Body::Multipart(fields, file) => {
                 let form = fields.into_iter().fold(reqwest::multipart::Form::new(), |form, (n, v)| form.text(n, v));
                 request.multipart(form.part("file", reqwest::multipart::Part::bytes(file).file_name("probe")))

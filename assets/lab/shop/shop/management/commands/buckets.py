@@ -11,6 +11,12 @@ from django.core.management.base import BaseCommand, CommandError
 
 STATIC, MEDIA = "shop-static", "shop-media"
 PATIENCE_SECONDS = 60
+FORGET_UPLOADS = {
+    "ID": "forget uploads after a year",
+    "Status": "Enabled",
+    "Filter": {"Prefix": "uploads/"},
+    "Expiration": {"Days": 365},
+}
 
 PHOTO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 300"><rect width="400" height="300" fill="hsl({hue} 60% 85%)"/>\
 <circle cx="200" cy="150" r="100" fill="#fff"/><circle cx="200" cy="150" r="70" fill="hsl({hue} 60% 45%)"/></svg>"""
@@ -49,6 +55,7 @@ class Command(BaseCommand):
             if bucket not in there:
                 s3.create_bucket(Bucket=bucket)
             s3.put_bucket_policy(Bucket=bucket, Policy=public_read(bucket, public))
+        s3.put_bucket_lifecycle_configuration(Bucket=MEDIA, LifecycleConfiguration={"Rules": [FORGET_UPLOADS]})
         for n in range(6):
             s3.put_object(
                 Bucket=MEDIA,

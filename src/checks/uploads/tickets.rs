@@ -1,0 +1,58 @@
+//! How a ticket is asked for: plainly, and with a file's description where the view wants one.
+
+use reqwest::Method;
+
+use crate::probes::http::answer::Answer;
+use crate::probes::http::session::Session;
+use crate::probes::s3::Ticket;
+use crate::probes::{ProbeError, Probes};
+
+/// The file that a ticket is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Its length.
+    pub bytes: usize,
+    /// Its type.
+    pub content_type: &'a str,
+}
+
+impl Wanted<'_> {
+    /// As views call it.
+    fn fields(self) -> Vec<(String, String)> {
+        let size = self.bytes.to_string();
+        [("filename", "probe.jpg"), ("content_type", self.content_type), ("size", &size)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    /// The ticket in an answer; none when there is none.
+    pub(super) fn ticket(self, answer: &Answer) -> Option<Ticket> {
+        let ticket = Ticket::read(&answer.body).ok().filter(|_| answer.status < 300)?;
+        Some(ticket.meant_for(self.content_type, self.bytes as u64))
+    }
+}
+
+/// Asks for a ticket: by GET; where GET is not allowed by POST with Django's token; where something was missed once more
+/// with the file's description.
+pub(super) async fn ask(
+    probes: &Probes,
+    path: &str,
+    session: Option<&Session>,
+    wanted: Wanted<'_>,
+) -> Result<Answer, ProbeError> {
+    let answer = probes.http.get(path).session(session).send().await?;
+    match answer.status {
+        405 => {
+            let token = session.and_then(Session::csrf).unwrap_or_default().to_owned();
+            let post = probes.http.ask(Method::POST, Ok(answer.url.clone())).session(session);
+            let post = post.header("referer", answer.url.as_str()).header("x-csrftoken", token);
+            post.form(wanted.fields()).send().await
+        }
+        400 | 422 => {
+            let mut url = answer.url.clone();
+            url.query_pairs_mut().extend_pairs(wanted.fields());
+            probes.http.ask(Method::GET, Ok(url)).session(session).send().await
+        }
+        _ => Ok(answer),
+    }
+}
