@@ -12,6 +12,7 @@ use crate::domain::check::Missing;
 static BACKEND: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"["'](django_redis\.cache\.RedisCache|django\.core\.cache\.backends\.redis\.RedisCache)["']"#)
 });
+static CACHES: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bCACHES\b[^=\n]*=\s*\{"));
 static IGNORES: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"(?:["']IGNORE_EXCEPTIONS["']\s*\]?\s*[:=]|(?m:^)\s*DJANGO_REDIS_IGNORE_EXCEPTIONS\s*=)\s*(\S[^,\n]*)"#)
 });
@@ -48,7 +49,7 @@ pub(super) struct InRedis {
 impl InRedis {
     /// What this file says; none when it names no backend for Redis.
     fn read(file: &str, text: &str) -> Option<Self> {
-        let code = code(text);
+        let code = about_caches(&code(text));
         let backend =
             |name: &str| if name.starts_with("django_redis") { Backend::DjangoRedis } else { Backend::Django };
         let first = |found: regex::Captures<'_>| found[1].to_owned();
@@ -62,6 +63,35 @@ impl InRedis {
             parsers: PARSER.captures_iter(&code).map(first).collect(),
         })
     }
+}
+
+/// What the code says of `CACHES`: its literal and the lines that change it, or everything where there is no literal (the
+/// cache then comes out of an address, or out of a function). Brokers have socket limits, too.
+fn about_caches(code: &str) -> String {
+    let changes =
+        code.lines().filter(|line| line.trim_start().starts_with("CACHES[") || line.contains("DJANGO_REDIS_"));
+    let literals: Vec<&str> = CACHES.find_iter(code).map(|found| literal(&code[found.end() - 1..])).collect();
+    if literals.is_empty() {
+        return code.to_owned();
+    }
+    let changes = changes.collect::<Vec<_>>().join("\n");
+    format!("{}\n{changes}", literals.join("\n"))
+}
+
+/// From an opening brace to the one that closes it.
+fn literal(text: &str) -> &str {
+    let mut open = 0_i32;
+    for (at, sign) in text.char_indices() {
+        open += match sign {
+            '{' => 1,
+            '}' => -1,
+            _ => 0,
+        };
+        if open == 0 {
+            return &text[..=at];
+        }
+    }
+    text
 }
 
 /// The settings files that keep a cache in Redis.
@@ -105,6 +135,11 @@ mod tests {
         assert_eq!((bare.ignores, bare.waits, bare.parsers), (Written::Absent, false, Vec::new()));
         let off = "B = 'django_redis.cache.RedisCache'\nDJANGO_REDIS_IGNORE_EXCEPTIONS = False\n";
         assert_eq!(read(off).unwrap().ignores, Written::Off);
+        // A broker's limit is not the cache's.
+        let beside =
+            "CACHES = {\n 'default': {'BACKEND': 'django_redis.cache.RedisCache'}\n}\nBROKER = {'socket_timeout': 1}\n";
+        assert!(!read(beside).unwrap().waits);
+        assert!(read(&format!("{beside}CACHES['default']['OPTIONS'] = {{'socket_timeout': 1}}")).unwrap().waits);
         let url = "B = 'django_redis.cache.RedisCache'\nL = 'redis://cache:6379/0?socket_timeout=1'";
         assert!(read(url).unwrap().waits);
     }
