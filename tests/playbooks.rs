@@ -52,7 +52,7 @@ const REQUIRED: [&[&str]; 10] = [
     ],
     &["jobs.worker-alive", "jobs.slow-work-offloaded"],
     &["load.series-sampled"],
-    &["edge.private-never-cached", "edge.rate-limit-fires"],
+    &["edge.private-never-cached", "edge.cache-deception-safe", "edge.rate-limit-fires", "edge.origin-not-bypassable"],
     &["queries.no-n-plus-one", "queries.top-improved"],
     &["cycles.repeated"],
 ];

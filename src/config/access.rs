@@ -31,6 +31,7 @@ pub(super) fn fetch(settings: &Settings, process: &Environment, file: &Environme
         sentry_token: key(&names.sentry_token),
         sentry_dsn: key(&names.sentry_dsn),
         metrics_auth: key(&names.metrics_auth),
+        edge_secret: key(&names.edge_secret),
     };
     let logins = settings.mix.flows.iter().filter_map(|flow| flow.login.as_ref());
     let passwords = logins.filter_map(|login| Some((login.password_env.clone(), find(&login.password_env)?))).collect();
@@ -53,6 +54,7 @@ pub(super) fn named(settings: &Settings) -> Vec<(&'static str, &str)> {
         ("[site.sentry] token_env", &names.sentry_token),
         ("[site.sentry] dsn_env", &names.sentry_dsn),
         ("[site] metrics_auth_env", &names.metrics_auth),
+        ("[site.edge] secret_env", &names.edge_secret),
     ]
     .into_iter()
     .filter_map(|(setting, name)| Some((setting, name.as_deref()?)))

@@ -75,6 +75,10 @@ pub(super) struct Site {
     pub private_pages: Vec<String>,
     /// A harmless path under the edge's rate limit.
     pub rate_limited: Option<String>,
+    /// What else the edge is meant to do, and how the app knows it.
+    pub edge: Option<Edge>,
+    /// A limit that the app itself keeps for each client address.
+    pub throttle: Option<Throttle>,
     /// Names of flow steps whose slow work belongs into the background.
     #[serde(default)]
     pub slow_endpoints: Vec<String>,
@@ -94,6 +98,31 @@ pub(super) struct Site {
     pub web: Option<Web>,
     /// A file that only the site's owner can put there; read before every ramp off this machine.
     pub ownership: Option<Ownership>,
+}
+
+/// What the edge is meant to do, and how the app knows it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Edge {
+    /// A path that a firewall rule of the edge refuses: `/wp-login.php`.
+    pub blocked: Option<String>,
+    /// Addresses behind the edge, scheme and host alone, where nobody but the edge may get a page.
+    #[serde(default)]
+    pub origins: Vec<Url>,
+    /// Name of the secret header that the edge adds and the app asks for: `X-Edge-Secret`.
+    pub secret_header: Option<String>,
+    /// Name of the environment variable with its value, so that checks may look at the app itself.
+    pub secret_env: Option<String>,
+}
+
+/// A limit that the app itself keeps for each client address.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Throttle {
+    /// A harmless path under the limit.
+    pub path: String,
+    /// Requests that one address may send in the limit's period of a minute or more; 1 to 40.
+    pub requests: u32,
 }
 
 /// How the web processes run, all replicas alike.

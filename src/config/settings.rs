@@ -110,6 +110,8 @@ pub struct Variables {
     pub sentry_dsn: Option<String>,
     /// `[site] metrics_auth_env`
     pub metrics_auth: Option<String>,
+    /// `[site.edge] secret_env`
+    pub edge_secret: Option<String>,
 }
 
 /// A file that only the target's owner can put there, fetched before every ramp at a host that is not loopback.

@@ -9,11 +9,11 @@ use crate::domain::fingerprint::digest;
 use crate::domain::flow::Mix;
 use crate::domain::ids::StepId;
 use crate::domain::place::{Place, explain, nearest};
-use crate::domain::site::{Account, Presign, Sentry, Site, Web};
+use crate::domain::site::{Account, Edge, Presign, Sentry, Site, Throttle, Web};
 use crate::domain::slo::Slo;
 
 use super::faults::Faults;
-use super::rules::{headers, path_fault, server_fault};
+use super::rules::{header_fault, headers, path_fault, server_fault};
 use super::slots::{Known, template};
 use super::{
     ConfigError, FILE, GateOverride, Ownership, Pace, Problem, Settings, Variables, feeders, flows, literal, raw,
@@ -141,6 +141,9 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
             .and_then(|sentry| Some((vec!["site", "sentry", "error_path"], sentry.error_path.as_deref()?))),
     );
     paths.extend(file.rate_limited.as_deref().map(|path| (vec!["site", "rate_limited"], path)));
+    paths.extend(file.throttle.as_ref().map(|throttle| (vec!["site", "throttle", "path"], throttle.path.as_str())));
+    let blocked = file.edge.as_ref().and_then(|edge| edge.blocked.as_deref());
+    paths.extend(blocked.map(|path| (vec!["site", "edge", "blocked"], path)));
     paths.extend(file.account.as_ref().map(|account| (vec!["site", "account", "login"], account.login.as_str())));
     paths.extend(file.presign.as_ref().map(|presign| (vec!["site", "presign", "path"], presign.path.as_str())));
     paths.extend(file.ownership.as_ref().map(|proof| (vec!["site", "ownership", "path"], proof.path.as_str())));
@@ -171,6 +174,7 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
         );
     }
     headers(&file.probe_headers, &["site", "probe_headers"], faults);
+    edge(file, faults);
     let site = Site {
         name: file.name.clone(),
         url: file.url.clone(),
@@ -181,6 +185,12 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
         public_pages: file.public_pages.clone(),
         private_pages: file.private_pages.clone(),
         rate_limited: file.rate_limited.clone(),
+        edge: file.edge.as_ref().map(|e| Edge {
+            blocked: e.blocked.clone(),
+            origins: e.origins.clone(),
+            secret_header: e.secret_header.clone(),
+        }),
+        throttle: file.throttle.as_ref().map(|t| Throttle { path: t.path.clone(), requests: t.requests }),
         account: file.account.as_ref().map(|a| Account { login: a.login.clone(), username: a.username.clone() }),
         presign: file.presign.as_ref().map(|p| Presign {
             path: p.path.clone(),
@@ -200,6 +210,35 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
     };
     let ownership = file.ownership.as_ref().map(|o| Ownership { path: o.path.clone(), nonce: o.nonce.clone() });
     (site, ownership)
+}
+
+/// What stands in `[site.edge]` and `[site.throttle]`, but for paths.
+fn edge(site: &raw::Site, faults: &mut Faults<'_>) {
+    if site.throttle.as_ref().is_some_and(|throttle| !(1..=40).contains(&throttle.requests)) {
+        faults.add(
+            &["site", "throttle", "requests"],
+            "requests must be 1 to 40: a check sends four times as many at most, and no more than 160; name a path with a \
+             tighter limit, such as the login's",
+        );
+    }
+    let Some(edge) = &site.edge else { return };
+    for (index, origin) in edge.origins.iter().enumerate() {
+        let path = (origin.path() != "/").then_some("holds a path; write scheme and host alone");
+        if let Some(fault) = server_fault(origin).or(path) {
+            faults.add(&["site", "edge", "origins", &index.to_string()], format!("the address {fault}"));
+        }
+    }
+    if let Some(name) = &edge.secret_header
+        && let Some(fault) = header_fault(name, "")
+    {
+        faults.add(&["site", "edge", "secret_header"], fault);
+    }
+    if edge.secret_env.is_some() && edge.secret_header.is_none() {
+        faults.add(
+            &["site", "edge", "secret_env"],
+            "the header's name is missing; write for example secret_header = \"X-Edge-Secret\"",
+        );
+    }
 }
 
 fn web(file: &raw::Web, faults: &mut Faults<'_>) -> Web {
@@ -304,6 +343,7 @@ fn variables(file: &raw::File, faults: &mut Faults<'_>) -> Variables {
         sentry_token: name(&["site", "sentry", "token_env"], file.site.sentry.as_ref().map(|sentry| &sentry.token_env)),
         sentry_dsn: name(&["site", "sentry", "dsn_env"], file.site.sentry.as_ref().and_then(|s| s.dsn_env.as_ref())),
         metrics_auth: name(&["site", "metrics_auth_env"], file.site.metrics_auth_env.as_ref()),
+        edge_secret: name(&["site", "edge", "secret_env"], file.site.edge.as_ref().and_then(|e| e.secret_env.as_ref())),
     }
 }
 

@@ -27,6 +27,12 @@ pub struct Site {
     pub private_pages: Vec<String>,
     /// A harmless path under the edge's rate limit.
     pub rate_limited: Option<String>,
+    /// What else the edge is meant to do. Left out of older proofs' digest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<Edge>,
+    /// A limit that the app itself keeps. Left out likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
     /// A test user.
     pub account: Option<Account>,
     /// The endpoint that hands out upload tickets.
@@ -80,6 +86,29 @@ pub struct Presign {
     pub content_type: String,
 }
 
+/// What the edge is meant to do, and how the app knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Edge {
+    /// A path that a firewall rule refuses.
+    #[serde(default)]
+    pub blocked: Option<String>,
+    /// Addresses behind the edge where a stranger must get no page.
+    #[serde(default)]
+    pub origins: Vec<Url>,
+    /// The header by which the app knows the edge.
+    #[serde(default)]
+    pub secret_header: Option<String>,
+}
+
+/// A limit that the app itself keeps for each client address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttle {
+    /// A harmless path under it.
+    pub path: String,
+    /// Requests it allows in a minute (or more), from one address.
+    pub requests: u32,
+}
+
 /// A Sentry project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sentry {
@@ -122,6 +151,8 @@ pub struct Access {
     pub sentry_dsn: Option<Key>,
     /// The Authorization header that the metrics ask for.
     pub metrics_auth: Option<Key>,
+    /// The value of the header by which the app knows the edge.
+    pub edge_secret: Option<Key>,
 }
 
 /// A secret and the name of the variable it came from.

@@ -146,6 +146,7 @@ impl Lab {
             ("SENTRY_TOKEN", secret("sentry_token").to_owned()),
             ("SENTRY_DSN", app("SENTRY_DSN").unwrap_or_default()),
             ("METRICS_AUTH", format!("Bearer {}", secret("metrics"))),
+            ("EDGE_SECRET", secret("edge").to_owned()),
             ("TEST_PASSWORD", TEST_PASSWORD.to_owned()),
         ]
         .map(|(name, value)| (name, Secret::new(value)))

@@ -30,9 +30,13 @@ pub(crate) async fn ask(service: Service, setup: &Setup) -> Result<(), Refusal> 
             Service::Pgbouncer => database::answers(&database::through_pooler(setup)).await,
             Service::RedisCache | Service::RedisBroker => redis(service, setup).await,
             Service::S3 => s3(setup).await,
-            Service::Sink => status(setup.port("sink_http"), "/stats", &[200]).await.map(|_| ()),
+            Service::Sink => status(setup.port("sink_http"), "/stats", "", &[200]).await.map(|_| ()),
             Service::Worker => celery::ping(setup.port("redis_broker")).await,
-            Service::Web => status(setup.port("web"), "/api/csrf", &[200]).await.map(|_| ()),
+            Service::Web => {
+                // From step 8 on it answers nobody but the edge.
+                let key = format!("X-Edge-Secret: {}\r\n", setup.secret("edge"));
+                status(setup.port("web"), "/api/csrf", &key, &[200]).await.map(|_| ())
+            }
             Service::Edge => edge(setup).await,
         }
     };
@@ -67,17 +71,17 @@ fn folder_of(service: Service, layout: &Layout) -> PathBuf {
 
 /// Reading an object is the proof: `/healthz` says yes while objects still cannot be read.
 async fn s3(setup: &Setup) -> Result<(), Refusal> {
-    status(setup.port("s3"), "/shop-static/ready.txt", &[200]).await.map(|_| ())
+    status(setup.port("s3"), "/shop-static/ready.txt", "", &[200]).await.map(|_| ())
 }
 
 /// Before the first bucket exists, that requests are answered at all (by a refusal, as they are not signed).
 pub(crate) async fn s3_refuses_strangers(setup: &Setup) -> Result<(), Refusal> {
-    status(setup.port("s3"), "/", &[200, 403]).await.map(|_| ())
+    status(setup.port("s3"), "/", "", &[200, 403]).await.map(|_| ())
 }
 
 /// A page of the shop through the edge; where the edge plays Cloudflare, with Cloudflare's mark.
 async fn edge(setup: &Setup) -> Result<(), Refusal> {
-    let headers = status(setup.port("edge"), "/api/csrf", &[200]).await?;
+    let headers = status(setup.port("edge"), "/api/csrf", "", &[200]).await?;
     let plays_cloudflare = setup.effective.edge.get("mode").is_some_and(|mode| mode != "dns");
     // A fault may be that it does not play it, or plays another.
     if plays_cloudflare == headers.contains("cf-ray:") || !setup.faults.is_empty() {
@@ -90,10 +94,10 @@ async fn edge(setup: &Setup) -> Result<(), Refusal> {
 /// Gets a path and insists on one of these status codes; returns the headers, in lower case.
 ///
 /// Spoken by hand: asking ten times a second with a full client would cost the starting services their processor.
-async fn status(port: u16, path: &str, good: &[u16]) -> Result<String, Refusal> {
+async fn status(port: u16, path: &str, header: &str, good: &[u16]) -> Result<String, Refusal> {
     let answer = async {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-        let question = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        let question = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{header}Connection: close\r\n\r\n");
         stream.write_all(question.as_bytes()).await?;
         let mut answer = Vec::new();
         // To the end of the headers only: not everyone hangs up afterwards.
@@ -131,8 +135,8 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = tokio::spawn(async move { drop(listener.accept().await) });
-        assert!(status(port, "/", &[200]).await.is_err());
+        assert!(status(port, "/", "", &[200]).await.is_err());
         served.await.unwrap();
-        assert!(status(port, "/", &[200]).await.unwrap_err().contains("refused"));
+        assert!(status(port, "/", "", &[200]).await.unwrap_err().contains("refused"));
     }
 }

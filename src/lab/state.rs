@@ -12,7 +12,7 @@ use super::files;
 const SCHEMA: u32 = 1;
 
 /// Names of the secrets every lab makes for itself.
-const SECRETS: [&str; 7] = ["db", "django", "s3_access", "s3_secret", "sentry_token", "metrics", "proof"];
+const SECRETS: [&str; 8] = ["db", "django", "s3_access", "s3_secret", "sentry_token", "metrics", "proof", "edge"];
 
 /// The content of `state.toml`. No `Debug`: it holds secrets.
 #[derive(Serialize, Deserialize)]

@@ -53,7 +53,7 @@ impl Probes {
     /// # Errors
     /// When an HTTP client cannot be built (no TLS roots, a header in `[site.probe_headers]` that is none).
     pub fn new(site: Site, access: Access, run: RunId) -> Result<Self, ProbeError> {
-        let http = Http::new(&site, &run)?;
+        let http = Http::new(&site, &run)?.keyed(&site, access.edge_secret.as_ref())?;
         Ok(Self { site, access, run, http, project: None })
     }
 

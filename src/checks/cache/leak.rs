@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::edge::private::shows;
+use crate::checks::edge::alike::shows;
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::probes::ProbeError;

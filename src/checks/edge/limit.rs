@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::probes::ProbeError;
+use crate::probes::http::answer::{Answer, RAILWAY};
 
 /// `edge.rate-limit-fires`
 #[derive(Debug, Deserialize)]
@@ -16,27 +17,32 @@ use crate::probes::ProbeError;
 pub(super) struct RateLimitFires {
     /// Requests of the burst; never more than 80.
     burst: usize,
-    /// The status the edge answers with when it has enough.
-    status: u16,
     /// Longest wait for it to let us in again, seconds.
     recovers_within_seconds: u64,
 }
 
 impl Default for RateLimitFires {
     fn default() -> Self {
-        Self { burst: 80, status: 429, recovers_within_seconds: 60 }
+        Self { burst: 80, recovers_within_seconds: 60 }
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct LimitFacts {
     path: String,
+    /// The status before the burst.
+    usual: u16,
     statuses: BTreeMap<u16, u64>,
-    /// Answers with the limit's status; of these, with a mark of the edge, and with a sign that the app made them.
+    /// Answers that the burst brought about: refusals (4xx other than the usual) and challenges.
     limited: u64,
+    /// Of these, made by the edge: its mark, and nothing that only an answer from behind it has.
     limited_by_edge: u64,
+    /// Of these, with a sign that the app made them.
     limited_by_app: u64,
     challenged: u64,
+    /// Sent with a made-up X-Forwarded-For, and of these limited.
+    made_up: u64,
+    made_up_limited: u64,
     /// How long after the burst the path answered again; none when it did not in time.
     recovered_seconds: Option<f64>,
 }
@@ -44,9 +50,10 @@ pub(super) struct LimitFacts {
 impl Check for RateLimitFires {
     const ID: &'static str = "edge.rate-limit-fires";
     const TITLE: &'static str = "the edge stops a flood from one address before it reaches the app";
-    const ABOUT: &'static str = "Sends a burst of at most 80 requests from one address at the harmless path you named: the edge must answer 429 \
-        itself (cf-ray, and nothing that only the app sends), and let us in again afterwards. Traps: a rule that only logs or never \
-        matches, the app's own throttle (its 429 means that the flood did reach it), a challenge instead of a limit.";
+    const ABOUT: &'static str = "Sends a burst of at most 80 requests from one address at the harmless path you named, every other one with a \
+        made-up X-Forwarded-For: the edge must refuse or challenge itself (its mark, and nothing that only an answer from the app \
+        has), and let us in again afterwards. Traps: a rule that only logs or never matches, the app's own throttle (its 429 means \
+        that the flood did reach it), a limit that counts by a header which the caller writes, an edge that challenges everybody.";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
@@ -63,32 +70,27 @@ impl Check for RateLimitFires {
         })?;
         // An address nobody else uses, where the practice edge believes the header: the limit must not hit other probes.
         let address = format!("198.18.{}.{}", rand::random::<u8>(), rand::random::<u8>().clamp(2, 254));
-        let ask = || async { probes.http.get(&path).from_address(&address).send_raw().await };
-        let answers: Vec<Result<_, ProbeError>> =
-            stream::iter(0..self.burst.min(80)).map(|_| ask()).buffer_unordered(8).collect().await;
-        let mut facts = LimitFacts {
-            path: path.clone(),
-            statuses: BTreeMap::new(),
-            limited: 0,
-            limited_by_edge: 0,
-            limited_by_app: 0,
-            challenged: 0,
-            recovered_seconds: None,
+        let ask = |made_up: Option<String>| {
+            let ask = probes.http.get(&path).from_address(&address);
+            made_up.into_iter().fold(ask, |ask, from| ask.header("x-forwarded-for", from)).send_raw()
         };
-        for answer in answers {
-            let answer = answer?;
-            let trail = answer.trail();
-            *facts.statuses.entry(trail.status).or_default() += 1;
-            facts.challenged += u64::from(answer.challenged());
-            if trail.status == self.status && !answer.challenged() {
-                facts.limited += 1;
-                facts.limited_by_edge += u64::from(trail.edge);
-                // Django REST framework answers 429 with {"detail": …}.
-                let throttle =
-                    serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok_and(|v| v["detail"].is_string());
-                let reached = trail.platform.is_some() || !trail.origin_signs.is_empty() || throttle;
-                facts.limited_by_app += u64::from(reached);
-            }
+        let usual = ask(None).await?;
+        let mut facts = LimitFacts { path: path.clone(), usual: usual.status, ..LimitFacts::default() };
+        if usual.challenged() {
+            return Err(ProbeError::Challenged.into());
+        }
+        let router = usual.trail().carrier() == Some(RAILWAY);
+        let made_up = |number: usize| (number % 2 == 1).then(|| format!("203.0.113.{}", number % 250 + 1));
+        let answers: Vec<(usize, Result<_, ProbeError>)> = stream::iter(0..self.burst.min(80))
+            .map(|number| {
+                let asked = ask(made_up(number));
+                async move { (number, asked.await) }
+            })
+            .buffer_unordered(8)
+            .collect()
+            .await;
+        for (number, answer) in answers {
+            facts.count(router, made_up(number).is_some(), &answer?);
         }
         let began = Instant::now();
         while facts.limited > 0
@@ -96,8 +98,8 @@ impl Check for RateLimitFires {
             && began.elapsed().as_secs() < self.recovers_within_seconds
         {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let answer = ask().await?;
-            if answer.status != self.status && !answer.challenged() {
+            let answer = ask(None).await?;
+            if answer.status == facts.usual && !answer.challenged() {
                 facts.recovered_seconds = Some(began.elapsed().as_secs_f64());
             }
         }
@@ -107,13 +109,16 @@ impl Check for RateLimitFires {
     fn judge(&self, facts: &LimitFacts) -> CheckOutcome {
         let path = &facts.path;
         let sent: u64 = facts.statuses.values().sum();
-        if facts.challenged > 0 {
-            return CheckOutcome::Unknown(ProbeError::Challenged.into());
-        }
         if sent < 40 {
             return CheckOutcome::Unknown(Missing::new(
                 format!("only {sent} requests were sent to {path}"),
                 "use a burst of 40 to 80",
+            ));
+        }
+        if (400..500).contains(&facts.usual) && matches!(facts.usual, 403 | 429) {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("{path} was refused ({}) before the burst", facts.usual),
+                "wait a minute and verify again; name a path that answers to strangers: [site] rate_limited",
             ));
         }
         if facts.limited == 0 {
@@ -125,16 +130,37 @@ impl Check for RateLimitFires {
                 ),
             );
         }
-        if facts.limited_by_app > 0 || facts.limited_by_edge < facts.limited {
+        if facts.limited_by_app > 0 {
             return CheckOutcome::fail(
                 format!(
                     "{} of {} refusals came from the app or its platform: the flood got that far",
-                    (facts.limited - facts.limited_by_edge).max(facts.limited_by_app),
-                    facts.limited
+                    facts.limited_by_app, facts.limited
                 ),
                 format!(
                     "keep the app's own throttle as a second line, and add a rate limiting rule at the edge for {path} that fires before it"
                 ),
+            );
+        }
+        if facts.limited_by_edge < facts.limited {
+            return CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "who refused {} of {} requests to {path} cannot be told: the answers bear no mark of the edge, or one that the \
+                     platform writes on all answers",
+                    facts.limited - facts.limited_by_edge,
+                    facts.limited
+                ),
+                "put an edge before the platform whose own refusals can be known (Cloudflare: cf-ray), and its limit before the app's",
+            ));
+        }
+        if facts.made_up > 10 && facts.made_up_limited * 4 < facts.limited - facts.made_up_limited {
+            return CheckOutcome::fail(
+                format!(
+                    "of {} requests to {path} with a made-up X-Forwarded-For {} were refused, of the others {}",
+                    facts.made_up,
+                    facts.made_up_limited,
+                    facts.limited - facts.made_up_limited
+                ),
+                "let the rate limiting rule count by the client's address (ip.src), not by a header that the caller writes",
             );
         }
         if facts.recovered_seconds.is_none() {
@@ -147,32 +173,94 @@ impl Check for RateLimitFires {
     }
 }
 
+impl LimitFacts {
+    /// Counts one answer of the burst. Railway's `router` is its CDN as well, and marks what it makes and what it passes
+    /// on alike.
+    fn count(&mut self, router: bool, made_up: bool, answer: &Answer) {
+        let trail = answer.trail();
+        *self.statuses.entry(trail.status).or_default() += 1;
+        self.made_up += u64::from(made_up);
+        let refused = (400..500).contains(&trail.status) && trail.status != self.usual;
+        if !refused && !answer.challenged() {
+            return;
+        }
+        self.limited += 1;
+        self.made_up_limited += u64::from(made_up);
+        self.challenged += u64::from(answer.challenged());
+        // Django REST framework answers 429 with {"detail": …}.
+        let throttle = serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok_and(|v| v["detail"].is_string());
+        let edges_own = answer.challenged() || (trail.by_edge() && !throttle);
+        self.limited_by_edge += u64::from(edges_own);
+        let reached = throttle || !router || trail.platform_cache.is_some();
+        self.limited_by_app += u64::from(!edges_own && reached);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn whose_refusal_it_is() {
+        use crate::probes::http::tests::{answer, server};
+        let drf = r#"{"detail": "Request was throttled."}"#;
+        for (limited, by_edge, by_app, router, status, headers, body) in [
+            (1, 1, 0, false, "429 Too Many", "cf-ray: 1\r\n", "error code: 1015"),
+            (1, 1, 0, false, "403 Forbidden", "cf-ray: 1\r\ncf-mitigated: challenge\r\n", "wait"),
+            (1, 1, 0, false, "418 Teapot", "x-amz-cf-id: 1\r\nx-cache: Error from cloudfront\r\n", ""),
+            // The app's own, with and without words that DRF writes, through the edge and without one.
+            (1, 0, 1, false, "429 Too Many", "cf-ray: 1\r\ncf-cache-status: DYNAMIC\r\n", "slow down"),
+            (1, 0, 1, false, "429 Too Many", "cf-ray: 1\r\n", drf),
+            (1, 0, 1, false, "429 Too Many", "cf-ray: 1\r\nx-railway-request-id: 1\r\n", ""),
+            (1, 0, 1, false, "429 Too Many", "", ""),
+            // A router that marks all alike.
+            (1, 0, 0, true, "429 Too Many", "x-railway-edge: e\r\nx-railway-request-id: 1\r\n", ""),
+            (1, 0, 1, true, "429 Too Many", "x-railway-edge: e\r\nx-cache: DYNAMIC\r\n", ""),
+            (0, 0, 0, false, "200 OK", "cf-ray: 1\r\ncf-cache-status: DYNAMIC\r\n", "fine"),
+            (0, 0, 0, false, "500 Oops", "cf-ray: 1\r\n", ""),
+        ] {
+            let (http, _) = server(&[answer(status, headers, body)]).await;
+            let answer = http.get("/").send_raw().await.unwrap();
+            let mut facts = LimitFacts { usual: 200, ..LimitFacts::default() };
+            facts.count(router, false, &answer);
+            let counted = (facts.limited, facts.limited_by_edge, facts.limited_by_app);
+            assert_eq!(counted, (limited, by_edge, by_app), "{status} {headers}");
+        }
+    }
+
     #[test]
     fn limit_traps() {
         let check = RateLimitFires::default();
-        let facts = |limited, by_edge, by_app, recovered| LimitFacts {
+        let facts = |limited: u64, by_edge, by_app, recovered| LimitFacts {
             path: "/api/search".to_owned(),
+            usual: 200,
             statuses: BTreeMap::from([(200, 80 - limited), (429, limited)]),
             limited,
             limited_by_edge: by_edge,
             limited_by_app: by_app,
             challenged: 0,
+            made_up: 40,
+            made_up_limited: limited / 2,
             recovered_seconds: recovered,
         };
+        let good = || facts(55, 55, 0, Some(4.0));
         for (word, facts) in [
-            ("pass", facts(55, 55, 0, Some(4.0))),
+            ("pass", good()),
+            // The limit's action is a challenge.
+            ("pass", LimitFacts { challenged: 55, ..good() }),
             // A rule that only logs.
             ("fail", facts(0, 0, 0, None)),
             // The app's own throttle.
-            ("fail", facts(55, 55, 55, Some(4.0))),
-            ("fail", facts(55, 0, 0, Some(4.0))),
+            ("fail", facts(55, 0, 55, Some(4.0))),
+            ("fail", facts(55, 20, 35, Some(4.0))),
             ("fail", facts(55, 55, 0, None)),
-            ("unknown", LimitFacts { challenged: 3, ..facts(55, 55, 0, Some(4.0)) }),
-            ("unknown", LimitFacts { statuses: BTreeMap::new(), ..facts(0, 0, 0, None) }),
+            // A limit that counts by a header which the caller writes.
+            ("fail", LimitFacts { made_up_limited: 0, ..facts(25, 25, 0, Some(4.0)) }),
+            // A router that marks what it makes and what it passes on alike.
+            ("unknown", facts(55, 0, 0, Some(4.0))),
+            ("unknown", LimitFacts { usual: 429, ..good() }),
+            ("unknown", LimitFacts { statuses: BTreeMap::new(), ..good() }),
+            ("unknown", LimitFacts::default()),
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
         }

@@ -1,9 +1,12 @@
-//! Do private pages stay out of the edge's cache?
+//! Do private pages stay out of the edge's cache, however they are asked for?
 
 use serde::{Deserialize, Serialize};
 
+use super::alike::shows;
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::probes::Probes;
+use crate::probes::http::Ask;
 use crate::probes::http::answer::Trail;
 
 /// `edge.private-never-cached`
@@ -11,29 +14,64 @@ use crate::probes::http::answer::Trail;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PrivateNeverCached {}
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct PrivateFacts {
+    site: String,
     pages: Vec<PrivatePage>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct PrivatePage {
     path: String,
-    /// Twice with the test user's session, then twice without.
-    signed_in: Vec<Trail>,
-    anonymous: Vec<Trail>,
+    /// Each in the order asked.
+    asked: Vec<Asked>,
     /// The test user's name is on the page for the test user.
     marked: bool,
-    /// The test user's name is on the page for a stranger.
-    leaked: bool,
+    /// Who saw the test user's name without being the test user.
+    leaked_to: Option<Who>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Asked {
+    who: Who,
+    /// Under an address with a query that nobody used before.
+    new_query: bool,
+    trail: Trail,
+}
+
+/// In whose name a page is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Who {
+    /// The test user, signed in.
+    User,
+    /// Nobody: no cookie, no credentials.
+    Stranger,
+    /// Somebody with a session cookie that is not the test user's.
+    OtherSession,
+    /// Somebody with an Authorization header.
+    Credentials,
+}
+
+impl Who {
+    fn words(self) -> &'static str {
+        match self {
+            Self::User => "with the test user's session",
+            Self::Stranger => "without cookies",
+            Self::OtherSession => "with another session's cookie",
+            Self::Credentials => "with an Authorization header",
+        }
+    }
 }
 
 impl Check for PrivateNeverCached {
     const ID: &'static str = "edge.private-never-cached";
     const TITLE: &'static str = "private pages never come out of a shared cache";
-    const ABOUT: &'static str = "Asks for every private page twice as the test user and then twice as a stranger. No answer may come out of \
-        a cache, and none may be eligible for one: MISS and EXPIRED mean that the next visitor gets it. The stranger must not see the \
-        test user's name. Traps: testing without a session only, taking MISS for safe, users that look alike.";
+    const ABOUT: &'static str = "Asks for every private page twice as the test user, as a stranger and with an Authorization header, then \
+        under a new query as the test user, as a stranger and with another session's cookie. No answer may come out of a cache, and \
+        none may be eligible for one: MISS and EXPIRED mean that the next visitor gets it. Nobody else may see the test user's name. \
+        Traps: testing without a session only, a rule that looks at the cookie alone, a query that escapes the rule, trust in Vary \
+        (Cloudflare ignores it), taking MISS for safe, users that look alike.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = &[
@@ -54,50 +92,31 @@ impl Check for PrivateNeverCached {
         let name = probes.site.account.as_ref().map(|a| a.username.clone()).unwrap_or_default();
         let mut pages = Vec::new();
         for path in &probes.site.private_pages {
-            let mut page =
-                PrivatePage { path: path.clone(), signed_in: vec![], anonymous: vec![], marked: false, leaked: false };
-            for _ in 0..2 {
-                let answer = probes.http.get(path).session(Some(&session)).send().await?;
-                page.marked |= shows(&answer.text(), &name);
-                page.signed_in.push(answer.trail());
-            }
-            for _ in 0..2 {
-                let answer = probes.http.get(path).send().await?;
-                page.leaked |= shows(&answer.text(), &name);
-                page.anonymous.push(answer.trail());
+            let mut page = PrivatePage { path: path.clone(), asked: vec![], marked: false, leaked_to: None };
+            let query = probes.nonce();
+            for (who, new_query) in ORDER {
+                let ask = probes.http.get(path);
+                let ask = if new_query { ask.nonce(&query) } else { ask };
+                let ask = if who == Who::User { ask.session(Some(&session)) } else { dressed(ask, who, probes) };
+                let answer = ask.send().await?;
+                if shows(&answer.text(), &name) {
+                    page.marked |= who == Who::User;
+                    page.leaked_to = page.leaked_to.or((who != Who::User).then_some(who));
+                }
+                page.asked.push(Asked { who, new_query, trail: answer.trail() });
             }
             pages.push(page);
         }
-        Ok(PrivateFacts { pages })
+        Ok(PrivateFacts { site: super::authority(probes.http.base()), pages })
     }
 
     fn judge(&self, facts: &PrivateFacts) -> CheckOutcome {
         let (mut findings, mut gone) = (Vec::new(), Vec::new());
         for page in &facts.pages {
-            let path = &page.path;
-            let answers = || page.signed_in.iter().chain(&page.anonymous);
-            if page.leaked && page.marked {
-                findings.push(Finding {
-                    seen: format!("{path} shows the test user's name to a stranger"),
-                    todo: format!("purge the edge's cache now, bypass it for {path}, and send Cache-Control: private, no-store there"),
-                });
-            } else if let Some(kept) = answers().find(|t| t.may_be_kept()) {
-                findings.push(Finding {
-                    seen: format!("{path} is in the edge's cache or may be kept there ({})", kept.cache_word()),
-                    todo: format!("add a Cache Rule that bypasses the cache for {path}, put it after any rule that caches more, and send Cache-Control: private, no-store"),
-                });
-            } else if page.signed_in.len() < 2
-                || page.anonymous.len() < 2
-                || answers().any(|t| t.status == 404 || t.status >= 500)
-            {
-                gone.push(path.clone());
-            } else if !answers().all(|t| t.carrier().is_some() || t.platform_cache.is_some()) {
-                findings.push(Finding {
-                    seen: format!("{path} did not pass through the edge (no cf-ray)"),
-                    todo:
-                        "switch the proxy on (orange cloud) for the app's host: without it there are no rules to verify"
-                            .to_owned(),
-                });
+            match problem(page, &facts.site) {
+                Some(found) => findings.push(found),
+                None if whole(page) => {}
+                None => gone.push(page.path.clone()),
             }
         }
         if !findings.is_empty() {
@@ -109,56 +128,173 @@ impl Check for PrivateNeverCached {
                 "name pages that answer to the test user in rampup.toml: [site] private_pages",
             ));
         }
+        let opens = |page: &PrivatePage| {
+            page.asked.iter().any(|asked| asked.who == Who::User && (200..300).contains(&asked.trail.status))
+        };
+        if !facts.pages.iter().any(opens) {
+            return CheckOutcome::Unknown(Missing::new(
+                "no private page opens for the test user, so only refusals and redirects were seen",
+                "name a page that the test user may see in rampup.toml: [site] private_pages",
+            ));
+        }
+        let speaks = |asked: &Asked| asked.trail.edge || asked.trail.platform_cache.is_some();
+        if let Some(page) = facts.pages.iter().find(|page| !page.marked && !page.asked.iter().all(speaks)) {
+            return CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "the edge does not say whether it keeps {}, and the page does not show the test user's name",
+                    page.path
+                ),
+                "name pages in rampup.toml that show [site.account] username to the test user: [site] private_pages",
+            ));
+        }
         CheckOutcome::Pass
     }
 }
 
-/// The name as a word of its own: "ann" is not in "planning".
-pub(in crate::checks) fn shows(text: &str, name: &str) -> bool {
-    let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    !name.is_empty()
-        && text
-            .match_indices(name)
-            .any(|(at, _)| !inside(text[..at].chars().next_back()) && !inside(text[at + name.len()..].chars().next()))
+/// Who asks, and under a new query or not. The test user comes first each time: what is kept then is kept from them.
+const ORDER: [(Who, bool); 9] = [
+    (Who::User, false),
+    (Who::User, false),
+    (Who::Stranger, false),
+    (Who::Stranger, false),
+    (Who::Credentials, false),
+    (Who::Credentials, false),
+    (Who::User, true),
+    (Who::Stranger, true),
+    (Who::OtherSession, true),
+];
+
+/// Somebody who is not the test user.
+fn dressed<'a>(ask: Ask<'a>, who: Who, probes: &Probes) -> Ask<'a> {
+    match who {
+        Who::OtherSession => ask.header("cookie", format!("sessionid={}", probes.nonce())),
+        Who::Credentials => ask.header("authorization", format!("Bearer {}", probes.nonce())),
+        Who::User | Who::Stranger => ask,
+    }
+}
+
+/// True when every way of asking got an answer that says something.
+fn whole(page: &PrivatePage) -> bool {
+    page.asked.len() == ORDER.len()
+        && page.asked.iter().all(|asked| !matches!(asked.trail.status, 404 | 429) && asked.trail.status < 500)
+}
+
+fn problem(page: &PrivatePage, site: &str) -> Option<Finding> {
+    let path = &page.path;
+    let rule = format!(
+        "add a Cache Rule that bypasses the cache for {path}, put it after any rule that caches more, and send Cache-Control: private, \
+         no-store there (@never_cache on the view)"
+    );
+    if let Some(who) = page.leaked_to.filter(|_| page.marked) {
+        return Some(Finding {
+            seen: format!("{path} shows the test user's name to somebody who asks {}", who.words()),
+            todo: format!("purge the edge's cache now; then {rule}"),
+        });
+    }
+    // An answer that is older than our question came out of a cache, whatever it calls itself.
+    let aged = |trail: &Trail| trail.age.is_some_and(|age| age > 0);
+    if let Some(kept) = page.asked.iter().find(|asked| asked.trail.may_be_kept() || aged(&asked.trail)) {
+        let query = if kept.new_query { " and a query that was never used before" } else { "" };
+        let said = format!(
+            "{}, status {}, cache-control {:?}",
+            kept.trail.cache_word(),
+            kept.trail.status,
+            kept.trail.cache_control
+        );
+        let how = match kept.who {
+            Who::User => "-H 'Cookie: sessionid=…'",
+            Who::Stranger => "",
+            Who::OtherSession => "-H 'Cookie: sessionid=x'",
+            Who::Credentials => "-H 'Authorization: Bearer x'",
+        };
+        return Some(Finding {
+            seen: format!(
+                "{path}, asked {}{query}, is in the edge's cache or may be kept there ({said}): the next visitor may get it",
+                kept.who.words()
+            ),
+            todo: format!("{rule}; see it twice: curl -so /dev/null -D - {how} '{site}{path}' | grep -i cache"),
+        });
+    }
+    let past = page.asked.iter().find(|a| a.trail.carrier().is_none() && a.trail.platform_cache.is_none());
+    past.filter(|_| whole(page)).map(|_| Finding {
+        seen: format!("{path} did not pass through the edge (no cf-ray)"),
+        todo: "switch the proxy on (orange cloud) for the app's host: without it there are no rules to verify"
+            .to_owned(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn trail(status: u16, edge: bool, cache: Option<&str>) -> Trail {
-        Trail { path: "/x".to_owned(), status, edge, cache: cache.map(str::to_owned), ..Trail::default() }
+    fn page(states: impl Fn(Who, bool, usize) -> &'static str) -> PrivatePage {
+        let asked = ORDER.iter().enumerate().map(|(number, (who, new_query))| {
+            let status = if *who == Who::User { 200 } else { 302 };
+            let cache = Some(states(*who, *new_query, number).to_owned()).filter(|s| !s.is_empty());
+            let trail = Trail { path: "/x".into(), status, edge: true, cache, ..Trail::default() };
+            Asked { who: *who, new_query: *new_query, trail }
+        });
+        PrivatePage { path: "/account/".into(), asked: asked.collect(), marked: true, leaked_to: None }
+    }
+
+    fn judge(pages: Vec<PrivatePage>) -> &'static str {
+        PrivateNeverCached::default().judge(&PrivateFacts { site: "https://shop.test".into(), pages }).word()
     }
 
     #[test]
-    fn private_traps() {
-        let check = PrivateNeverCached::default();
-        let page = |signed_in: &str, anonymous: &str| PrivatePage {
-            path: "/account/".to_owned(),
-            signed_in: vec![trail(200, true, Some(signed_in)), trail(200, true, Some("BYPASS"))],
-            anonymous: vec![trail(302, true, Some("DYNAMIC")), trail(302, true, Some(anonymous))],
-            marked: true,
-            leaked: false,
-        };
-        let judge = |pages| check.judge(&PrivateFacts { pages }).word();
-        assert_eq!(judge(vec![page("BYPASS", "DYNAMIC")]), "pass");
-        assert_eq!(judge(vec![page("BYPASS", "DYNAMIC"), page("DYNAMIC", "BYPASS")]), "pass");
-        assert_eq!(judge(vec![]), "unknown");
-        for state in ["HIT", "MISS", "EXPIRED", "STALE", "UPDATING"] {
-            assert_eq!(judge(vec![page(state, "DYNAMIC")]), "fail", "{state} with a session");
-            assert_eq!(judge(vec![page("BYPASS", state)]), "fail", "{state} without");
-            assert_eq!(judge(vec![page("BYPASS", "BYPASS"), page("BYPASS", state)]), "fail", "{state} on one of two");
+    fn a_state_that_may_be_kept_fails_in_every_place() {
+        let bypass = || page(|_, _, _| "BYPASS");
+        assert_eq!(judge(vec![bypass(), page(|_, _, _| "DYNAMIC")]), "pass");
+        for state in ["HIT", "MISS", "EXPIRED", "STALE", "UPDATING", "REVALIDATED"] {
+            for (place, asked) in ORDER.iter().enumerate() {
+                let bad = page(|_, _, number| if number == place { state } else { "BYPASS" });
+                assert_eq!(judge(vec![bypass(), bad]), "fail", "{state} at {asked:?}");
+            }
         }
-        assert_eq!(judge(vec![PrivatePage { leaked: true, ..page("BYPASS", "BYPASS") }]), "fail");
-        assert_eq!(
-            judge(vec![PrivatePage { signed_in: vec![trail(404, true, None); 2], ..page("BYPASS", "BYPASS") }]),
-            "unknown"
-        );
-        assert_eq!(judge(vec![PrivatePage { anonymous: vec![], ..page("BYPASS", "BYPASS") }]), "unknown");
-        assert_eq!(
-            judge(vec![PrivatePage { anonymous: vec![trail(302, false, None); 2], ..page("BYPASS", "BYPASS") }]),
-            "fail"
-        );
-        assert!(shows("Hello, ann!", "ann") && !shows("planning", "ann") && !shows("x", ""));
+    }
+
+    #[test]
+    fn other_edges_names_and_missing_pages() {
+        let bypass = || page(|_, _, _| "BYPASS");
+        let every = |change: fn(&mut Trail)| {
+            let mut page = bypass();
+            page.asked.iter_mut().for_each(|asked| change(&mut asked.trail));
+            page
+        };
+        let cloudfront = |trail: &mut Trail| {
+            (trail.edge, trail.cache, trail.cdn) = (false, None, Some("CloudFront".to_owned()));
+        };
+        let says = |word: &'static str| {
+            let mut page = every(cloudfront);
+            page.asked.iter_mut().for_each(|asked| {
+                asked.trail.platform_cache = Some(word.to_owned());
+                asked.trail.cache_control = "private, no-store".to_owned();
+            });
+            page
+        };
+        let silent = || every(cloudfront);
+        for (word, pages) in [
+            ("fail", vec![PrivatePage { leaked_to: Some(Who::OtherSession), ..bypass() }]),
+            // The name is part of the page for everybody.
+            ("pass", vec![PrivatePage { leaked_to: Some(Who::Stranger), marked: false, ..bypass() }]),
+            ("fail", vec![every(|trail| trail.age = Some(9))]),
+            ("pass", vec![every(|trail| trail.age = Some(0))]),
+            // No cf-ray.
+            ("fail", vec![every(|trail| (trail.edge, trail.cache) = (false, None))]),
+            // An edge that says nothing of its cache: only a marked page tells.
+            ("pass", vec![silent()]),
+            ("unknown", vec![PrivatePage { marked: false, ..silent() }]),
+            // CloudFront calls MISS what it never keeps, too.
+            ("pass", vec![says("MISS")]),
+            ("fail", vec![says("HIT")]),
+            ("unknown", vec![every(|trail| trail.status = 404)]),
+            ("unknown", vec![every(|trail| trail.status = 429)]),
+            ("unknown", vec![every(|trail| trail.status = 302)]),
+            ("pass", vec![bypass(), every(|trail| trail.status = 302)]),
+            ("unknown", vec![PrivatePage { asked: bypass().asked[..2].to_vec(), ..bypass() }]),
+            ("unknown", vec![]),
+        ] {
+            assert_eq!(judge(pages.clone()), word, "{pages:?}");
+        }
     }
 }

@@ -121,19 +121,20 @@ fn secure(chain: &Chain) -> bool {
         && chain.hops.iter().any(|h| h.starts_with("https"))
 }
 
+/// How the names end that platforms give to apps.
+pub(super) const PLATFORMS: [&str; 7] = [
+    ".up.railway.app",
+    ".herokuapp.com",
+    ".onrender.com",
+    ".fly.dev",
+    ".ondigitalocean.app",
+    ".run.app",
+    ".azurewebsites.net",
+];
+
 /// True for a name that a platform gave to the app.
 fn platforms_own(host: &str) -> bool {
-    [
-        ".up.railway.app",
-        ".herokuapp.com",
-        ".onrender.com",
-        ".fly.dev",
-        ".ondigitalocean.app",
-        ".run.app",
-        ".azurewebsites.net",
-    ]
-    .iter()
-    .any(|suffix| host.ends_with(suffix))
+    PLATFORMS.iter().any(|suffix| host.ends_with(suffix))
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use url::Url;
 
 use crate::domain::text::tame;
 
-const CLOUDFRONT: &str = "CloudFront";
+/// What [`Trail::carrier`] calls Railway's router where it is a CDN as well: it marks what it makes itself and what it
+/// passes on alike.
+pub const RAILWAY: &str = "Railway's CDN";
 
 /// A whole answer, body included; lives only as long as a probe looks at it. May hold cookies, so it is not shown whole.
 pub struct Answer {
@@ -137,11 +139,11 @@ impl Answer {
         let has = |name| self.headers.contains_key(name);
         let says = |name, what: &str| self.header(name).is_some_and(|v| v.to_ascii_lowercase().contains(what));
         [
-            (has("x-amz-cf-id") || has("x-amz-cf-pop"), CLOUDFRONT),
+            (has("x-amz-cf-id") || has("x-amz-cf-pop"), "CloudFront"),
             (says("x-served-by", "cache-") || has("x-fastly-request-id"), "Fastly"),
             (has("cdn-pullzone"), "bunny.net"),
             (has("x-azure-ref"), "Azure Front Door"),
-            (has("x-railway-edge") && has("x-cache"), "Railway's CDN"),
+            (has("x-railway-edge") && has("x-cache"), RAILWAY),
         ]
         .into_iter()
         .find_map(|(there, name)| there.then_some(name))
@@ -173,6 +175,10 @@ impl Answer {
         if self.header("x-frame-options").is_some_and(|v| v.eq_ignore_ascii_case("deny")) {
             signs.push("x-frame-options: DENY".to_owned());
         }
+        // An edge writes its own name here or leaves the app server's standing.
+        let server = self.header("server").unwrap_or_default().to_ascii_lowercase();
+        let servers = ["gunicorn", "uvicorn", "daphne", "hypercorn", "granian", "waitress", "wsgiserver"];
+        signs.extend(servers.iter().find(|name| server.starts_with(*name)).map(|name| format!("server: {name}")));
         signs.sort();
         signs
     }
@@ -204,16 +210,26 @@ impl Trail {
         served(&self.cache) || served(&self.platform_cache)
     }
 
-    /// True when a shared cache answered, or would keep this answer for the next one. CloudFront says "Miss" of all it did
-    /// not have, also of what it will not keep: there the answer's own words decide, and a second one that is a hit.
+    /// True when a shared cache answered, or would keep this answer for the next one. CloudFront, Fastly and others say
+    /// "Miss" of all they did not have, also of what they will not keep: there the answer's own words decide, and a second
+    /// one that is a hit.
     #[must_use]
     pub fn may_be_kept(&self) -> bool {
         let forbidden = self.directive("no-store").is_some() || self.directive("private").is_some();
-        if self.carrier() == Some(CLOUDFRONT) && forbidden {
+        let has_a_word = matches!(self.carrier(), None | Some("Cloudflare" | RAILWAY));
+        if forbidden && !has_a_word {
             return self.from_cache();
         }
         let eligible = |status: &Option<String>| status.as_deref().is_some_and(|s| matches!(s, "MISS" | "EXPIRED"));
         self.from_cache() || eligible(&self.cache) || eligible(&self.platform_cache)
+    }
+
+    /// True when the edge itself made this answer: it bears the edge's mark, and nothing that only an answer from behind
+    /// it has. Cloudflare leaves `cf-cache-status` out of what it makes itself, CloudFront says "Error".
+    #[must_use]
+    pub fn by_edge(&self) -> bool {
+        let passed_on = [&self.cache, &self.platform_cache].into_iter().flatten().any(|word| word != "ERROR");
+        self.carrier().is_some() && !passed_on && self.platform.is_none() && self.origin_signs.is_empty()
     }
 
     /// A cookie by its name, unless Cloudflare itself added it behind its cache (`__cf_bm`): those do no harm there.
@@ -335,6 +351,18 @@ mod tests {
         let edge =
             answer(&[("cf-ray", "1-LAB"), ("x-frame-options", "SAMEORIGIN"), ("referrer-policy", "same-origin")]);
         assert!(edge.trail().origin_signs.is_empty());
+        for (by_edge, headers) in [
+            (true, &[("cf-ray", "1-LAB"), ("server", "cloudflare")][..]),
+            (true, &[("x-amz-cf-id", "1"), ("x-cache", "Error from cloudfront"), ("server", "CloudFront")]),
+            // The app's own refusal, passed on.
+            (false, &[("cf-ray", "1-LAB"), ("cf-cache-status", "DYNAMIC")]),
+            (false, &[("cf-ray", "1-LAB"), ("x-railway-request-id", "1")]),
+            (false, &[("x-amz-cf-id", "1"), ("x-cache", "Error from cloudfront"), ("server", "gunicorn")]),
+            (false, &[("server", "gunicorn")]),
+            (false, &[]),
+        ] {
+            assert_eq!(answer(headers).trail().by_edge(), by_edge, "{headers:?}");
+        }
         let app = answer(&[("cf-ray", "1-LAB"), ("x-frame-options", "DENY"), ("allow", "GET")]);
         assert_eq!(app.trail().origin_signs, ["allow", "x-frame-options: DENY"]);
     }

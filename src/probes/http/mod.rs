@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod assets;
 pub mod chain;
+pub mod direct;
 pub mod session;
 
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use reqwest::{Client, Method};
 use url::Url;
 
 use crate::domain::ids::RunId;
-use crate::domain::site::Site;
+use crate::domain::site::{Key, Site};
 
 use super::ProbeError;
 use answer::Answer;
@@ -42,6 +43,8 @@ pub struct Http {
     base: Url,
     origin: Option<Url>,
     headers: Vec<(String, String)>,
+    /// What the app knows the edge by: sent to the app's own address and nowhere else.
+    key: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Http {
@@ -70,7 +73,27 @@ impl Http {
             base: site.url.clone(),
             origin: site.origin.clone(),
             headers: site.probe_headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
+            key: None,
         })
+    }
+
+    /// The same, with the key that opens the app's own address to the edge alone.
+    ///
+    /// # Errors
+    /// When it cannot be sent as a header.
+    pub fn keyed(mut self, site: &Site, secret: Option<&Key>) -> Result<Self, ProbeError> {
+        let name = site.edge.as_ref().and_then(|edge| edge.secret_header.as_deref());
+        if let (Some(name), Some(secret)) = (name, secret) {
+            let bad = |_| ProbeError::NotGiven {
+                what: format!("the value of {} cannot be sent in the header {name}", secret.variable),
+                provide: "give the variable the header's plain value, without line breaks".to_owned(),
+            };
+            let (name, _) = header(name, "")?;
+            let mut value = HeaderValue::from_str(secret.secret.expose()).map_err(|_| ()).map_err(bad)?;
+            value.set_sensitive(true);
+            self.key = Some((name, value));
+        }
+        Ok(self)
     }
 
     /// A GET on the address that users use.
@@ -96,6 +119,7 @@ impl Http {
             fresh: false,
             packed: false,
             bare: false,
+            client: None,
         }
     }
 
@@ -119,6 +143,7 @@ pub struct Ask<'a> {
     fresh: bool,
     packed: bool,
     bare: bool,
+    client: Option<Client>,
 }
 
 impl std::fmt::Debug for Ask<'_> {
@@ -181,6 +206,12 @@ impl Ask<'_> {
         self
     }
 
+    /// Asks through a client of its own.
+    fn through(mut self, client: &Client) -> Self {
+        self.client = Some(client.clone());
+        self
+    }
+
     /// Sends form fields.
     pub fn form(mut self, fields: Vec<(String, String)>) -> Self {
         self.body = Body::Form(fields);
@@ -214,10 +245,11 @@ impl Ask<'_> {
     /// No connection, no whole answer in time.
     pub async fn send_raw(self) -> Result<Answer, ProbeError> {
         let url = self.url?;
-        let client = match (self.packed, self.fresh) {
-            (true, _) => &self.http.packed,
-            (false, true) => &self.http.fresh,
-            (false, false) => &self.http.kept,
+        let client = match (&self.client, self.packed, self.fresh) {
+            (Some(own), ..) => own,
+            (None, true, _) => &self.http.packed,
+            (None, false, true) => &self.http.fresh,
+            (None, false, false) => &self.http.kept,
         };
         let mut headers = HeaderMap::new();
         let site = self.http.headers.iter().filter(|_| !self.bare).map(|(n, v)| (n.as_str(), render(v, &self.address)));
@@ -228,6 +260,10 @@ impl Ask<'_> {
         if !self.cookies.is_empty() {
             let (name, value) = header("cookie", &self.cookies)?;
             headers.insert(name, value);
+        }
+        let at_app = self.http.origin.as_ref().is_some_and(|origin| origin.origin() == url.origin());
+        if let (Some((name, value)), true, false) = (&self.http.key, at_app, self.bare) {
+            headers.insert(name, value.clone());
         }
         let request = client.request(self.method, url.clone()).headers(headers);
         let request = match self.body {

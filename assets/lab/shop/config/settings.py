@@ -200,6 +200,14 @@ EDGE_CACHE_SECONDS = env.number("EDGE_CACHE_SECONDS", 0)
 if EDGE_CACHE_SECONDS:
     MIDDLEWARE.insert(1, "shop.middleware.EdgeHeaders")
 
+# The edge adds this to every request; who does not know it has walked around.
+EDGE_SECRET = env.text("EDGE_SECRET")
+if EDGE_SECRET:
+    MIDDLEWARE.insert(1, "shop.middleware.EdgeOnly")
+
+# Requests a minute and client to addresses that somebody could try through.
+API_LIMIT = env.number("API_LIMIT", 0)
+
 
 # Steps 9 and 10: the queries that the load tests pointed at -------------------
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from shop import cart as carts
 from shop import queries
 from shop.models import Order, Product
+from shop.throttle import limited
 
 
 def problem(status, text):
@@ -56,6 +57,7 @@ def search(request):
 
 
 @require_GET
+@limited
 def order_status(request, public_id):
     """The id is a secret of 122 random bits, so guests may follow their order too."""
     try:

@@ -1,0 +1,175 @@
+//! Does the firewall rule that the owner named refuse what it is meant for?
+
+use serde::{Deserialize, Serialize};
+
+use crate::checks::{Check, Context};
+use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
+use crate::probes::ProbeError;
+use crate::probes::http::answer::{RAILWAY, Trail};
+
+/// `edge.firewall-rule`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FirewallRule {}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct FirewallFacts {
+    site: String,
+    path: String,
+    /// The answer at the path; none when the connection was broken off.
+    at_rule: Option<Seen>,
+    /// The answer at a path that nobody has a rule for.
+    beside: Seen,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Seen {
+    trail: Trail,
+    challenged: bool,
+}
+
+impl Check for FirewallRule {
+    const ID: &'static str = "edge.firewall-rule";
+    const TITLE: &'static str = "the edge's firewall refuses what its rule is meant for";
+    const ABOUT: &'static str = "Asks once for the path that you named as blocked, and once for one that nobody has a rule for: the edge must \
+        refuse the first itself (its mark, and nothing that only an answer from your app has) and pass the second on. Traps: a rule \
+        that is off or only logs, the app's own 403 or 404 (the request did reach it), an edge that refuses this machine everything.";
+    const PHASE: Phase = Phase::Before;
+    const HOW: Rung = Rung::Caused;
+    const DOCS: &'static [&'static str] = &["https://developers.cloudflare.com/waf/custom-rules/"];
+    type Facts = FirewallFacts;
+
+    async fn gather(&self, ctx: &Context<'_>) -> Result<FirewallFacts, Missing> {
+        let probes = ctx.probes;
+        let path = probes.site.edge.as_ref().and_then(|edge| edge.blocked.clone()).ok_or_else(|| {
+            Missing::new(
+                "no path that a firewall rule refuses is named",
+                "name one in rampup.toml: [site.edge] blocked = \"/wp-login.php\"; it is asked for once",
+            )
+        })?;
+        let ask = |path: String| async move {
+            let answer = probes.http.get(&path).fresh().send_raw().await?;
+            Ok::<_, ProbeError>(Seen { trail: answer.trail(), challenged: answer.challenged() })
+        };
+        let beside = ask(format!("/rampup-{}", probes.nonce())).await?;
+        // A rule may break the connection off instead of answering.
+        let at_rule = ask(path.clone()).await.ok();
+        Ok(FirewallFacts { site: super::authority(probes.http.base()), path, at_rule, beside })
+    }
+
+    fn judge(&self, facts: &FirewallFacts) -> CheckOutcome {
+        let (site, path) = (&facts.site, &facts.path);
+        let stopped =
+            |seen: &Seen| seen.challenged || (seen.trail.by_edge() && (400..500).contains(&seen.trail.status));
+        if stopped(&facts.beside) {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("the edge refuses this machine even a harmless path ({})", facts.beside.trail.status),
+                "allow this machine's address or the User-Agent rampup/ in a skip rule that leaves your own rule in force",
+            ));
+        }
+        let Some(seen) = &facts.at_rule else {
+            return CheckOutcome::weak(
+                format!(
+                    "the connection was broken off at {path} while another path is answered: who did it cannot be seen"
+                ),
+                "let the rule answer (action Block) instead of dropping the connection",
+            );
+        };
+        if stopped(seen) {
+            return CheckOutcome::Pass;
+        }
+        let status = seen.trail.status;
+        if facts.beside.trail.carrier() == Some(RAILWAY) && seen.trail.platform_cache.is_none() && status != 404 {
+            return CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "who answered {path} with {status} cannot be told: Railway's router marks what it makes and passes on alike"
+                ),
+                "put an edge with a firewall before the platform, or look into the app's own log for the request",
+            ));
+        }
+        let show = format!(
+            "see it: curl -si '{site}{path}' | grep -i cf-cache-status shows a line, which Cloudflare's own block has not"
+        );
+        if seen.trail.carrier().is_none() && seen.trail.platform_cache.is_none() {
+            return CheckOutcome::fail(
+                format!("{path} answered {status} and did not pass through the edge at all"),
+                "switch the proxy on (orange cloud) for the app's host: without it there are no rules to verify",
+            );
+        }
+        if (400..500).contains(&status) && status != 404 {
+            return CheckOutcome::fail(
+                format!("{path} is refused ({status}), but by your app: the request came through the edge"),
+                format!(
+                    "add a custom rule at the edge with action Block for {path}, so that such requests cost the app nothing; {show}"
+                ),
+            );
+        }
+        CheckOutcome::fail(
+            format!("{path} got through the edge to your app, which answered {status}"),
+            format!(
+                "switch the rule for {path} on with action Block (not Log), before any rule that skips the others; {show}"
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_edges_own_refusal_counts() {
+        let edge = Trail { edge: true, ..Trail::default() };
+        let seen = |status, cache: &str| Seen {
+            trail: Trail { status, cache: (!cache.is_empty()).then(|| cache.to_owned()), ..edge.clone() },
+            challenged: false,
+        };
+        let facts = |at_rule| FirewallFacts {
+            site: "https://shop.test".into(),
+            path: "/.env".into(),
+            at_rule,
+            beside: seen(404, "DYNAMIC"),
+        };
+        let challenge = || Seen { challenged: true, ..seen(403, "") };
+        let grey = Seen { trail: Trail { status: 403, ..Trail::default() }, challenged: false };
+        let cloudfront = |signs: &[&str]| Seen {
+            trail: Trail {
+                status: 403,
+                cdn: Some("CloudFront".into()),
+                platform_cache: Some("ERROR".into()),
+                origin_signs: signs.iter().map(|s| (*s).to_owned()).collect(),
+                ..Trail::default()
+            },
+            challenged: false,
+        };
+        let railway = |status, cdn: bool| Seen {
+            trail: Trail {
+                status,
+                platform: Some("id".into()),
+                cdn: cdn.then(|| RAILWAY.to_owned()),
+                platform_cache: cdn.then(|| "DYNAMIC".to_owned()),
+                ..Trail::default()
+            },
+            challenged: false,
+        };
+        for (word, facts) in [
+            ("pass", facts(Some(seen(403, "")))),
+            ("pass", facts(Some(challenge()))),
+            ("pass", facts(Some(cloudfront(&[])))),
+            // The app's own 403, a rule that is off, a grey cloud.
+            ("fail", facts(Some(cloudfront(&["server: gunicorn"])))),
+            ("fail", facts(Some(seen(403, "DYNAMIC")))),
+            ("fail", facts(Some(seen(404, "DYNAMIC")))),
+            ("fail", facts(Some(seen(200, "MISS")))),
+            ("fail", facts(Some(grey))),
+            ("weak", facts(None)),
+            ("unknown", FirewallFacts { beside: railway(404, true), ..facts(Some(railway(403, false))) }),
+            ("fail", FirewallFacts { beside: railway(404, true), ..facts(Some(railway(404, true))) }),
+            // Everything is refused: then this refusal shows no rule.
+            ("unknown", FirewallFacts { beside: seen(403, ""), ..facts(Some(seen(403, ""))) }),
+            ("unknown", FirewallFacts { beside: challenge(), ..facts(Some(challenge())) }),
+        ] {
+            assert_eq!(FirewallRule {}.judge(&facts).word(), word, "{facts:?}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Asks where the app may stand, in every way that a stranger has. Judges nothing.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use url::Url;
+
+use super::{Address, End, Knock, Way};
+use crate::checks::edge::alike::alike;
+use crate::checks::edge::authority;
+use crate::checks::edge::redirects::PLATFORMS;
+use crate::domain::check::Missing;
+use crate::domain::text::tame;
+use crate::probes::http::answer::{Answer, Trail};
+use crate::probes::http::direct::Door;
+use crate::probes::{ProbeError, Probes};
+
+/// Addresses asked, at most.
+const ADDRESSES: usize = 4;
+
+/// Asks at one address in every way.
+pub(super) async fn look(
+    probes: &Probes,
+    url: &Url,
+    read_from: Option<String>,
+    pages: &[(String, Answer)],
+    header: Option<&str>,
+) -> Result<Address, Missing> {
+    let mut found = Address { url: authority(url), read_from, exists: false, knocks: Vec::new(), key_opens: None };
+    for way in [Way::OwnName, Way::SitesName, Way::EmptyKey, Way::MadeUpKey] {
+        let key = match (way, header) {
+            (Way::EmptyKey, Some(name)) => Some((name, String::new())),
+            (Way::MadeUpKey, Some(name)) => Some((name, probes.nonce())),
+            (Way::OwnName | Way::SitesName, _) => None,
+            (Way::EmptyKey | Way::MadeUpKey, None) => continue,
+        };
+        let Some(door) = Door::of(url, (way != Way::OwnName).then_some(&probes.site.url)).await? else { continue };
+        found.exists = true;
+        for (path, through_edge) in pages.iter().take(if key.is_some() { 1 } else { pages.len() }) {
+            // What an edge that speaks TLS to users says, so that an app which insists on https shows itself.
+            let mut ask = probes.http.knock(&door, path).header("x-forwarded-proto", probes.site.url.scheme());
+            if let Some((name, value)) = &key {
+                ask = ask.header(name, value.clone());
+            }
+            let end = match ask.send_raw().await {
+                Ok(answer) => end(&answer, through_edge, &probes.site.url),
+                Err(ProbeError::NotGiven { what, provide }) => return Err(Missing::new(what, provide)),
+                Err(why) => End::Silent(tame(&why.to_string(), 160)),
+            };
+            let silent = matches!(end, End::Silent(_));
+            found.knocks.push(Knock { way, path: path.clone(), end });
+            if silent {
+                break;
+            }
+        }
+    }
+    let by_key = probes.site.origin.as_ref().is_some_and(|origin| origin.origin() == url.origin());
+    if by_key && probes.access.edge_secret.is_some() {
+        let (path, through_edge) = &pages[0];
+        let answer = probes.http.get_origin(path).send_raw().await;
+        found.key_opens = Some(answer.is_ok_and(|a| end(&a, through_edge, &probes.site.url) == End::Page));
+    }
+    Ok(found)
+}
+
+/// What an answer past the edge is, beside the one through it.
+fn end(answer: &Answer, through_edge: &Answer, site: &Url) -> End {
+    let (trail, edges) = (answer.trail(), through_edge.trail());
+    let location = |trail: &Trail| trail.location.clone();
+    match answer.status {
+        _ if trail.carrier().is_some() && trail.carrier() == edges.carrier() => End::Edge,
+        200..300 if edges.status == answer.status && alike(&answer.text(), &through_edge.text()) => End::Page,
+        300..400 if edges.status == answer.status && location(&trail) == location(&edges) => {
+            let leads_home =
+                location(&trail).and_then(|to| site.join(&to).ok()).is_some_and(|to| to.scheme() == site.scheme());
+            if leads_home { End::Page } else { End::Sent(answer.status) }
+        }
+        status @ 300..400 => End::Sent(status),
+        status @ (404 | 410) => End::Absent(status),
+        status @ 400..500 => End::Refused(status),
+        status => End::Unclear(status),
+    }
+}
+
+/// Where the app may stand: what the owner named, and platforms' names in the settings.
+pub(super) fn addresses(probes: &Probes) -> Vec<(Url, Option<String>)> {
+    let site = &probes.site;
+    let named = site.origin.iter().chain(site.edge.iter().flat_map(|edge| &edge.origins)).cloned();
+    let mut found: BTreeMap<String, (Url, Option<String>)> = BTreeMap::new();
+    let read = probes.settings().unwrap_or_default();
+    let guessed = read.iter().flat_map(|file| platform_names(&file.text).into_iter().map(|n| (n, file.path.clone())));
+    let guessed = guessed.filter_map(|(name, file)| Some((Url::parse(&format!("https://{name}/")).ok()?, Some(file))));
+    for (url, read_from) in named.map(|url| (url, None)).chain(guessed) {
+        if url.origin() != site.url.origin() && url.host() != site.url.host().filter(|_| read_from.is_some()) {
+            found.entry(authority(&url)).or_insert((url, read_from));
+        }
+    }
+    let mut all: Vec<_> = found.into_values().collect();
+    all.sort_by_key(|(_, read_from)| read_from.is_some());
+    all.truncate(ADDRESSES);
+    all
+}
+
+/// Names that a platform gave to an app, in a text; not bare wildcards like ".up.railway.app".
+fn platform_names(text: &str) -> Vec<String> {
+    let endings: Vec<String> = PLATFORMS.iter().map(|ending| regex::escape(ending)).collect();
+    let Ok(name) = Regex::new(&format!(r"(?i)[a-z0-9][a-z0-9.-]{{0,80}}(?:{})\b", endings.join("|"))) else {
+        return Vec::new();
+    };
+    let live = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut names: Vec<String> =
+        live.flat_map(|line| name.find_iter(line)).map(|found| found.as_str().to_ascii_lowercase()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probes::http::tests::{answer, server};
+
+    #[tokio::test]
+    async fn an_answer_past_the_edge_is_held_beside_the_one_through_it() {
+        const PAGE: &str = "<title>Shop</title>\n<h1>Menu</h1>\n<p>Soup</p>\n<p>Salad</p>\n";
+        let site: Url = "https://shop.test/".parse().unwrap();
+        let edge = "cf-ray: 1\r\n";
+        let to = |place: &str| format!("Location: {place}\r\n");
+        let plain = || (PAGE.to_owned(), "200 OK", edge.to_owned());
+        let login = || (String::new(), "302 Found", format!("{edge}{}", to("/login/")));
+        for (wanted, through, (body, status, headers)) in [
+            (End::Page, plain(), (PAGE, "200 OK", String::new())),
+            (End::Page, login(), ("", "302 Found", to("/login/"))),
+            (End::Edge, plain(), (PAGE, "200 OK", edge.to_owned())),
+            (End::Refused(403), plain(), (PAGE, "403 Forbidden", String::new())),
+            (End::Refused(400), plain(), ("no certificate", "400 Bad Request", String::new())),
+            (End::Absent(404), plain(), ("Application not found", "404 Not Found", String::new())),
+            (End::Sent(301), plain(), ("", "301 Moved", to("https://shop.test/"))),
+            (End::Sent(302), login(), ("", "302 Found", to("https://shop.test/"))),
+            // A server's welcome page, an app that is down.
+            (End::Unclear(200), plain(), ("<title>Welcome to nginx</title>", "200 OK", String::new())),
+            (End::Unclear(502), plain(), ("", "502 Bad Gateway", String::new())),
+        ] {
+            let answers = [answer(through.1, &through.2, &through.0), answer(status, &headers, body)];
+            let (http, _) = server(&answers).await;
+            let (through, past) = (http.get("/").send_raw().await.unwrap(), http.get("/").send_raw().await.unwrap());
+            assert_eq!(end(&past, &through, &site), wanted, "{status} {headers}");
+        }
+    }
+
+    #[test]
+    fn platforms_names_are_found_in_settings() {
+        let text = "ALLOWED_HOSTS = ['shop.test', 'Shop-prod.up.railway.app', '.up.railway.app']\n# old.up.railway.app\n\
+                    CSRF_TRUSTED_ORIGINS = ['https://a.b.herokuapp.com', 'https://shop-prod.up.railway.app']\n";
+        assert_eq!(platform_names(text), ["a.b.herokuapp.com", "shop-prod.up.railway.app"]);
+    }
+}
