@@ -285,6 +285,9 @@ pub struct LabBench {
 /// `lab up`.
 #[derive(Debug, Args)]
 pub struct LabUp {
+    /// The library that does the shop's background work; it stays so for the commands that follow.
+    #[arg(long, value_parser = ["celery", "rq", "huey"])]
+    pub queue: Option<String>,
     /// Install what is missing without asking.
     #[arg(short, long)]
     pub yes: bool,

@@ -22,9 +22,12 @@ const SETTINGS: &str = include_str!("../../assets/lab/rampup.toml");
 /// `rampup lab …`.
 pub async fn lab(environment: &Environment, verb: &LabVerb) -> Result<u8, Trouble> {
     match verb {
-        LabVerb::Up(LabUp { yes, place }) => {
+        LabVerb::Up(LabUp { queue, yes, place }) => {
             let mut lab = open(environment, place)?;
             consent(&lab, *yes)?;
+            if let Some(library) = queue {
+                lab.choose_queue(library).map_err(broken)?;
+            }
             start(&mut lab).await?;
             let project = write_project(&lab, &lab.project_dir(), Promise::Usual)?;
             say(&format!("the shop is at http://127.0.0.1:{}/", port(&lab, "edge")))?;

@@ -82,9 +82,14 @@ pub(super) struct Site {
     /// Names of flow steps whose slow work belongs into the background.
     #[serde(default)]
     pub slow_endpoints: Vec<String>,
-    /// Queue of the Celery workers.
+    /// Queue of the workers. RQ's is taken for "default" and Huey's for its only one, unless another is named here.
     #[serde(default = "celery")]
     pub queue: String,
+    /// The library behind the queue. Found out on the broker when absent.
+    pub queue_kind: Option<QueueKind>,
+    /// Let the canary check put one harmless task into the queue and wait for its result.
+    #[serde(default)]
+    pub queue_canary: bool,
     /// Headers on every request of a check.
     #[serde(default)]
     pub probe_headers: BTreeMap<String, String>,
@@ -123,6 +128,15 @@ pub(super) struct Throttle {
     pub path: String,
     /// Requests that one address may send in the limit's period of a minute or more; 1 to 40.
     pub requests: u32,
+}
+
+/// The library behind the queue.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum QueueKind {
+    Celery,
+    Rq,
+    Huey,
 }
 
 /// How the web processes run, all replicas alike.

@@ -9,7 +9,7 @@ use crate::domain::fingerprint::digest;
 use crate::domain::flow::Mix;
 use crate::domain::ids::StepId;
 use crate::domain::place::{Place, explain, nearest};
-use crate::domain::site::{Account, Edge, Presign, Sentry, Site, Throttle, Web};
+use crate::domain::site::{Account, Edge, Presign, QueueKind, Sentry, Site, Throttle, Web};
 use crate::domain::slo::Slo;
 
 use super::faults::Faults;
@@ -206,6 +206,12 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
             error_path: s.error_path.clone(),
         }),
         queue: file.queue.clone(),
+        queue_kind: file.queue_kind.map(|kind| match kind {
+            raw::QueueKind::Celery => QueueKind::Celery,
+            raw::QueueKind::Rq => QueueKind::Rq,
+            raw::QueueKind::Huey => QueueKind::Huey,
+        }),
+        queue_canary: file.queue_canary,
         probe_headers: file.probe_headers.clone(),
     };
     let ownership = file.ownership.as_ref().map(|o| Ownership { path: o.path.clone(), nonce: o.nonce.clone() });

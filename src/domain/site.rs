@@ -41,8 +41,14 @@ pub struct Site {
     pub slow_endpoints: Vec<String>,
     /// Where the app's Sentry project is read.
     pub sentry: Option<Sentry>,
-    /// The default Celery queue's name.
+    /// The queue's name, where the library does not say better.
     pub queue: String,
+    /// The library behind the queue; found out on the broker when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_kind: Option<QueueKind>,
+    /// True when a task of our own may be put into the queue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub queue_canary: bool,
     /// Headers our own probes send (a practice edge's client address, for example).
     pub probe_headers: std::collections::BTreeMap<String, String>,
 }
@@ -63,6 +69,41 @@ impl Web {
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.workers.saturating_mul(self.threads).saturating_mul(self.replicas)
+    }
+}
+
+/// The library that does the background work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    /// Celery.
+    #[default]
+    Celery,
+    /// RQ, also under django-rq.
+    Rq,
+    /// Huey.
+    Huey,
+}
+
+impl QueueKind {
+    /// Its name as its own people write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Celery => "Celery",
+            Self::Rq => "RQ",
+            Self::Huey => "Huey",
+        }
+    }
+
+    /// How one worker is started for a queue.
+    #[must_use]
+    pub fn start(self, queue: &str) -> String {
+        match self {
+            Self::Celery => format!("celery -A yourproject worker -Q {queue}"),
+            Self::Rq => format!("rq worker -u ADDRESS {queue} (django-rq: manage.py rqworker {queue})"),
+            Self::Huey => "manage.py run_huey (it serves the one queue that HUEY names)".to_owned(),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Asks Celery's workers over the broker whether they are there, as `celery inspect ping` does, without starting Python.
+//! Asks the workers over the broker whether they are there: Celery's as `celery inspect ping` does, without starting Python,
+//! RQ's and Huey's by their keys and connections.
 
 use std::time::Duration;
 
@@ -6,20 +7,44 @@ use redis::AsyncCommands;
 
 /// A connection to a Redis on loopback.
 pub(crate) async fn connect(port: u16) -> Result<redis::aio::MultiplexedConnection, String> {
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/0")).map_err(|e| e.to_string())?;
+    open(&format!("redis://127.0.0.1:{port}/0")).await
+}
+
+async fn open(url: &str) -> Result<redis::aio::MultiplexedConnection, String> {
+    let client = redis::Client::open(url).map_err(|e| e.to_string())?;
     let limits = redis::AsyncConnectionConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(2)))
         .set_response_timeout(Some(Duration::from_secs(4)));
     client.get_multiplexed_async_connection_with_config(&limits).await.map_err(|e| e.to_string())
 }
 
+/// One worker of this library must be there, on the database that its broker's address names.
+pub(crate) async fn answers(library: &str, url: &str) -> Result<(), String> {
+    let said = |e: redis::RedisError| e.to_string();
+    match library {
+        "rq" => {
+            let mut broker = open(url).await?;
+            let workers: usize = broker.scard("rq:workers").await.map_err(said)?;
+            if workers > 0 { Ok(()) } else { Err("no worker is registered at the broker".to_owned()) }
+        }
+        "huey" => {
+            let mut broker = open(url).await?;
+            let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut broker).await.map_err(said)?;
+            let waits = clients.lines().any(|line| line.contains("cmd=brpop"));
+            if waits { Ok(()) } else { Err("no consumer waits at the broker".to_owned()) }
+        }
+        _ => ping(url).await,
+    }
+}
+
 /// One worker must answer in time.
 ///
 /// Kombu's Redis transport: control messages are published on `/<db>.celery.pidbox`; the reply goes to the list that
 /// `_kombu.binding.reply.celery.pidbox` names for our routing key.
-pub(crate) async fn ping(broker_port: u16) -> Result<(), String> {
+async fn ping(url: &str) -> Result<(), String> {
     const BINDINGS: &str = "_kombu.binding.reply.celery.pidbox";
-    let mut broker = connect(broker_port).await?;
+    let mut broker = open(url).await?;
+    let channel = format!("/{}.celery.pidbox", url.rsplit('/').next().unwrap_or("0"));
     let ticket = format!("{:032x}", rand::random::<u128>());
     let queue = format!("{ticket}.reply.celery.pidbox");
     let binding = format!("{ticket}\u{6}\u{16}\u{6}\u{16}{queue}");
@@ -37,7 +62,7 @@ pub(crate) async fn ping(broker_port: u16) -> Result<(), String> {
     let said = |e: redis::RedisError| e.to_string();
     let _: usize = broker.sadd(BINDINGS, &binding).await.map_err(said)?;
     let answer = async {
-        let heard: usize = broker.publish("/0.celery.pidbox", envelope.to_string()).await.map_err(said)?;
+        let heard: usize = broker.publish(channel, envelope.to_string()).await.map_err(said)?;
         if heard == 0 {
             return Err("no worker listens at the broker".to_owned());
         }
@@ -51,9 +76,15 @@ pub(crate) async fn ping(broker_port: u16) -> Result<(), String> {
 }
 
 /// Forgets waiting and unacknowledged tasks, so that a queue left from one load test is not worked off in the next.
-pub(crate) async fn purge(broker_port: u16) -> Result<(), String> {
+pub(crate) async fn purge(broker_port: u16, library: &str) -> Result<(), String> {
     let mut broker = connect(broker_port).await?;
-    broker.del::<_, usize>(&["celery", "unacked", "unacked_index"]).await.map(|_| ()).map_err(|e| e.to_string())
+    let mut keys: Vec<String> = ["celery", "mail", "unacked", "unacked_index"].map(str::to_owned).into();
+    keys.extend([3, 6, 9].map(|priority| format!("celery\u{6}\u{16}{priority}")));
+    // What another library left would be taken for it. Kombu's bindings are missed by a shop that runs on.
+    for pattern in ["rq:*", "huey.*"].into_iter().chain((library != "celery").then_some("_kombu.*")) {
+        keys.extend(broker.keys::<_, Vec<String>>(pattern).await.map_err(|e| e.to_string())?);
+    }
+    broker.del::<_, usize>(&keys).await.map(|_| ()).map_err(|e| e.to_string())
 }
 
 /// Empties a cache.

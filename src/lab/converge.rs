@@ -64,7 +64,9 @@ impl Lab {
             celery::empty(setup.port("redis_cache")).await.map_err(|_| LabError::NotRunning("the cache"))?;
         }
         if outdated.contains(&Service::Worker) || missing.contains(&Service::Worker) {
-            celery::purge(setup.port("redis_broker")).await.map_err(|_| LabError::NotRunning("the broker"))?;
+            celery::purge(setup.port("redis_broker"), setup.library())
+                .await
+                .map_err(|_| LabError::NotRunning("the broker"))?;
         }
         for tier in &Service::TIERS[1..] {
             self.start(&missing, tier, setup, &mut supervisor, progress).await?;

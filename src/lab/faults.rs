@@ -67,6 +67,9 @@ pub struct Fault {
     pub(super) sql: Vec<String>,
     #[serde(default)]
     pub(super) unsql: Vec<String>,
+    /// `manage.py` commands once all of it runs: what users would have done meanwhile.
+    #[serde(default)]
+    pub(super) after: Vec<Vec<String>>,
     /// Commands to a Redis, its name (`cache` or `broker`) first, likewise.
     #[serde(default)]
     pub(super) redis: Vec<Vec<String>>,

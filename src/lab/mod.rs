@@ -109,6 +109,16 @@ impl Lab {
         &self.state.applied
     }
 
+    /// From the next start on, this library does the background work.
+    ///
+    /// # Errors
+    /// When the choice cannot be written down.
+    pub fn choose_queue(&mut self, library: &str) -> Result<()> {
+        let _lock = self.lock()?;
+        self.state.queue = (library != "celery").then(|| library.to_owned());
+        self.save()
+    }
+
     /// The shop's source: where its `rampup.toml` and `.env` belong.
     #[must_use]
     pub fn project_dir(&self) -> PathBuf {

@@ -73,6 +73,10 @@ impl Lab {
         for command in mended.iter().flat_map(|f| &f.unredis).chain(made.iter().flat_map(|f| &f.redis)) {
             tell(&setup, command).await?;
         }
+        for command in made.iter().flat_map(|f| &f.after) {
+            let words: Vec<&str> = command.iter().map(String::as_str).collect();
+            manage(&setup, &words, progress).await?;
+        }
         Ok(done)
     }
 }

@@ -19,7 +19,7 @@ pub enum Service {
     Postgres,
     /// The Redis that may forget.
     RedisCache,
-    /// The Redis that must not: Celery's queue.
+    /// The Redis that must not: the queue.
     RedisBroker,
     /// The S3 server.
     S3,
@@ -27,7 +27,7 @@ pub enum Service {
     Sink,
     /// The connection pooler.
     Pgbouncer,
-    /// The Celery worker.
+    /// The worker: Celery's, RQ's or Huey's.
     Worker,
     /// gunicorn with the shop.
     Web,
@@ -197,7 +197,20 @@ impl Launch {
             Service::Worker => {
                 env = setup.shop_env();
                 env.extend(setup.effective.worker_env.clone());
-                let line = text(&[
+                let queues = setup.effective.settings.get("WORKER_QUEUES").filter(|names| !names.is_empty());
+                if setup.library() != "celery" {
+                    let script = layout.project().join("manage.py");
+                    let mut line = text(&[&path(script), "work", "--workers", &setting("WORKER_CONCURRENCY")]);
+                    line.extend(queues.into_iter().flat_map(|names| text(&["--queue", names])));
+                    return Self {
+                        service,
+                        program: layout.program("python"),
+                        arguments: line,
+                        env,
+                        reads: sources(&layout.project()),
+                    };
+                }
+                let mut line = text(&[
                     "-A",
                     "config",
                     "worker",
@@ -210,6 +223,7 @@ impl Launch {
                     "--without-gossip",
                     "--without-mingle",
                 ]);
+                line.extend(queues.into_iter().flat_map(|names| text(&["-Q", names])));
                 (layout.program("celery"), line, sources(&layout.project()))
             }
             Service::Web => {

@@ -39,6 +39,9 @@ impl Setup {
         let (ports, secrets) = (state.ports.clone(), state.secrets.clone());
         let catalogue = Catalogue::read(&|name| fill(layout, &ports, &secrets, name))?;
         let mut effective = catalogue.effective(&state.applied);
+        if let Some(library) = &state.queue {
+            effective.env.insert("QUEUE_LIBRARY".into(), library.clone());
+        }
         let faults = faults::named(layout, &state.faults)?;
         for fault in &faults {
             fault
@@ -55,6 +58,18 @@ impl Setup {
     /// A secret by name.
     pub fn secret(&self, name: &str) -> &str {
         self.secrets.get(name).map_or("", String::as_str)
+    }
+
+    /// The library that does the shop's background work.
+    pub fn library(&self) -> &str {
+        self.effective.env.get("QUEUE_LIBRARY").map_or("celery", String::as_str)
+    }
+
+    /// Where the worker looks for tasks.
+    pub fn worker_broker(&self) -> String {
+        let Effective { env, worker_env, .. } = &self.effective;
+        let named = worker_env.get("CELERY_BROKER_URL").or_else(|| env.get("CELERY_BROKER_URL"));
+        named.cloned().unwrap_or_else(|| format!("redis://127.0.0.1:{}/0", self.port("redis_broker")))
     }
 
     /// Writes every configuration file that changed, and the shop's environment as a file to look at.

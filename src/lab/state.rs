@@ -24,6 +24,9 @@ pub(crate) struct State {
     /// Faults in force, by id.
     #[serde(default)]
     pub faults: BTreeSet<String>,
+    /// The library behind the queue, when it is not Celery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
     /// What has been prepared once: name → digest of what it was prepared from.
     #[serde(default)]
     pub prepared: BTreeMap<String, String>,
@@ -62,6 +65,7 @@ impl State {
             schema: SCHEMA,
             applied: BTreeSet::new(),
             faults: BTreeSet::new(),
+            queue: None,
             prepared: BTreeMap::new(),
             ports: BTreeMap::new(),
             secrets: BTreeMap::new(),

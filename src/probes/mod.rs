@@ -4,9 +4,9 @@
 
 pub mod base64;
 pub mod bucket;
-pub mod celery;
 pub mod error;
 pub mod http;
+pub mod jobs;
 pub mod lifecycle;
 pub mod metrics;
 pub mod object;
@@ -110,9 +110,10 @@ impl Probes {
     ///
     /// # Errors
     /// When it is not given or cannot be reached.
-    pub async fn broker(&self) -> Result<celery::Broker, ProbeError> {
+    pub async fn broker(&self) -> Result<jobs::Broker, ProbeError> {
         let key = given(self.access.broker.as_ref(), "the job broker's Redis", "broker_env")?;
-        celery::Broker::connect(key, &self.site.queue).await
+        let written = || self.settings().ok().and_then(|files| jobs::written(files.iter().map(|f| f.text.as_str())));
+        jobs::Broker::connect(key, &self.site.queue, self.site.queue_kind, written).await
     }
 
     /// A session of the test user.
@@ -136,6 +137,11 @@ impl Probes {
     pub fn nonce(&self) -> String {
         format!("{:032x}", rand::random::<u128>())
     }
+}
+
+/// Seconds since 1970: what brokers write beside their tasks.
+fn unix_now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// The key, or the sentence that asks for it.

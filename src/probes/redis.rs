@@ -110,6 +110,34 @@ impl Redis {
         Ok(None)
     }
 
+    /// The database number that the address names.
+    #[must_use]
+    pub fn database(&self) -> i64 {
+        self.client.get_connection_info().redis_settings().db()
+    }
+
+    /// Keys that match a pattern, at most `most` of them, of the first 200,000 looked at.
+    ///
+    /// # Errors
+    /// No answer in time or no right to ask.
+    pub async fn keys(&self, pattern: &str, most: usize) -> Result<Vec<String>, ProbeError> {
+        const PER_CALL: usize = 1000;
+        let (mut cursor, mut found) = (0_u64, Vec::new());
+        for _ in 0..SCANNED / PER_CALL {
+            let (next, keys): (u64, Vec<String>) =
+                self.ask(redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PER_CALL)).await?;
+            found.extend(keys);
+            cursor = next;
+            if cursor == 0 || found.len() >= most {
+                break;
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(most);
+        Ok(found)
+    }
+
     /// Seconds until a key is forgotten; -1 when it never is, none when it is not there.
     ///
     /// # Errors
@@ -119,7 +147,7 @@ impl Redis {
         Ok(Some(seconds).filter(|seconds| *seconds != -2))
     }
 
-    pub(super) async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, ProbeError> {
+    pub(in crate::probes) async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, ProbeError> {
         let mut connection = self.connection.clone();
         within(self.system, LIMIT, async {
             command.query_async(&mut connection).await.map_err(|e| failed(&e, self.system, &self.variable))
@@ -127,16 +155,16 @@ impl Redis {
         .await
     }
 
-    pub(super) fn connection(&self) -> MultiplexedConnection {
+    pub(in crate::probes) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(in crate::probes) fn client(&self) -> &Client {
         &self.client
     }
 }
 
-pub(super) fn failed(error: &redis::RedisError, system: &'static str, variable: &str) -> ProbeError {
+pub(in crate::probes) fn failed(error: &redis::RedisError, system: &'static str, variable: &str) -> ProbeError {
     if error.is_timeout() {
         return ProbeError::TimedOut { system, limit: LIMIT };
     }

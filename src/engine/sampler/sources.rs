@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::check::Missing;
 use crate::domain::measurement::series;
 use crate::domain::ramp::LoadPulse;
-use crate::probes::celery::{Broker, Heartbeats};
+use crate::probes::jobs::{Broker, Tally};
 use crate::probes::pooler::{Console, past};
 use crate::probes::postgres::Postgres;
 use crate::probes::redis::{Info, Redis};
@@ -266,7 +266,7 @@ impl Source for Queue {
     }
 }
 
-/// The workers' own count of tasks done, from their heartbeats.
+/// The workers' own count of tasks done, from heartbeats or the broker's keys.
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     heard: BTreeMap<String, Worker>,
@@ -297,21 +297,16 @@ impl Workers {
 }
 
 impl Source for Workers {
-    type Connection = Heartbeats;
+    type Connection = Tally;
 
-    async fn connect(&self, probes: &Probes) -> Result<Heartbeats, ProbeError> {
-        probes.broker().await?.heartbeats().await
+    async fn connect(&self, probes: &Probes) -> Result<Tally, ProbeError> {
+        probes.broker().await?.tally().await
     }
 
-    async fn read(&mut self, connection: &mut Heartbeats) -> Result<Values, ProbeError> {
-        // Listens for most of the second; what comes later waits in the channel for the next.
-        let until = tokio::time::Instant::now() + READING / 2;
-        loop {
-            match tokio::time::timeout_at(until, connection.next()).await {
-                Ok(Some(beat)) => self.hear(beat.worker, beat.processed, Instant::now()),
-                Ok(None) => return Err(ProbeError::unreachable("the job broker's Redis", "the subscription ended")),
-                Err(_) => break,
-            }
+    async fn read(&mut self, connection: &mut Tally) -> Result<Values, ProbeError> {
+        // Where workers speak by themselves it listens for half of the second; what comes later waits for the next.
+        for done in connection.read(READING / 2).await? {
+            self.hear(done.worker, done.tasks, Instant::now());
         }
         Ok(self.processed(Instant::now()).map(|done| (series::QUEUE_PROCESSED, real(done))).into_iter().collect())
     }
@@ -320,7 +315,7 @@ impl Source for Workers {
         self.heard.is_empty().then(|| {
             Missing::new(
                 "no worker was heard on the job broker",
-                "start a worker (celery -A yourproject worker) with the broker address in [services] broker_env, without --without-heartbeat",
+                "start a worker (Celery: celery -A yourproject worker) with the broker address in [services] broker_env, without --without-heartbeat",
             )
         })
     }

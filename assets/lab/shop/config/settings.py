@@ -184,6 +184,9 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = "orders@shop.example"
 MAIL_IN_BACKGROUND = env.yes("MAIL_IN_BACKGROUND")
 
+# Celery, or "rq" or "huey", which find the broker at the same address.
+QUEUE_LIBRARY = env.text("QUEUE_LIBRARY", "celery")
+
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 CELERY_RESULT_BACKEND = env.text("CELERY_BROKER_URL") or None
 CELERY_RESULT_EXPIRES = 300

@@ -1,94 +1,15 @@
-//! Background work: does a worker serve the queue, and does the slow work really leave the request?
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! Does the slow work really leave the request? Answered by what the ramp measured and what the workers counted.
 
 use serde::{Deserialize, Serialize};
 
+use crate::checks::{Check, Context, ramp};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::measurement::{Endpoint, series};
-
-use super::{Check, Context, Entry, ramp};
-
-/// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<WorkerAlive>(), Entry::of::<SlowWorkOffloaded>()];
-
-const DOCS: &[&str] = &[
-    "https://docs.celeryq.dev/en/stable/userguide/monitoring.html",
-    "https://docs.celeryq.dev/en/stable/getting-started/backends-and-brokers/redis.html",
-];
-
-/// `jobs.worker-alive`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WorkerAlive {}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct AliveFacts {
-    queue: String,
-    /// Workers heard by their heartbeat.
-    heard: Vec<String>,
-    /// Queues each worker says it consumes.
-    consumed: BTreeMap<String, Vec<String>>,
-    /// Tasks that wait.
-    depth: u64,
-}
-
-impl Check for WorkerAlive {
-    const ID: &'static str = "jobs.worker-alive";
-    const TITLE: &'static str = "a worker is alive and serves the app's queue";
-    const ABOUT: &'static str = "Listens for heartbeats on the broker's own database and asks every worker, in Celery's own protocol, which \
-        queues it consumes; the app's queue must be among them. Traps: a worker on another database number or another queue, a queue \
-        that looks empty because its tasks sit in priority lists or are handed out (they are counted).";
-    const PHASE: Phase = Phase::Before;
-    const HOW: Rung = Rung::Caused;
-    const DOCS: &'static [&'static str] = DOCS;
-    type Facts = AliveFacts;
-
-    async fn gather(&self, ctx: &Context<'_>) -> Result<AliveFacts, Missing> {
-        // Heartbeats come every two seconds; asking for queues goes on meanwhile.
-        const LISTEN: Duration = Duration::from_millis(4500);
-        let broker = ctx.probes.broker().await?;
-        let mut heartbeats = broker.heartbeats().await?;
-        let (heard, consumed) = tokio::join!(heartbeats.gather(LISTEN), broker.consumed(LISTEN));
-        Ok(AliveFacts {
-            queue: ctx.probes.site.queue.clone(),
-            heard: heard.into_iter().map(|beat| beat.worker).collect(),
-            consumed: consumed?,
-            depth: broker.depth().await?,
-        })
-    }
-
-    fn judge(&self, facts: &AliveFacts) -> CheckOutcome {
-        let queue = &facts.queue;
-        if facts.consumed.values().any(|queues| queues.contains(queue)) {
-            return CheckOutcome::Pass;
-        }
-        if !facts.consumed.is_empty() {
-            let theirs: Vec<&str> = facts.consumed.values().flatten().map(String::as_str).collect();
-            return CheckOutcome::fail(
-                format!("no worker serves queue {queue:?}; they serve {}", theirs.join(", ")),
-                format!("start a worker with -Q {queue}, or correct [site] queue in rampup.toml"),
-            );
-        }
-        if !facts.heard.is_empty() {
-            return CheckOutcome::Unknown(Missing::new(
-                format!("{} is alive, but does not say which queues it serves", facts.heard.join(", ")),
-                "leave worker_enable_remote_control on (it is by default)",
-            ));
-        }
-        CheckOutcome::fail(
-            format!("no worker was heard on the broker of queue {queue:?}; {} tasks wait", facts.depth),
-            "start one as a service of its own: celery -A yourproject worker, with the same broker address and database number as the \
-             app; install packaging beside celery[redis]",
-        )
-    }
-}
 
 /// `jobs.slow-work-offloaded`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct SlowWorkOffloaded {
+pub(super) struct SlowWorkOffloaded {
     /// What a slow endpoint's p95 must stay under, ms; the promise that the ramp was judged by when absent.
     limit_ms: Option<f64>,
     /// Requests of the slow endpoints that are needed at least.
@@ -104,7 +25,7 @@ impl Default for SlowWorkOffloaded {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct OffloadFacts {
+pub(super) struct OffloadFacts {
     /// The p95 limit that the ramp was judged by, ms.
     promised_ms: f64,
     endpoints: Vec<Slow>,
@@ -128,8 +49,8 @@ impl Check for SlowWorkOffloaded {
     const ID: &'static str = "jobs.slow-work-offloaded";
     const TITLE: &'static str = "slow endpoints answer at once, and workers do their work";
     const ABOUT: &'static str = "Looks at the endpoints you named as slow in the ramp itself: their p95 must be under the limit, and the \
-        workers' count of processed tasks must have risen with their requests. Trap: CELERY_TASK_ALWAYS_EAGER runs the task inside \
-        the request, so everything works and nothing is offloaded: no worker processes anything.";
+        workers' count of processed tasks must have risen with their requests. Trap: CELERY_TASK_ALWAYS_EAGER (RQ: ASYNC = False; \
+        Huey: immediate) runs the task inside the request, so everything works and nothing is offloaded: no worker processes anything.";
     const PHASE: Phase = Phase::After;
     const HOW: Rung = Rung::Counted;
     const DOCS: &'static [&'static str] = &[
@@ -192,7 +113,7 @@ impl Check for SlowWorkOffloaded {
             if p95 >= limit {
                 findings.push(Finding {
                     seen: format!("p95 of {:?} is {p95:.0} ms over {} requests, the limit is {limit:.0} ms", slow.name, slow.requests),
-                    todo: format!("move what {:?} waits for (mail, pictures, calls to other services) into a Celery task and call it by .delay()", slow.name),
+                    todo: format!("move what {:?} waits for (mail, pictures, calls to other services) into a task and call it by .delay() (RQ: .delay() or queue.enqueue(); Huey: by its name)", slow.name),
                 });
             }
         }
@@ -213,7 +134,7 @@ impl Check for SlowWorkOffloaded {
                     "{requests} slow requests gave the workers {:.0} tasks: the work is done inside the request",
                     facts.processed + facts.queued
                 ),
-                todo: "call the task by .delay(), set CELERY_TASK_ALWAYS_EAGER to False in production, and check that app and worker share \
+                todo: "call the task by .delay(), set CELERY_TASK_ALWAYS_EAGER to False in production (RQ: ASYNC = True; Huey: immediate = False), and check that app and worker share \
                        broker address and queue"
                     .to_owned(),
             });
@@ -231,29 +152,6 @@ impl Check for SlowWorkOffloaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn alive_traps() {
-        let check = WorkerAlive::default();
-        let facts = |heard: &[&str], consumed: &[(&str, &str)]| AliveFacts {
-            queue: "celery".to_owned(),
-            heard: heard.iter().map(|s| (*s).to_owned()).collect(),
-            consumed: consumed.iter().map(|(w, q)| ((*w).to_owned(), vec![(*q).to_owned()])).collect(),
-            depth: 3,
-        };
-        for (word, facts) in [
-            ("pass", facts(&["a"], &[("a", "celery")])),
-            // Heartbeats switched off.
-            ("pass", facts(&[], &[("a", "celery")])),
-            ("pass", facts(&["a", "b"], &[("a", "mail"), ("b", "celery")])),
-            // The wrong queue.
-            ("fail", facts(&["a"], &[("a", "mail")])),
-            ("fail", facts(&[], &[])),
-            ("unknown", facts(&["a"], &[])),
-        ] {
-            assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
-        }
-    }
 
     #[test]
     fn offload_traps() {

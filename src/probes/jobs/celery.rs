@@ -10,18 +10,21 @@ use futures_util::StreamExt;
 use redis::aio::PubSub;
 use serde_json::{Value, json};
 
-use crate::domain::site::Key;
 use crate::domain::text::tame;
 
-use super::base64;
-use super::redis::{LIMIT, Redis, failed};
-use super::{ProbeError, error::within};
+use crate::probes::base64;
+use crate::probes::error::within;
+use crate::probes::redis::{LIMIT, Redis, failed};
+use crate::probes::{ProbeError, unix_now};
 
-const SYSTEM: &str = "the job broker's Redis";
+use super::{Done, SYSTEM, Waiting};
+
 /// Between a queue's name and a priority.
 const SEPARATOR: &str = "\u{6}\u{16}";
 /// Priorities that kombu keeps in lists of their own; 0 is the plain list.
 const PRIORITIES: [u8; 3] = [3, 6, 9];
+/// Long enough to hear every worker once.
+const HEARD: Duration = Duration::from_millis(2300);
 /// How long answers to a broadcast are gathered after the first.
 const GATHER: Duration = Duration::from_millis(300);
 
@@ -46,40 +49,112 @@ pub struct Beat {
 }
 
 impl Broker {
-    /// Connects.
-    ///
-    /// # Errors
-    /// As [`Redis::connect`].
-    pub async fn connect(key: &Key, queue: &str) -> Result<Self, ProbeError> {
-        let redis = Redis::connect(key, SYSTEM).await?;
-        let database = redis.client().get_connection_info().redis_settings().db();
-        Ok(Self { redis, database, queue: queue.to_owned(), variable: key.variable.clone() })
-    }
-
-    /// The Redis below.
+    /// A queue of this broker.
     #[must_use]
-    pub fn redis(&self) -> &Redis {
-        &self.redis
+    pub(super) fn new(redis: Redis, queue: &str, variable: &str) -> Self {
+        let database = redis.database();
+        Self { redis, database, queue: queue.to_owned(), variable: variable.to_owned() }
     }
 
-    /// Tasks that wait: the queue's list, its priorities' lists, and those handed out but not acknowledged. A queue
-    /// without tasks has no key at all, which counts 0.
+    /// What waits: the queue's list, its priorities' lists, and those handed out but not acknowledged. A queue without
+    /// tasks has no key at all, which counts 0.
     ///
     /// # Errors
     /// No answer in time.
-    pub async fn depth(&self) -> Result<u64, ProbeError> {
+    pub(super) async fn waiting(&self) -> Result<Waiting, ProbeError> {
+        let queued = self.listed(&self.queue).await?;
+        let taken: u64 = self.redis.ask(redis::cmd("HLEN").arg("unacked")).await?;
+        // The score is when it was handed out.
+        let oldest: Vec<(String, f64)> =
+            self.redis.ask(redis::cmd("ZRANGE").arg("unacked_index").arg(0).arg(0).arg("WITHSCORES")).await?;
+        let oldest_s = oldest.first().map(|(_, at)| (unix_now() - at).max(0.0));
+        Ok(Waiting { queued, taken, oldest_s })
+    }
+
+    /// Tasks in one queue's lists, of all priorities.
+    async fn listed(&self, queue: &str) -> Result<u64, ProbeError> {
         let mut pipe = redis::pipe();
-        pipe.llen(&self.queue);
+        pipe.llen(queue);
         for priority in PRIORITIES {
-            pipe.llen(format!("{}{SEPARATOR}{priority}", self.queue));
+            pipe.llen(format!("{queue}{SEPARATOR}{priority}"));
         }
-        pipe.hlen("unacked");
         let mut connection = self.redis.connection();
         let counts: Vec<u64> = within(SYSTEM, LIMIT, async {
             pipe.query_async(&mut connection).await.map_err(|e| failed(&e, SYSTEM, &self.variable))
         })
         .await?;
         Ok(counts.iter().sum())
+    }
+
+    /// Every queue that somebody declared here, and what waits in its lists. Kombu keeps them in sets named after the
+    /// exchange.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub(super) async fn queues(&self) -> Result<BTreeMap<String, u64>, ProbeError> {
+        let mut found = BTreeMap::from([(self.queue.clone(), self.listed(&self.queue).await?)]);
+        for key in self.redis.keys("_kombu.binding.*", super::MOST).await? {
+            let members: Vec<String> = self.redis.ask(redis::cmd("SMEMBERS").arg(&key)).await?;
+            for member in members.iter().take(super::MOST) {
+                let Some(queue) = declared(member) else { continue };
+                found.insert(tame(queue, 120), self.listed(queue).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts a task that Celery itself brings (it adds two numbers) into the queue, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// The broker does not answer.
+    pub(super) async fn canary(&self, limit: Duration) -> Result<super::Canary, ProbeError> {
+        let id = uuid();
+        let embed = json!({ "callbacks": null, "errbacks": null, "chain": null, "chord": null });
+        let body = json!([[2, 3], {}, embed]).to_string();
+        let message = json!({
+            "body": body, "content-encoding": "utf-8", "content-type": "application/json",
+            "headers": {
+                "lang": "py", "task": "celery.accumulate", "id": id, "root_id": id, "parent_id": null, "group": null,
+                "shadow": null, "eta": null, "expires": null, "retries": 0, "timelimit": [null, null],
+                "argsrepr": "(2, 3)", "kwargsrepr": "{}", "origin": "rampup", "ignore_result": false,
+            },
+            "properties": {
+                "correlation_id": id, "reply_to": id, "delivery_mode": 2, "priority": 0, "delivery_tag": uuid(),
+                "delivery_info": { "exchange": "", "routing_key": self.queue },
+            },
+        })
+        .to_string();
+        let result = format!("celery-task-meta-{id}");
+        let mut heartbeats = self.heartbeats().await?;
+        let before: u64 = heartbeats.gather(HEARD).await.iter().map(|beat| beat.processed).sum();
+        let began = tokio::time::Instant::now();
+        let _: u64 = self.redis.ask(redis::cmd("LPUSH").arg(&self.queue).arg(&message)).await?;
+        let mut seen = super::Canary { id: id.clone(), ..super::Canary::default() };
+        while began.elapsed() < limit {
+            let answer: Option<String> = self.redis.ask(redis::cmd("GET").arg(&result)).await?;
+            if let Some(answer) = answer {
+                let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+                seen.result = Some(tame(&format!("{} {}", answer["status"], answer["result"]), 80));
+                seen.done_ms = Some(super::millis(began));
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            seen.taken |=
+                self.redis.ask::<Option<i64>>(redis::cmd("LPOS").arg(&self.queue).arg(&message)).await?.is_none();
+            if seen.taken && began.elapsed() > limit / 2 {
+                // Without a place for results, the workers' own count tells that something was done.
+                let after: u64 = heartbeats.gather(HEARD).await.iter().map(|beat| beat.processed).sum();
+                seen.counted = after > before;
+                if seen.counted {
+                    seen.done_ms = Some(super::millis(began));
+                    break;
+                }
+            }
+        }
+        seen.taken |= seen.done_ms.is_some();
+        let _: u64 = self.redis.ask(redis::cmd("LREM").arg(&self.queue).arg(0).arg(&message)).await?;
+        let _: u64 = self.redis.ask(redis::cmd("DEL").arg(&result)).await?;
+        Ok(seen)
     }
 
     /// Listens to the workers' heartbeats, one every two seconds and worker unless switched off.
@@ -167,6 +242,12 @@ impl Broker {
     }
 }
 
+/// The queue in a member of a binding's set; none for those that workers talk over.
+fn declared(member: &str) -> Option<&str> {
+    let queue = member.rsplit(SEPARATOR).next().filter(|queue| !queue.is_empty())?;
+    (!queue.ends_with(".pidbox") && !queue.starts_with("celeryev")).then_some(queue)
+}
+
 /// The workers' heartbeats as they come.
 pub struct Heartbeats(PubSub);
 
@@ -184,6 +265,22 @@ impl Heartbeats {
             let payload: Option<String> = message.get_payload().ok();
             if let Some(beat) = payload.as_deref().and_then(body).as_ref().and_then(beat) {
                 return Some(beat);
+            }
+        }
+    }
+
+    /// What each worker heard within some time has done. What comes later waits in the channel.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub(super) async fn done(&mut self, time: Duration) -> Result<Vec<Done>, ProbeError> {
+        let until = tokio::time::Instant::now() + time;
+        let mut heard = Vec::new();
+        loop {
+            match tokio::time::timeout_at(until, self.next()).await {
+                Ok(Some(beat)) => heard.push(Done { worker: beat.worker, tasks: beat.processed }),
+                Ok(None) => return Err(ProbeError::unreachable(SYSTEM, "the subscription ended")),
+                Err(_) => return Ok(heard),
             }
         }
     }
@@ -234,6 +331,13 @@ mod tests {
     fn a_heartbeat_is_read() {
         let beat = beat(&body(HEARTBEAT).unwrap()).unwrap();
         assert_eq!(beat, Beat { worker: "celery@vm".to_owned(), active: 0, processed: 0 });
+    }
+
+    #[test]
+    fn queues_are_found_in_bindings_and_what_workers_talk_over_is_none() {
+        assert_eq!(declared("mail\u{6}\u{16}\u{6}\u{16}mail"), Some("mail"));
+        assert_eq!(declared("\u{6}\u{16}\u{6}\u{16}celery@vm.celery.pidbox"), None);
+        assert_eq!(declared("worker.#\u{6}\u{16}\u{6}\u{16}celeryev.0f2a"), None);
     }
 
     #[test]
