@@ -85,6 +85,8 @@ pub enum Verb {
     /// Flows: what virtual users do.
     #[command(subcommand)]
     Flow(FlowVerb),
+    /// Show what k6 or Locust measured, beside the promise: client side only, never proving a step.
+    Import(ResultsImport),
     /// Playbooks.
     #[command(subcommand)]
     Playbook(PlaybookVerb),
@@ -354,6 +356,14 @@ pub enum PlaybookVerb {
     Lint,
     /// Name every check of the catalogue, what it proves and how.
     Checks,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub struct ResultsImport {
+    /// A k6 summary (--summary-export), or Locust's PREFIX_stats.csv or --json.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `flow import`.

@@ -57,10 +57,19 @@ const REQUIRED: [&[&str]; 10] = [
         "jobs.slow-work-offloaded",
         "jobs.depth-stable",
     ],
-    &["load.series-sampled"],
+    &["load.run-valid", "load.ladder-done", "load.series-sampled"],
     &["edge.private-never-cached", "edge.cache-deception-safe", "edge.rate-limit-fires", "edge.origin-not-bypassable"],
-    &["queries.no-n-plus-one", "queries.top-improved"],
-    &["cycles.repeated"],
+    &["queries.statements-ready", "queries.no-n-plus-one", "queries.indexes-valid", "queries.top-improved"],
+    &[
+        "cache.shared-backend",
+        "pool.in-path",
+        "jobs.worker-alive",
+        "queries.no-n-plus-one",
+        "queries.indexes-valid",
+        "load.run-valid",
+        "pool.no-queue",
+        "cycles.repeated",
+    ],
 ];
 
 const LADDER: [u32; 10] = [10, 25, 50, 100, 200, 300, 500, 650, 800, 1000];

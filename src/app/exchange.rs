@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 
-use crate::cli::{FlowExport, FlowImport, ScriptEngine};
+use crate::cli::{FlowExport, FlowImport, ResultsImport, ScriptEngine};
 use crate::config::{self, ConfigError, Settings};
 use crate::domain::text::tame;
 use crate::exchange::{self, Job};
@@ -28,6 +28,16 @@ pub fn import(project: &Path, wish: &FlowImport, out: &mut dyn Write, notes: &mu
         writeln!(notes, "NOTE {}", tame(note, 1000))?;
     }
     write!(out, "{toml}")?;
+    Ok(exit::PROVEN)
+}
+
+/// Prints what another load engine measured. Nothing is recorded: it proves no step.
+pub fn results(wish: &ResultsImport, out: &mut dyn Write, notes: &mut dyn Write) -> Result<u8, Trouble> {
+    let results = exchange::results::read(&recording(&wish.file).map_err(Trouble::usage)?).map_err(Trouble::usage)?;
+    for note in &results.notes {
+        writeln!(notes, "NOTE {}", tame(note, 1000))?;
+    }
+    write!(out, "{}", results.show())?;
     Ok(exit::PROVEN)
 }
 
@@ -84,10 +94,7 @@ fn recording(file: &Path) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     open.take(exchange::MOST_BYTES + 1).read_to_end(&mut bytes).with_context(|| format!("{name} cannot be read"))?;
     if bytes.len() as u64 > exchange::MOST_BYTES {
-        return Err(anyhow!(
-            "{name} is larger than {} MiB; record again without response bodies",
-            exchange::MOST_BYTES >> 20
-        ));
+        return Err(anyhow!("{name} is larger than {} MiB; record again, with less in it", exchange::MOST_BYTES >> 20));
     }
-    String::from_utf8(bytes).map_err(|_| anyhow!("{name} is not UTF-8 text; a HAR file is JSON"))
+    String::from_utf8(bytes).map_err(|_| anyhow!("{name} is not UTF-8 text"))
 }

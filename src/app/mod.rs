@@ -61,6 +61,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Playbook(PlaybookVerb::Lint)) => lint(&cli.project, &mut out),
         Some(Verb::Playbook(PlaybookVerb::Checks)) => name_checks(&mut out),
         Some(Verb::Flow(FlowVerb::Import(wish))) => exchange::import(&cli.project, wish, &mut out, &mut io::stderr()),
+        Some(Verb::Import(wish)) => exchange::results(wish, &mut out, &mut io::stderr()),
         Some(Verb::Flow(FlowVerb::Schema)) => show_schema(&mut out),
         Some(Verb::Flow(FlowVerb::Export(wish))) => exchange::export(&cli.project, wish, &mut out, &mut io::stderr()),
     };

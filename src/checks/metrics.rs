@@ -16,7 +16,7 @@ pub const CHECKS: &[Entry] =
 
 /// The counter that each check looks at unless the playbook names another. One that counts each request once: a sum
 /// over several would hide a lost process.
-const FAMILY: &str = "django_http_requests_before_middlewares_total";
+const FAMILY: &str = crate::probes::metrics::REQUESTS;
 
 /// `metrics.count-requests`
 #[derive(Debug, Deserialize)]

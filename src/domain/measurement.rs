@@ -211,6 +211,12 @@ pub struct FarSide {
     pub missing: Vec<super::check::Missing>,
     /// The database's statements over the hold: difference of two snapshots, largest total time first.
     pub statements: Vec<Statement>,
+    /// How tables were read over the hold, most rows read first.
+    #[serde(default)]
+    pub tables: Vec<TableReads>,
+    /// Requests that the app's own metrics counted over the hold; none when they could not be read, or began anew.
+    #[serde(default)]
+    pub app_requests: Option<f64>,
     /// First second of the hold and the first one after it, on the ramp's clock; none when no hold began. What was
     /// covered can only be said against this: a source that died leaves no samples to count.
     #[serde(default)]
@@ -250,6 +256,21 @@ pub struct Statement {
     pub calls: u64,
     /// Time spent executing it in the hold, ms.
     pub total_ms: f64,
+}
+
+/// How one table was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableReads {
+    /// Its name.
+    pub table: String,
+    /// Rows it has, roughly.
+    pub rows: u64,
+    /// Times it was read whole.
+    pub scans: u64,
+    /// Rows that these read.
+    pub rows_read: u64,
+    /// Times it was read by an index.
+    pub by_index: u64,
 }
 
 /// A ramp that has just been judged: what checks of the phase "after" look at.

@@ -1,4 +1,5 @@
-//! Flows in other people's words: a browser's recording becomes a flow, flows become scripts for other load engines.
+//! Flows in other people's words: a browser's recording becomes a flow, flows become scripts for other load engines,
+//! and their results are read.
 //!
 //! Pure: text in, text and notes out. Knows the domain; touches no file, no clock and no network. What cannot be carried
 //! over is never dropped in silence: it is a note.
@@ -8,6 +9,7 @@ mod har;
 mod import;
 mod k6;
 mod locust;
+pub mod results;
 mod script;
 mod secrets;
 #[cfg(test)]
@@ -40,6 +42,9 @@ pub enum ExchangeError {
     /// No page and no host says whose requests are meant.
     #[error("the recording names no site; say which with --host shop.example")]
     NoHost,
+    /// The file is no result of a load engine that is known.
+    #[error("these are no results of k6 (--summary-export) or Locust (_stats.csv or --json): {0}")]
+    NoResults(String),
     /// The flow cannot be written down.
     #[error("the flow cannot be written as TOML: {0}")]
     Unwritable(#[from] toml::ser::Error),

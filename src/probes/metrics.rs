@@ -2,6 +2,9 @@
 
 use super::{ProbeError, Probes};
 
+/// The counter of requests that django-prometheus keeps.
+pub const REQUESTS: &str = "django_http_requests_before_middlewares_total";
+
 /// One answer of the metrics page.
 #[derive(Debug)]
 pub struct Scrape {

@@ -3,6 +3,8 @@
 //! Speaks the simple query protocol alone, because a pooler may stand between. Our own statements carry a mark and are
 //! left out of every count. Never resets statistics: two snapshots are subtracted.
 
+mod schema;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,10 +17,14 @@ use crate::domain::text::tame;
 use super::ProbeError;
 use super::error::within;
 
+pub use schema::{ForeignKey, IndexState, Readiness, reads};
+
 /// Longest wait for a connection or an answer.
 pub const LIMIT: Duration = Duration::from_secs(5);
 /// Every statement of ours holds this comment; `pg_stat_statements` keeps it.
 const MARK: &str = "/* rampup */";
+/// Statements of this database, in the view under the name `s`.
+const OURS_DB: &str = "s.dbid = (select oid from pg_database where datname = current_database())";
 /// Characters kept of a statement's text.
 const TEXT: usize = 400;
 

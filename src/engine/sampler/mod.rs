@@ -14,8 +14,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Missing;
-use crate::domain::measurement::{FarSide, Statement};
+use crate::domain::measurement::{FarSide, Statement, TableReads};
 use crate::domain::ramp::{LoadPulse, ServerSample};
+use crate::probes::metrics;
+use crate::probes::postgres::reads;
 use crate::probes::{ProbeError, Probes};
 
 use sources::{Cache, Database, Pooler, Queue, Reading, Workers, of_load, watch as watch_source};
@@ -32,6 +34,15 @@ struct Hold {
     to: Option<u32>,
 }
 
+/// What the hold cost the database.
+#[derive(Debug, Default)]
+struct Spent {
+    statements: Vec<Statement>,
+    tables: Vec<TableReads>,
+    /// Why there are no statements, although there are tables.
+    missing: Option<ProbeError>,
+}
+
 /// The running tasks. Dropped without [`Sampler::finish`], they end too.
 #[derive(Debug)]
 pub struct Sampler {
@@ -43,7 +54,8 @@ pub struct Sampler {
     offset: Option<u32>,
     stop: CancellationToken,
     collector: JoinHandle<FarSide>,
-    statements: JoinHandle<Result<Vec<Statement>, ProbeError>>,
+    statements: JoinHandle<Result<Spent, ProbeError>>,
+    requests: JoinHandle<Result<f64, ProbeError>>,
 }
 
 impl Drop for Sampler {
@@ -74,6 +86,7 @@ impl Sampler {
         Self {
             epoch,
             collector: tokio::spawn(collect(arriving, epoch, out)),
+            requests: tokio::spawn(counted(probes.clone(), held.clone(), stop.clone())),
             statements: tokio::spawn(spent(probes, held, stop.clone())),
             hold,
             readings: Some(readings),
@@ -116,13 +129,25 @@ impl Sampler {
             Ok(Err(_)) | Err(_) => Err(ProbeError::TimedOut { system: "pg_stat_statements", limit: PATIENCE }),
         };
         self.statements.abort();
+        let requests = match tokio::time::timeout(PATIENCE, &mut self.requests).await {
+            Ok(Ok(requests)) => requests,
+            Ok(Err(_)) | Err(_) => Err(ProbeError::TimedOut { system: "the metrics page", limit: PATIENCE }),
+        };
+        self.requests.abort();
         self.stop.cancel();
         // The collector ends when the last source, and the load, let go of its channel.
         self.readings = None;
         let mut far_side = (&mut self.collector).await.unwrap_or_default();
         far_side.hold = hold.from.zip(hold.to);
         match statements {
-            Ok(statements) => far_side.statements = statements,
+            Ok(spent) => {
+                (far_side.statements, far_side.tables) = (spent.statements, spent.tables);
+                far_side.missing.extend(spent.missing.map(Missing::from));
+            }
+            Err(error) => far_side.missing.push(error.into()),
+        }
+        match requests {
+            Ok(requests) => far_side.app_requests = Some(requests),
             Err(error) => far_side.missing.push(error.into()),
         }
         // Two sources may lack the same thing; it is asked for once.
@@ -182,36 +207,78 @@ async fn collect(
     FarSide { samples: seconds.into_values().collect(), missing, ..FarSide::default() }
 }
 
-/// The statements of the hold: a snapshot when it begins, one when it ends, and the difference.
+/// Requests that the app's own metrics counted from the hold's first second to its last.
+async fn counted(
+    probes: Arc<Probes>,
+    mut hold: watch::Receiver<Hold>,
+    stop: CancellationToken,
+) -> Result<f64, ProbeError> {
+    let never = || ProbeError::odd("the ramp", "it ended before its hold");
+    let looking = async {
+        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(|_| never())?;
+        if began.from.is_none() {
+            return Err(never());
+        }
+        let before = app_requests(&probes).await?;
+        hold.wait_for(|h| h.to.is_some()).await.map_err(|_| never())?;
+        let rise = app_requests(&probes).await? - before;
+        if rise >= 0.0 {
+            Ok(rise)
+        } else {
+            Err(ProbeError::odd("the metrics page", "its counter began anew meanwhile"))
+        }
+    };
+    tokio::select! {
+        found = looking => found,
+        () = stop.cancelled() => Err(never()),
+    }
+}
+
+async fn app_requests(probes: &Probes) -> Result<f64, ProbeError> {
+    let scrape = probes.scrape().await?;
+    let none = || ProbeError::odd("the metrics page", format!("status {}, no {}", scrape.status, metrics::REQUESTS));
+    metrics::sum(&scrape.text, metrics::REQUESTS).ok_or_else(none)
+}
+
+/// The statements and table reads of the hold: a snapshot when it begins, one when it ends, and the difference.
 async fn spent(
     probes: Arc<Probes>,
     mut hold: watch::Receiver<Hold>,
     stop: CancellationToken,
-) -> Result<Vec<Statement>, ProbeError> {
+) -> Result<Spent, ProbeError> {
     let looking = async {
         let never = |_| ProbeError::odd("the ramp", "it ended before its hold");
         let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(never)?;
         if began.from.is_none() {
-            return Ok(Vec::new());
+            return Ok(Spent::default());
         }
-        let before = probes.database().await?.snapshot().await?;
+        let database = probes.database().await?;
+        let (tables, before) = (database.tables().await?, database.snapshot().await);
+        drop(database);
         hold.wait_for(|h| h.to.is_some()).await.map_err(never)?;
         // A connection of its own again: the first may have been idle for minutes.
-        let after = probes.database().await?.snapshot().await?;
-        let mut statements = before.until(&after)?;
-        if statements.is_empty() && after.hidden > 0 {
-            return Err(ProbeError::Refused {
-                system: "pg_stat_statements",
-                why: format!("{} statements of other users are hidden", after.hidden),
-                provide: sources::GRANT.to_owned(),
-            });
+        let database = probes.database().await?;
+        let mut spent = Spent { tables: reads(&tables, &database.tables().await?), ..Spent::default() };
+        match (before, database.snapshot().await) {
+            (Ok(before), Ok(after)) => {
+                spent.statements = before.until(&after)?;
+                if spent.statements.is_empty() && after.hidden > 0 {
+                    spent.missing = Some(ProbeError::Refused {
+                        system: "pg_stat_statements",
+                        why: format!("{} statements of other users are hidden", after.hidden),
+                        provide: sources::GRANT.to_owned(),
+                    });
+                }
+            }
+            (Err(error), _) | (_, Err(error)) => spent.missing = Some(error),
         }
-        statements.truncate(STATEMENTS);
-        Ok(statements)
+        spent.statements.truncate(STATEMENTS);
+        spent.tables.truncate(STATEMENTS);
+        Ok(spent)
     };
     tokio::select! {
         found = looking => found,
-        () = stop.cancelled() => Ok(Vec::new()),
+        () = stop.cancelled() => Ok(Spent::default()),
     }
 }
 

@@ -1,14 +1,11 @@
-//! The load test itself: were the systems behind the app watched while it ran?
+//! `load.series-sampled`: were the systems behind the app watched while it ran?
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::measurement::series;
 
-use super::{Check, Context, Entry, ramp};
-
-/// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<SeriesSampled>()];
+use super::{Check, Context, ramp};
 
 /// The systems, and the series that show each.
 const SYSTEMS: [(&str, &[&str]); 3] = [
@@ -20,7 +17,7 @@ const SYSTEMS: [(&str, &[&str]); 3] = [
 /// `load.series-sampled`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct SeriesSampled {
+pub(super) struct SeriesSampled {
     /// Share of the hold's seconds that each series must cover.
     coverage: f64,
 }
@@ -32,7 +29,7 @@ impl Default for SeriesSampled {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Facts {
+pub(super) struct Facts {
     /// Length of the hold by the generator's clock and by the sampler's, seconds.
     hold_seconds: f64,
     sampled_seconds: u32,

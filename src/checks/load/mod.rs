@@ -1,0 +1,17 @@
+//! The load test itself: was it one that counts, did it climb the whole ladder, do both ends agree, and were the systems
+//! behind the app watched while it ran?
+
+mod far_side;
+mod ladder;
+mod run_valid;
+mod series;
+
+use super::{Check, Context, Entry, ramp};
+
+/// The checks of this group.
+pub const CHECKS: &[Entry] = &[
+    Entry::of::<run_valid::RunValid>(),
+    Entry::of::<ladder::LadderDone>(),
+    Entry::of::<far_side::FarSideAgrees>(),
+    Entry::of::<series::SeriesSampled>(),
+];

@@ -1,0 +1,289 @@
+//! PostgreSQL's own word on tables, keys, indexes and plans. Reads catalogues and statistics; runs none of the app's
+//! statements: EXPLAIN without ANALYZE, of a SELECT alone, in a transaction that cannot write.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::domain::measurement::TableReads;
+use crate::domain::text::tame;
+use crate::probes::ProbeError;
+
+use super::{MARK, OURS_DB, Postgres, number};
+
+/// Rows of a catalogue that are kept.
+const MOST: usize = 200;
+/// Longest statement that is explained, bytes.
+const LONGEST: usize = 20_000;
+
+/// May the database's statements be counted?
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Readiness {
+    /// `CREATE EXTENSION` was done in this database.
+    pub created: bool,
+    /// The statements it counts: the library is loaded. Otherwise the server's own words; none when it was not asked.
+    pub loaded: Option<Result<u64, String>>,
+    /// Statements whose text or id we may not see.
+    pub hidden: u64,
+    /// Our role, to be named in a GRANT.
+    pub role: String,
+}
+
+/// An index that is there and not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexState {
+    /// Its name.
+    pub name: String,
+    /// Its table.
+    pub table: String,
+    /// `indisvalid`.
+    pub valid: bool,
+    /// `indisready`.
+    pub ready: bool,
+    /// It is being built right now.
+    pub building: bool,
+    /// Times it was used since the statistics began.
+    pub scans: u64,
+    /// It holds keys unique.
+    pub unique: bool,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The table that holds it.
+    pub table: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Where it leads.
+    pub to: String,
+    /// Rows of `table`, roughly.
+    pub rows: u64,
+    /// A whole, valid index begins with its columns.
+    pub indexed: bool,
+}
+
+impl Postgres {
+    /// Whether statements may be counted. Never an error because they may not.
+    ///
+    /// # Errors
+    /// No answer; as [`Postgres::rows`].
+    pub async fn readiness(&self) -> Result<Readiness, ProbeError> {
+        let role = self.one(&format!("select {MARK} current_user")).await?.unwrap_or_default();
+        let mut found = Readiness { role, ..Readiness::default() };
+        let view = match self.statements_view().await {
+            Ok(view) => view,
+            Err(ProbeError::NotGiven { .. }) => return Ok(found),
+            Err(other) => return Err(other),
+        };
+        found.created = true;
+        let asked = self
+            .rows(&format!(
+                "select {MARK} count(*) as rows, count(*) filter (where s.queryid is null \
+                 or s.query = '<insufficient privilege>') as hidden from {view} s where {OURS_DB}"
+            ))
+            .await;
+        match asked {
+            Ok(rows) => {
+                found.loaded = Some(Ok(rows.first().and_then(|r| number(r, "rows")).unwrap_or(0)));
+                found.hidden = rows.first().and_then(|r| number(r, "hidden")).unwrap_or(0);
+            }
+            Err(ProbeError::Refused { why, .. }) => found.loaded = Some(Err(why)),
+            Err(other) => return Err(other),
+        }
+        Ok(found)
+    }
+
+    /// Every index of the app's own tables.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn indexes(&self) -> Result<Vec<IndexState>, ProbeError> {
+        let rows = self
+            .rows(&format!(
+                "select {MARK} i.relname as name, t.relname as tab, x.indisvalid::text as valid, x.indisready::text as ready, \
+                 coalesce(s.idx_scan, 0) as scans, x.indisunique::text as uniq, pg_relation_size(i.oid) as bytes, \
+                 exists (select from pg_stat_progress_create_index p where p.index_relid = i.oid)::text as building \
+                 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class t on t.oid = x.indrelid \
+                 join pg_namespace n on n.oid = t.relnamespace \
+                 left join pg_stat_user_indexes s on s.indexrelid = x.indexrelid \
+                 where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') \
+                 order by x.indisvalid and x.indisready, bytes desc limit {MOST}"
+            ))
+            .await?;
+        let text = |row: &_, name| word(row, name);
+        Ok(rows
+            .iter()
+            .map(|row| IndexState {
+                name: text(row, "name"),
+                table: text(row, "tab"),
+                valid: text(row, "valid") == "true",
+                ready: text(row, "ready") == "true",
+                building: text(row, "building") == "true",
+                scans: number(row, "scans").unwrap_or(0),
+                unique: text(row, "uniq") == "true",
+                bytes: number(row, "bytes").unwrap_or(0),
+            })
+            .collect())
+    }
+
+    /// Every foreign key of the app's own tables, the largest tables first.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, ProbeError> {
+        // An index helps when the key's columns are its first ones, in whatever order, and it is whole: no condition.
+        let rows = self
+            .rows(&format!(
+                "select {MARK} t.relname as tab, f.relname as target, \
+                 greatest(t.reltuples, coalesce(s.n_live_tup, 0), 0)::bigint as rows, \
+                 (select string_agg(a.attname, ',' order by k.at) from unnest(c.conkey) with ordinality k(num, at) \
+                 join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.num) as columns, \
+                 exists (select from pg_index x where x.indrelid = c.conrelid and x.indisvalid and x.indpred is null \
+                 and (string_to_array(x.indkey::text, ' ')::int2[])[1:cardinality(c.conkey)] @> c.conkey)::text as indexed \
+                 from pg_constraint c join pg_class t on t.oid = c.conrelid join pg_class f on f.oid = c.confrelid \
+                 join pg_namespace n on n.oid = t.relnamespace \
+                 left join pg_stat_user_tables s on s.relid = t.oid \
+                 where c.contype = 'f' and n.nspname not in ('pg_catalog', 'information_schema') \
+                 order by 3 desc limit {MOST}"
+            ))
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| ForeignKey {
+                table: word(row, "tab"),
+                columns: word(row, "columns").split(',').map(str::to_owned).collect(),
+                to: word(row, "target"),
+                rows: number(row, "rows").unwrap_or(0),
+                indexed: word(row, "indexed") == "true",
+            })
+            .collect())
+    }
+
+    /// How the app's tables were read since the statistics began.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn tables(&self) -> Result<BTreeMap<String, TableReads>, ProbeError> {
+        let rows = self
+            .rows(&format!(
+                "select {MARK} s.relname as tab, greatest(c.reltuples, s.n_live_tup, 0)::bigint as rows, s.seq_scan as scans, \
+                 s.seq_tup_read as read, coalesce(s.idx_scan, 0) as by_index \
+                 from pg_stat_user_tables s join pg_class c on c.oid = s.relid order by 2 desc limit {MOST}"
+            ))
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let count = |name| number(row, name).unwrap_or(0);
+                let table = word(row, "tab");
+                let reads = TableReads {
+                    table: table.clone(),
+                    rows: count("rows"),
+                    scans: count("scans"),
+                    rows_read: count("read"),
+                    by_index: count("by_index"),
+                };
+                (table, reads)
+            })
+            .collect())
+    }
+
+    /// The server's version: 160004 is 16.4.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn version(&self) -> Result<u64, ProbeError> {
+        let version = self.one(&format!("select {MARK} current_setting('server_version_num')")).await?;
+        version.and_then(|v| v.parse().ok()).ok_or_else(|| ProbeError::odd(self.system, "no server_version_num"))
+    }
+
+    /// PostgreSQL's ids of the SELECTs that took most time since the statistics began.
+    ///
+    /// # Errors
+    /// As [`Postgres::snapshot`].
+    pub async fn costliest(&self, most: usize) -> Result<Vec<i64>, ProbeError> {
+        let view = self.statements_view().await?;
+        let rows = self
+            .rows(&format!(
+                "select {MARK} s.queryid from {view} s where {OURS_DB} and s.query ilike 'select%' \
+                 and position('{MARK}' in s.query) = 0 and s.queryid is not null group by s.queryid \
+                 order by sum(coalesce(to_jsonb(s) ->> 'total_exec_time', to_jsonb(s) ->> 'total_time')::float8) desc limit {most}"
+            ))
+            .await?;
+        Ok(rows.iter().filter_map(|row| row.try_get(0).ok().flatten()?.parse().ok()).collect())
+    }
+
+    /// The whole normalised text of one statement.
+    ///
+    /// # Errors
+    /// As [`Postgres::snapshot`].
+    pub async fn text_of(&self, queryid: i64) -> Result<Option<String>, ProbeError> {
+        let view = self.statements_view().await?;
+        self.one(&format!("select {MARK} s.query from {view} s where s.queryid = {queryid} and {OURS_DB} limit 1"))
+            .await
+    }
+
+    /// The plan of a normalised SELECT without its values (PostgreSQL 16 and newer); none for what is no single SELECT.
+    /// It is planned, never run.
+    ///
+    /// # Errors
+    /// The server cannot plan it, or we may not read its tables; as [`Postgres::rows`] else.
+    pub async fn generic_plan(&self, sql: &str) -> Result<Option<Value>, ProbeError> {
+        let select = sql.trim_start().get(..7).is_some_and(|w| w.eq_ignore_ascii_case("select "));
+        if !select || sql.contains(';') || sql.len() > LONGEST {
+            return Ok(None);
+        }
+        self.rows(&format!("begin {MARK} read only")).await?;
+        let planned = async {
+            self.rows(&format!("set {MARK} local statement_timeout = '2s'")).await?;
+            self.rows(&format!("explain {MARK} (generic_plan, format json) {sql}")).await
+        }
+        .await;
+        // Also after an error: the connection is given back as it was.
+        self.rows(&format!("rollback {MARK}")).await?;
+        let text: String = planned?.iter().filter_map(|row| row.try_get(0).ok().flatten()).collect();
+        let plan = serde_json::from_str::<Value>(&text).map_err(|e| ProbeError::odd(self.system, e))?;
+        Ok(plan.get(0).and_then(|p| p.get("Plan")).cloned())
+    }
+}
+
+fn word(row: &tokio_postgres::SimpleQueryRow, name: &str) -> String {
+    tame(row.try_get(name).ok().flatten().unwrap_or_default(), 100)
+}
+
+/// What was read between two looks. A table whose counters fell was reset in between, and is left out.
+#[must_use]
+pub fn reads(before: &BTreeMap<String, TableReads>, after: &BTreeMap<String, TableReads>) -> Vec<TableReads> {
+    let less = |(name, now): (&String, &TableReads)| {
+        let (scans, rows_read, by_index) = before.get(name).map_or((0, 0, 0), |b| (b.scans, b.rows_read, b.by_index));
+        Some(TableReads {
+            scans: now.scans.checked_sub(scans)?,
+            rows_read: now.rows_read.checked_sub(rows_read)?,
+            by_index: now.by_index.checked_sub(by_index)?,
+            ..now.clone()
+        })
+    };
+    let mut reads: Vec<TableReads> = after.iter().filter_map(less).collect();
+    reads.sort_by_key(|t| std::cmp::Reverse(t.rows_read));
+    reads
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_are_differences_and_a_reset_is_left_out() {
+        let table = |table: &str, scans, rows_read| {
+            let reads = TableReads { table: table.to_owned(), rows: 9, scans, rows_read, by_index: 0 };
+            (table.to_owned(), reads)
+        };
+        let before = BTreeMap::from([table("a", 5, 50), table("b", 9, 90)]);
+        let after = BTreeMap::from([table("a", 7, 70), table("b", 1, 10), table("new", 2, 4)]);
+        let left: Vec<_> = reads(&before, &after).into_iter().map(|t| (t.table, t.scans, t.rows_read)).collect();
+        assert_eq!(left, [("a".to_owned(), 2, 20), ("new".to_owned(), 2, 4)]);
+    }
+}
