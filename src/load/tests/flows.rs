@@ -5,11 +5,6 @@ use std::sync::Arc;
 
 use super::server::{Asked, Reply, Server};
 use super::{mix, ms, order, passwords, turn};
-use crate::domain::measurement::ErrorKind;
-use crate::domain::ramp::RampEnd;
-use crate::domain::slo::Slo;
-use crate::domain::verdict::{RampOutcome, judge};
-use crate::load::guard::Limits;
 use crate::load::{Driver, GooseDriver, walk_once};
 
 const SHOP: &str = "
@@ -133,27 +128,4 @@ async fn users_of_a_ramp_sign_in_once_and_keep_their_own_sessions() {
     assert_eq!(names.len(), 8, "each signs in once");
     assert_eq!(names.iter().collect::<HashSet<_>>().len(), 8, "as itself");
     assert_eq!(asked.iter().map(|a| a.header("x-client")).collect::<HashSet<_>>().len(), 8);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_user_in_a_hundred_who_cannot_sign_in_is_an_error_with_its_place() {
-    let _turn = turn().await;
-    // A wrong password gets Django's form once more, with 200.
-    let server = Server::start(|asked| match (asked.method.as_str(), asked.body.contains("username=user42&")) {
-        ("POST", true) => Reply::new(200, "please try again"),
-        _ => shop(asked),
-    })
-    .await;
-    let (mut order, _heard) = order(&server, SHOP, 100, ms(6000));
-    order.plan.settle_limit = ms(2000);
-    let patient = GooseDriver::with_limits(Limits { span: 600, ..Limits::of(&Slo::default()) });
-    let measured = patient.drive(order).await.unwrap();
-    assert_eq!(measured.end, RampEnd::Completed);
-    let refused = &measured.endpoints["/accounts/login/ (sign in)"];
-    assert!(refused.errors.total() > 0 && refused.errors == measured.errors, "{:?}", measured.errors);
-    assert_eq!(measured.errors.0.keys().collect::<Vec<_>>(), [&ErrorKind::UnexpectedStatus], "{:?}", measured.errors);
-    // Everybody else plays on.
-    assert!(measured.endpoints["photo"].requests > 99 && measured.endpoints["photo"].errors.total() == 0);
-    let verdict = judge(&measured, &Slo::default(), &[]);
-    assert_ne!(verdict.outcome, RampOutcome::Pass, "{}", verdict.sentence);
 }
