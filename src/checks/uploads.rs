@@ -49,7 +49,7 @@ fn presign<'a>(ctx: &Context<'a>) -> Result<&'a Presign, Missing> {
 
 /// A small file as the app means to allow it.
 fn small(presign: &Presign) -> Wanted<'_> {
-    Wanted { bytes: SMALL, content_type: &presign.content_type }
+    Wanted { bytes: SMALL, content_type: &presign.content_type, insist: false }
 }
 
 /// An object that a check has written, and whether it is gone again.
@@ -63,7 +63,8 @@ impl Written {
     /// Removes what was written, when the keys for that are known.
     async fn tidy(probes: &Probes, object: &Object) -> Result<Self, ProbeError> {
         let removed = match Keys::of(&probes.access) {
-            Some(keys) => object.remove(&probes.http, &keys).await?,
+            // Whatever went wrong, the evidence names it.
+            Some(keys) => object.remove(&probes.http, &keys).await.unwrap_or(false),
             None => false,
         };
         Ok(Self { object: object.name(), removed })
@@ -92,6 +93,12 @@ struct PolicyFacts {
     /// What a stranger got.
     anonymous_status: u16,
     anonymous_got_form: bool,
+    /// A stranger was refused and had no form token: perhaps only for that.
+    #[serde(default)]
+    anonymous_without_token: bool,
+    /// The view takes POST only.
+    #[serde(default)]
+    asked_by_post: bool,
     /// What the test user got.
     status: u16,
     policy: Option<Policy>,
@@ -113,7 +120,9 @@ impl Check for PolicyBounded {
         let (probes, presign) = (ctx.probes, presign(ctx)?);
         let session = probes.sign_in().await?;
         let wanted = small(presign);
-        let anonymous = ask(probes, &presign.path, None, wanted).await?;
+        // With a form token, so that a refusal is about who asks and not about a token.
+        let stranger = probes.http.visit(probes.site.account.as_ref().map_or("/", |a| a.login.as_str())).await?;
+        let anonymous = ask(probes, &presign.path, Some(&stranger), wanted).await?;
         let answer = ask(probes, &presign.path, Some(&session), wanted).await?;
         let policy = match wanted.ticket(&answer) {
             Some(ticket) => Some(ticket.policy(jiff::Timestamp::now())?),
@@ -124,6 +133,8 @@ impl Check for PolicyBounded {
             max_bytes: presign.max_bytes,
             content_type: presign.content_type.clone(),
             anonymous_status: anonymous.status,
+            anonymous_without_token: anonymous.status == 403 && stranger.csrf().is_none(),
+            asked_by_post: probes.http.get(&presign.path).session(Some(&session)).send().await?.status == 405,
             anonymous_got_form: wanted.ticket(&anonymous).is_some(),
             status: answer.status,
             policy,
@@ -198,7 +209,16 @@ impl Check for PolicyBounded {
         if policy.public_acl {
             wrong("the policy makes uploads public".to_owned(), "remove acl from Fields and Conditions".to_owned());
         }
-        if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
+        if !findings.is_empty() {
+            return CheckOutcome::Fail(findings);
+        }
+        if facts.anonymous_without_token && facts.asked_by_post {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("a stranger was refused at {path}, perhaps only for want of a form token"),
+                "name a login page that sets the csrftoken cookie in rampup.toml: [site.account] login",
+            ));
+        }
+        CheckOutcome::Pass
     }
 }
 
@@ -254,7 +274,8 @@ impl Check for OversizeRefused {
         };
         let over = usize::try_from(presign.max_bytes + 1).unwrap_or(usize::MAX);
         let good = small(presign);
-        for file in [good, Wanted { bytes: over, ..good }, Wanted { content_type: "text/html", ..good }] {
+        let wrong = Wanted { insist: true, ..good };
+        for file in [good, Wanted { bytes: over, ..wrong }, Wanted { content_type: "text/html", ..wrong }] {
             // A ticket for this very file; where the view refuses that, one for a good file, used for this one.
             let mut ticket = good.ticket(&ask(probes, &presign.path, Some(&session), file).await?);
             if ticket.is_none() {
@@ -264,9 +285,14 @@ impl Check for OversizeRefused {
             let app = [Some(&probes.site.url), probes.site.origin.as_ref()];
             facts.through_app |= app.into_iter().flatten().any(|site| site.origin() == ticket.url().origin());
             let wrong_type = (file.content_type != good.content_type).then_some(file.content_type);
+            if facts.through_app {
+                return Ok(facts);
+            }
+            // Known before anything is written, so that it can be removed or named.
+            let object = Object::of(&ticket)?;
             let uploaded = ticket.upload(&probes.http, file.bytes, wrong_type).await?;
             if taken(&uploaded) {
-                facts.written.push(Written::tidy(probes, &Object::of(&ticket)?).await?);
+                facts.written.push(Written::tidy(probes, &object).await?);
             }
             let uploaded = Some(uploaded);
             match (file.bytes == over, wrong_type) {
@@ -280,6 +306,12 @@ impl Check for OversizeRefused {
 
     fn judge(&self, facts: &OversizeFacts) -> CheckOutcome {
         let path = &facts.path;
+        if facts.through_app {
+            return CheckOutcome::fail(
+                format!("the form of {path} leads back to the app, so every upload occupies one of its threads"),
+                "hand out a form for the bucket's own address",
+            );
+        }
         let (Some(good), Some(oversize), Some(wrong_type)) = (&facts.good, &facts.oversize, &facts.wrong_type) else {
             return CheckOutcome::fail(
                 format!("{path} gave the test user no presigned form to upload with"),
@@ -288,12 +320,6 @@ impl Check for OversizeRefused {
                 ),
             );
         };
-        if facts.through_app {
-            return CheckOutcome::fail(
-                format!("the form of {path} leads back to the app, so every upload occupies one of its threads"),
-                "hand out a form for the bucket's own address",
-            );
-        }
         if !taken(good) {
             return CheckOutcome::fail(
                 format!("the bucket refused a good file of 1 KiB: {}", said(good)),
@@ -359,6 +385,8 @@ mod tests {
             content_type: "image/jpeg".to_owned(),
             anonymous_status: 401,
             anonymous_got_form: false,
+            anonymous_without_token: false,
+            asked_by_post: false,
             status: 200,
             policy,
         }
@@ -390,6 +418,15 @@ mod tests {
         }
         let open = PolicyFacts { anonymous_got_form: true, anonymous_status: 200, ..facts(Some(policy())) };
         assert_eq!(check.judge(&open).word(), "fail");
+        // Refused by Django's token check, before the view was asked who it is.
+        let untold = PolicyFacts {
+            anonymous_status: 403,
+            anonymous_without_token: true,
+            asked_by_post: true,
+            ..facts(Some(policy()))
+        };
+        assert_eq!(check.judge(&untold).word(), "unknown");
+        assert_eq!(check.judge(&PolicyFacts { asked_by_post: false, ..untold }).word(), "pass");
         // A redirect to the login page is a refusal.
         let login = PolicyFacts { anonymous_status: 302, ..facts(Some(policy())) };
         assert_eq!(check.judge(&login).word(), "pass");

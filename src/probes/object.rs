@@ -23,6 +23,8 @@ const VALID: Duration = Duration::from_secs(60);
 pub struct Object {
     bucket: Bucket,
     key: String,
+    /// Where the bucket would be if its name stood in the path after all.
+    aside: Option<Url>,
 }
 
 /// The keys by which objects are looked at and removed.
@@ -77,9 +79,12 @@ impl Object {
         if key.is_empty() || key.split('/').any(|part| matches!(part, "." | "..")) {
             return Err(odd("a ticket whose key is no object's"));
         }
+        // A host of one's own may be a bucket, or a storage with many: both are asked for a list.
+        let aside =
+            (put && !in_path && !below.is_empty()).then(|| ticket.url().join(&format!("/{first}/")).ok()).flatten();
         endpoint.set_path("/");
         let bucket = Bucket::new(endpoint, style, name, region).map_err(|_| odd("an address without a bucket"))?;
-        Ok(Self { bucket, key })
+        Ok(Self { bucket, key, aside })
     }
 
     /// "uploads/7/ab.jpg in shop-media".
@@ -119,10 +124,14 @@ impl Object {
     /// No answer in time.
     pub async fn to_a_stranger(&self, http: &Http) -> Result<(u16, u16), ProbeError> {
         let object = http.ask(Method::GET, Ok(self.address())).bare().send_raw().await?;
-        let mut list = self.bucket.base_url().clone();
-        list.set_query(Some("list-type=2&max-keys=1"));
-        let list = http.ask(Method::GET, Ok(list)).bare().send_raw().await?;
-        Ok((object.status, list.status))
+        let list = async |mut bucket: Url| {
+            bucket.set_query(Some("list-type=2&max-keys=1"));
+            http.ask(Method::GET, Ok(bucket)).bare().send_raw().await
+        };
+        let status = list(self.bucket.base_url().clone()).await?.status;
+        let Some(aside) = &self.aside else { return Ok((object.status, status)) };
+        let beside = list(aside.clone()).await?;
+        Ok((object.status, if beside.text().contains("<ListBucketResult") { beside.status } else { status }))
     }
 
     /// What the bucket answers to its owner who asks whether the object is there.

@@ -81,8 +81,10 @@ enum End {
     Absent(u16),
     /// Another page, or a failure.
     Unclear(u16),
-    /// No answer: a firewall, or a certificate of the edge was asked for.
+    /// No connection: a firewall, or a certificate of the edge was asked for.
     Silent(String),
+    /// A connection and no answer in time, or a failure on our side.
+    Slow(String),
 }
 
 impl Check for OriginNotBypassable {
@@ -159,7 +161,7 @@ fn closed(address: &Address) -> bool {
         // Where the owner says that the app stands while the site answers through the edge, silence is a closed door.
         End::Silent(_) => named,
         End::Absent(_) => address.key_opens == Some(true),
-        End::Page | End::Edge | End::Unclear(_) => false,
+        End::Page | End::Edge | End::Unclear(_) | End::Slow(_) => false,
     };
     let asked = |way| address.knocks.iter().any(|knock| knock.way == way);
     asked(Way::OwnName) && asked(Way::SitesName) && address.knocks.iter().all(shut)
@@ -214,7 +216,7 @@ fn seen(address: &Address) -> String {
         End::Edge => "the edge itself stands there".to_owned(),
         End::Refused(status) | End::Sent(status) | End::Absent(status) => format!("status {status}"),
         End::Unclear(status) => format!("another page or a failure (status {status})"),
-        End::Silent(why) => why.clone(),
+        End::Silent(why) | End::Slow(why) => why.clone(),
     };
     let mut words: Vec<String> = address.knocks.iter().map(|knock| word(&knock.end)).collect();
     words.dedup();

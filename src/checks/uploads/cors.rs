@@ -27,6 +27,9 @@ pub(super) struct CorsFacts {
     allowed: Option<String>,
     /// `access-control-allow-methods`.
     methods: Option<String>,
+    /// `access-control-allow-headers`.
+    #[serde(default)]
+    headers: Option<String>,
 }
 
 /// What facts of older runs mean.
@@ -51,14 +54,14 @@ impl Check for Cors {
         let mut facts = CorsFacts { path: presign.path.clone(), origin: origin.clone(), ..CorsFacts::default() };
         let answer = ask(probes, &presign.path, Some(&session), small(presign)).await?;
         let Some(ticket) = small(presign).ticket(&answer) else { return Ok(facts) };
-        let preflight = probes
-            .http
-            .ask(Method::OPTIONS, Ok(ticket.url().clone()))
-            .bare()
-            .header("origin", origin)
-            .header("access-control-request-method", ticket.method().as_str())
-            .send_raw()
-            .await?;
+        let ask = probes.http.ask(Method::OPTIONS, Ok(ticket.url().clone())).bare().header("origin", origin);
+        let mut ask = ask.header("access-control-request-method", ticket.method().as_str());
+        // A browser asks for the type of what it puts, a form's type needs no permission.
+        if ticket.method() == Method::PUT {
+            ask = ask.header("access-control-request-headers", "content-type");
+        }
+        let preflight = ask.send_raw().await?;
+        facts.headers = preflight.header("access-control-allow-headers").map(|value| tame(&value, 200));
         facts.status = Some(preflight.status);
         facts.method = ticket.method().to_string();
         facts.allowed = preflight.header("access-control-allow-origin").map(|value| tame(&value, 200));
@@ -103,6 +106,13 @@ impl Check for Cors {
             let methods = facts.methods.as_deref().unwrap_or_default();
             return CheckOutcome::fail(format!("the bucket allows {methods} from {origin}, not {method}"), todo);
         }
+        let type_allowed = facts.headers.as_deref().unwrap_or_default().split(',').map(str::trim);
+        if method == "PUT" && !type_allowed.into_iter().any(|h| h == "*" || h.eq_ignore_ascii_case("content-type")) {
+            return CheckOutcome::fail(
+                format!("the bucket does not allow the header Content-Type from {origin}"),
+                todo,
+            );
+        }
         CheckOutcome::Pass
     }
 }
@@ -120,6 +130,7 @@ mod tests {
             status: Some(status),
             allowed: allowed.map(str::to_owned),
             methods: methods.map(str::to_owned),
+            headers: Some("Content-Type".into()),
         };
         for (word, facts) in [
             ("pass", facts(200, Some("*"), None)),
@@ -130,6 +141,8 @@ mod tests {
             ("fail", facts(200, Some("https://other.test"), None)),
             ("fail", facts(200, Some("*"), Some("GET, HEAD"))),
             ("fail", CorsFacts { method: "PUT".into(), ..facts(200, Some("*"), Some("GET, POST")) }),
+            ("pass", CorsFacts { method: "PUT".into(), ..facts(200, Some("*"), Some("GET, PUT")) }),
+            ("fail", CorsFacts { method: "PUT".into(), headers: None, ..facts(200, Some("*"), Some("GET, PUT")) }),
             ("unknown", facts(503, None, None)),
             ("unknown", CorsFacts { status: None, ..facts(200, Some("*"), None) }),
         ] {

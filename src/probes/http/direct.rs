@@ -9,8 +9,10 @@ use url::{Host, Position, Url};
 
 use super::{Ask, Http, ProbeError};
 
-/// Longest wait for an answer: a firewall that drops packets does not say so.
+/// Longest wait for a connection: a firewall that drops packets does not say so.
 const LIMIT: Duration = Duration::from_secs(6);
+/// Longest wait for a whole answer: an app that slept takes its time.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// A way to an address behind the edge.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Door {
             .gzip(true)
             .pool_max_idle_per_host(0)
             .connect_timeout(LIMIT)
-            .timeout(LIMIT)
+            .timeout(ANSWER)
             // Whoever walks around the edge does not mind a certificate that only the edge trusts.
             .tls_danger_accept_invalid_certs(true);
         let mut base = origin.clone();

@@ -277,7 +277,7 @@ impl Ask<'_> {
         };
         let began = Instant::now();
         let failed = |e: reqwest::Error| {
-            if e.is_timeout() {
+            if e.is_timeout() && !e.is_connect() {
                 ProbeError::TimedOut { system: "the site", limit: LIMIT }
             } else {
                 ProbeError::unreachable("the site", root(&e.without_url()))

@@ -9,7 +9,7 @@ use crate::domain::site::{Account, Key};
 
 use super::{Http, ProbeError};
 
-/// The cookies of one signed-in user. Not serialisable: they are as good as a password.
+/// The cookies of one visitor. Not serialisable: they are as good as a password.
 pub struct Session {
     cookies: BTreeMap<String, String>,
 }
@@ -34,6 +34,14 @@ impl Session {
 }
 
 impl Http {
+    /// Visits a page as somebody who does not sign in: whatever cookies it gives, a form token among them.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn visit(&self, path: &str) -> Result<Session, ProbeError> {
+        Ok(Session { cookies: self.get(path).send().await?.cookies().collect() })
+    }
+
     /// Signs a test user in.
     ///
     /// # Errors

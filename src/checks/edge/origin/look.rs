@@ -15,7 +15,7 @@ use crate::probes::http::answer::{Answer, Trail};
 use crate::probes::http::direct::Door;
 use crate::probes::{ProbeError, Probes};
 
-/// Addresses asked, at most.
+/// Addresses asked, at most, but for those that the owner named.
 const ADDRESSES: usize = 4;
 
 /// Asks at one address in every way.
@@ -26,8 +26,11 @@ pub(super) async fn look(
     pages: &[(String, Answer)],
     header: Option<&str>,
 ) -> Result<Address, Missing> {
+    let read_from_owner = read_from.is_none();
     let mut found = Address { url: authority(url), read_from, exists: false, knocks: Vec::new(), key_opens: None };
     for way in [Way::OwnName, Way::SitesName, Way::EmptyKey, Way::MadeUpKey] {
+        // Whoever stands at a guessed address need not hear what the header is called.
+        let header = header.filter(|_| read_from_owner);
         let key = match (way, header) {
             (Way::EmptyKey, Some(name)) => Some((name, String::new())),
             (Way::MadeUpKey, Some(name)) => Some((name, probes.nonce())),
@@ -45,9 +48,9 @@ pub(super) async fn look(
             let end = match ask.send_raw().await {
                 Ok(answer) => end(&answer, through_edge, &probes.site.url),
                 Err(ProbeError::NotGiven { what, provide }) => return Err(Missing::new(what, provide)),
-                Err(why) => End::Silent(tame(&why.to_string(), 160)),
+                Err(why) => no_answer(&why),
             };
-            let silent = matches!(end, End::Silent(_));
+            let silent = matches!(end, End::Silent(_) | End::Slow(_));
             found.knocks.push(Knock { way, path: path.clone(), end });
             if silent {
                 break;
@@ -63,6 +66,16 @@ pub(super) async fn look(
     Ok(found)
 }
 
+/// What it means that nothing came back. Only a connection that was not made is a closed door.
+fn no_answer(why: &ProbeError) -> End {
+    let said = tame(&why.to_string(), 160);
+    let ours = ["etwork is unreachable", "Too many open files", "Cannot assign"];
+    match why {
+        ProbeError::Unreachable { why, .. } if !ours.iter().any(|sign| why.contains(sign)) => End::Silent(said),
+        _ => End::Slow(said),
+    }
+}
+
 /// What an answer past the edge is, beside the one through it.
 fn end(answer: &Answer, through_edge: &Answer, site: &Url) -> End {
     let (trail, edges) = (answer.trail(), through_edge.trail());
@@ -75,8 +88,19 @@ fn end(answer: &Answer, through_edge: &Answer, site: &Url) -> End {
                 location(&trail).and_then(|to| site.join(&to).ok()).is_some_and(|to| to.scheme() == site.scheme());
             if leads_home { End::Page } else { End::Sent(answer.status) }
         }
+        // From http to https: whoever stands behind the other port was not asked.
+        status @ 300..400
+            if answer.url.scheme() == "http"
+                && location(&trail)
+                    .and_then(|to| answer.url.join(&to).ok())
+                    .is_some_and(|to| to.scheme() == "https") =>
+        {
+            End::Unclear(status)
+        }
         status @ 300..400 => End::Sent(status),
         status @ (404 | 410) => End::Absent(status),
+        // A limit that was reached is no closed door.
+        status @ (408 | 429) => End::Unclear(status),
         status @ 400..500 => End::Refused(status),
         status => End::Unclear(status),
     }
@@ -97,19 +121,31 @@ pub(super) fn addresses(probes: &Probes) -> Vec<(Url, Option<String>)> {
     }
     let mut all: Vec<_> = found.into_values().collect();
     all.sort_by_key(|(_, read_from)| read_from.is_some());
-    all.truncate(ADDRESSES);
+    let named = all.iter().filter(|(_, read_from)| read_from.is_none()).count();
+    all.truncate(named.max(ADDRESSES));
     all
 }
 
-/// Names that a platform gave to an app, in a text; not bare wildcards like ".up.railway.app".
+/// Names that a platform gave to an app, in the settings that list the site's own names; not bare wildcards like
+/// ".up.railway.app". Elsewhere stand other people's.
 fn platform_names(text: &str) -> Vec<String> {
     let endings: Vec<String> = PLATFORMS.iter().map(|ending| regex::escape(ending)).collect();
     let Ok(name) = Regex::new(&format!(r"(?i)[a-z0-9][a-z0-9.-]{{0,80}}(?:{})\b", endings.join("|"))) else {
         return Vec::new();
     };
-    let live = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let live: String =
+        text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|l| format!("{l}\n")).collect();
+    let lists = ["ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"].into_iter().flat_map(|list| live.match_indices(list));
+    let values = lists.map(|(at, _)| {
+        let rest = &live[at..];
+        // A literal to its end, or the rest of the line.
+        let line = rest.find('\n').unwrap_or(rest.len());
+        let open = rest[..line].find(['[', '(']);
+        let end = open.and_then(|_| rest.find([']', ')'])).unwrap_or(line);
+        &rest[..end]
+    });
     let mut names: Vec<String> =
-        live.flat_map(|line| name.find_iter(line)).map(|found| found.as_str().to_ascii_lowercase()).collect();
+        values.flat_map(|value| name.find_iter(value)).map(|found| found.as_str().to_ascii_lowercase()).collect();
     names.sort();
     names.dedup();
     names
@@ -135,8 +171,10 @@ mod tests {
             (End::Refused(403), plain(), (PAGE, "403 Forbidden", String::new())),
             (End::Refused(400), plain(), ("no certificate", "400 Bad Request", String::new())),
             (End::Absent(404), plain(), ("Application not found", "404 Not Found", String::new())),
-            (End::Sent(301), plain(), ("", "301 Moved", to("https://shop.test/"))),
-            (End::Sent(302), login(), ("", "302 Found", to("https://shop.test/"))),
+            (End::Sent(302), plain(), ("", "302 Found", to("http://shop.test/"))),
+            // What stands behind the port for https was not asked.
+            (End::Unclear(301), plain(), ("", "301 Moved", to("https://shop.test/"))),
+            (End::Unclear(429), plain(), ("", "429 Too Many Requests", String::new())),
             // A server's welcome page, an app that is down.
             (End::Unclear(200), plain(), ("<title>Welcome to nginx</title>", "200 OK", String::new())),
             (End::Unclear(502), plain(), ("", "502 Bad Gateway", String::new())),
@@ -151,7 +189,8 @@ mod tests {
     #[test]
     fn platforms_names_are_found_in_settings() {
         let text = "ALLOWED_HOSTS = ['shop.test', 'Shop-prod.up.railway.app', '.up.railway.app']\n# old.up.railway.app\n\
-                    CSRF_TRUSTED_ORIGINS = ['https://a.b.herokuapp.com', 'https://shop-prod.up.railway.app']\n";
+                    CSRF_TRUSTED_ORIGINS = [\n  'https://a.b.herokuapp.com',\n  'https://shop-prod.up.railway.app'\n]\n\
+                    PAYMENTS_URL = 'https://somebody-else.herokuapp.com'\n";
         assert_eq!(platform_names(text), ["a.b.herokuapp.com", "shop-prod.up.railway.app"]);
     }
 }
