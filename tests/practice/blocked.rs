@@ -37,7 +37,7 @@ name = "search"
 get = "/api/search?q={{random 1000 9999}}"
 "#;
 
-/// Everything passes, checks and objectives alike, and yet nothing is proven: the edge answered instead of the shop.
+/// Every check passes and no objective is broken, and yet nothing is proven: the edge answered instead of the shop.
 pub fn story(lab: &str) {
     assert_eq!(rampup(&["lab", "climbed", "8", "--lab", lab]).0, 0);
     let (shop, folder) = (Path::new(lab).join("project"), tempfile::tempdir().unwrap());
@@ -55,9 +55,10 @@ pub fn story(lab: &str) {
     let verdict = &ramp["verdict"];
     assert_eq!((code, &verdict["outcome"]), (4, &Value::from("invalid")), "{verdict}");
     let objectives = verdict["objectives"].as_array().unwrap();
+    // What is left may be too little to decide: an invalid hold is not extended. Nothing of it is the shop's fault.
     assert!(
-        objectives.len() >= 2 && objectives.iter().all(|o| o["outcome"] == "pass"),
-        "it would have passed: {verdict}"
+        objectives.len() >= 2 && objectives.iter().all(|o| o["outcome"] != "fail"),
+        "nothing was broken: {verdict}"
     );
     assert_eq!(
         (&judged["state"], judged["held_by"].as_array().map(Vec::len)),
