@@ -27,6 +27,14 @@ impl Wanted<'_> {
             .into()
     }
 
+    /// The same as JSON.
+    fn json(self) -> Vec<u8> {
+        let Self { bytes, content_type, .. } = self;
+        serde_json::json!({ "filename": "probe.jpg", "content_type": content_type, "size": bytes })
+            .to_string()
+            .into_bytes()
+    }
+
     /// The ticket in an answer; none when there is none.
     pub(super) fn ticket(self, answer: &Answer) -> Option<Ticket> {
         let ticket = Ticket::read(&answer.body).ok().filter(|_| answer.status < 300)?;
@@ -46,9 +54,16 @@ pub(super) async fn ask(
     match answer.status {
         405 => {
             let token = session.and_then(Session::csrf).unwrap_or_default().to_owned();
-            let post = probes.http.ask(Method::POST, Ok(answer.url.clone())).session(session);
-            let post = post.header("referer", answer.url.as_str()).header("x-csrftoken", token);
-            post.form(wanted.fields()).send().await
+            let post = || {
+                let ask = probes.http.ask(Method::POST, Ok(answer.url.clone())).session(session);
+                ask.header("referer", answer.url.as_str()).header("x-csrftoken", token.clone())
+            };
+            let by_form = post().form(wanted.fields()).send().await?;
+            if !matches!(by_form.status, 400 | 415 | 422) {
+                return Ok(by_form);
+            }
+            // A view that reads JSON only.
+            post().header("content-type", "application/json").body(wanted.json()).send().await
         }
         400 | 422 | 200..300 if wanted.insist || answer.status >= 400 => {
             let mut url = answer.url.clone();
