@@ -58,7 +58,7 @@ pub struct Trail {
     pub expires: Option<String>,
     /// `content-type` without parameters.
     pub content_type: String,
-    /// `location` of a redirect.
+    /// `location` of a redirect, without its query: that may hold a signature.
     pub location: Option<String>,
     /// A `set-cookie` is there (its value is nobody's business).
     pub sets_cookie: bool,
@@ -127,7 +127,7 @@ impl Answer {
                 .header("content-type")
                 .map(|v| v.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
                 .unwrap_or_default(),
-            location: self.header("location"),
+            location: self.header("location").map(|to| to.split(['?', '#']).next().unwrap_or_default().to_owned()),
             sets_cookie: self.headers.contains_key("set-cookie"),
             cookies: self.cookies().map(|(name, _)| tame(&name, 60)).collect(),
             ms: self.took.as_millis().try_into().unwrap_or(u64::MAX),
@@ -304,6 +304,13 @@ mod tests {
             let trail = answer(&[("x-cache", said)]).trail();
             assert_eq!((trail.from_cache(), trail.may_be_kept()), (from, kept), "{said}");
         }
+    }
+
+    #[test]
+    fn a_signature_in_a_redirect_is_not_kept() {
+        let to = answer(&[("location", "https://b.s3.test/a.jpg?X-Amz-Signature=0#x")]).trail().location;
+        assert_eq!(to.as_deref(), Some("https://b.s3.test/a.jpg"));
+        assert_eq!(answer(&[]).trail().location, None);
     }
 
     #[test]
