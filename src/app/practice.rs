@@ -261,6 +261,11 @@ pub fn write_project(lab: &Lab, project: &Path, promise: Promise) -> Result<Path
     let settings = ["edge", "web", "sink_http", "s3"].into_iter().fold(SETTINGS.to_owned(), |text, name| {
         text.replace(&format!("{{{{port.{name}}}}}"), &port(lab, name).to_string())
     });
+    // Huey's queue is named by its owner; the others' have usual names.
+    let settings = match lab.library().as_str() {
+        "huey" => settings.replace("\nqueue = \"celery\"\n", "\nqueue = \"huey\"\n"),
+        _ => settings,
+    };
     let settings = match promise {
         Promise::Usual => settings,
         Promise::Loose => {

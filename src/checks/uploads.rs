@@ -96,9 +96,6 @@ struct PolicyFacts {
     /// A stranger was refused and had no form token: perhaps only for that.
     #[serde(default)]
     anonymous_without_token: bool,
-    /// The view takes POST only.
-    #[serde(default)]
-    asked_by_post: bool,
     /// What the test user got.
     status: u16,
     policy: Option<Policy>,
@@ -132,11 +129,10 @@ impl Check for PolicyBounded {
             path: presign.path.clone(),
             max_bytes: presign.max_bytes,
             content_type: presign.content_type.clone(),
-            anonymous_status: anonymous.status,
-            anonymous_without_token: anonymous.status == 403 && stranger.csrf().is_none(),
-            asked_by_post: probes.http.get(&presign.path).session(Some(&session)).send().await?.status == 405,
+            anonymous_status: anonymous.answer.status,
+            anonymous_without_token: anonymous.by_post && anonymous.answer.status == 403 && stranger.csrf().is_none(),
             anonymous_got_form: wanted.ticket(&anonymous).is_some(),
-            status: answer.status,
+            status: answer.answer.status,
             policy,
         })
     }
@@ -144,6 +140,15 @@ impl Check for PolicyBounded {
     fn judge(&self, facts: &PolicyFacts) -> CheckOutcome {
         let path = &facts.path;
         let Some(policy) = &facts.policy else {
+            if matches!(facts.status, 400 | 403 | 415 | 422) {
+                return CheckOutcome::Unknown(Missing::new(
+                    format!(
+                        "{path} answers the test user {}: perhaps it wants to be asked in another way",
+                        facts.status
+                    ),
+                    "let it answer GET, or POST (form or JSON) with filename, content_type and size, or waive this check",
+                ));
+            }
             return CheckOutcome::fail(
                 format!("{path} gives the test user no presigned form (status {})", facts.status),
                 format!(
@@ -212,7 +217,7 @@ impl Check for PolicyBounded {
         if !findings.is_empty() {
             return CheckOutcome::Fail(findings);
         }
-        if facts.anonymous_without_token && facts.asked_by_post {
+        if facts.anonymous_without_token {
             return CheckOutcome::Unknown(Missing::new(
                 format!("a stranger was refused at {path}, perhaps only for want of a form token"),
                 "name a login page that sets the csrftoken cookie in rampup.toml: [site.account] login",
@@ -386,7 +391,6 @@ mod tests {
             anonymous_status: 401,
             anonymous_got_form: false,
             anonymous_without_token: false,
-            asked_by_post: false,
             status: 200,
             policy,
         }
@@ -418,15 +422,13 @@ mod tests {
         }
         let open = PolicyFacts { anonymous_got_form: true, anonymous_status: 200, ..facts(Some(policy())) };
         assert_eq!(check.judge(&open).word(), "fail");
+        // It may want to be asked in a way that we do not know.
+        assert_eq!(check.judge(&PolicyFacts { status: 415, ..facts(None) }).word(), "unknown");
+        assert_eq!(check.judge(&PolicyFacts { status: 404, ..facts(None) }).word(), "fail");
         // Refused by Django's token check, before the view was asked who it is.
-        let untold = PolicyFacts {
-            anonymous_status: 403,
-            anonymous_without_token: true,
-            asked_by_post: true,
-            ..facts(Some(policy()))
-        };
+        let untold = PolicyFacts { anonymous_status: 403, anonymous_without_token: true, ..facts(Some(policy())) };
         assert_eq!(check.judge(&untold).word(), "unknown");
-        assert_eq!(check.judge(&PolicyFacts { asked_by_post: false, ..untold }).word(), "pass");
+        assert_eq!(check.judge(&PolicyFacts { anonymous_without_token: false, ..untold }).word(), "pass");
         // A redirect to the login page is a refusal.
         let login = PolicyFacts { anonymous_status: 302, ..facts(Some(policy())) };
         assert_eq!(check.judge(&login).word(), "pass");

@@ -209,6 +209,9 @@ pub struct FarSide {
     pub samples: Vec<ServerSample>,
     /// What could not be read, and what to provide.
     pub missing: Vec<super::check::Missing>,
+    /// Why the app's own count of requests could not be read; no system behind the app is the less watched for it.
+    #[serde(default)]
+    pub app_missing: Option<super::check::Missing>,
     /// The database's statements over the hold: difference of two snapshots, largest total time first.
     pub statements: Vec<Statement>,
     /// How tables were read over the hold, most rows read first.

@@ -1,4 +1,4 @@
-//! Durations as people write them (`90s`, `1m30s`, `250ms`) and as files keep them (seconds).
+//! Durations as people write them (`90s`, `1m30s`, `250ms`) and as files keep them (seconds), and sizes.
 
 use std::time::Duration;
 
@@ -82,6 +82,12 @@ pub mod words {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         super::parse_duration(&String::deserialize(from)?).map_err(D::Error::custom)
     }
+}
+
+/// Bytes as whole mebibytes, rounded up: `200 MiB`.
+#[must_use]
+pub fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 #[cfg(test)]

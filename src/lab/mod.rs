@@ -119,6 +119,12 @@ impl Lab {
         self.save()
     }
 
+    /// The library that the shop works with now: "celery", "rq" or "huey".
+    #[must_use]
+    pub fn library(&self) -> String {
+        self.setup().map_or_else(|_| "celery".to_owned(), |setup| setup.library().to_owned())
+    }
+
     /// The shop's source: where its `rampup.toml` and `.env` belong.
     #[must_use]
     pub fn project_dir(&self) -> PathBuf {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::domain::text::tame;
+use crate::domain::units::mib;
 use crate::probes::redis::Info;
 
 /// `cache.bounded`
@@ -148,10 +149,6 @@ impl Check for BrokerSeparate {
         }
         CheckOutcome::Pass
     }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 #[cfg(test)]

@@ -42,6 +42,13 @@ impl Check for OutageTolerant {
         if facts.caches.is_empty() {
             return CheckOutcome::Unknown(Missing::new("no settings were read", "verify again"));
         }
+        if let Some(cache) = facts.caches.iter().find(|cache| cache.elsewhere) {
+            return CheckOutcome::Unknown(Missing::new(
+                format!("{} takes options of its caches from elsewhere, which was not read", cache.file),
+                "look for IGNORE_EXCEPTIONS and the socket timeouts yourself: python manage.py shell -c \"from django.conf import settings; \
+                 print(settings.CACHES)\" (it may print a password)",
+            ));
+        }
         let mut findings = Vec::new();
         for cache in &facts.caches {
             let mut wrong = |seen: String, todo: &str| findings.push(Finding { seen, todo: todo.to_owned() });
@@ -91,8 +98,14 @@ mod tests {
     #[test]
     fn outage_traps() {
         let judge = |backend, ignores, waits| {
-            let caches =
-                vec![InRedis { file: "s.py".into(), backends: vec![backend], ignores, waits, parsers: Vec::new() }];
+            let caches = vec![InRedis {
+                file: "s.py".into(),
+                backends: vec![backend],
+                ignores,
+                waits,
+                elsewhere: false,
+                parsers: Vec::new(),
+            }];
             OutageTolerant::default().judge(&Facts { caches }).word()
         };
         assert_eq!(judge(Backend::DjangoRedis, Written::On, true), "weak");

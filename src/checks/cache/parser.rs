@@ -50,11 +50,17 @@ impl Check for ParserImportable {
         }
         let Some((file, class)) = classes.iter().find(|(_, class)| GONE.contains(&class.as_str())).or(classes.first())
         else {
+            if let Some(cache) = facts.caches.iter().find(|cache| cache.elsewhere) {
+                return CheckOutcome::Unknown(Missing::new(
+                    format!("{} takes options of its caches from elsewhere, which was not read", cache.file),
+                    "nothing to do when cache.page-served passes: a class that is missing would fail at once",
+                ));
+            }
             return CheckOutcome::NotApplicable(
                 "the settings name no PARSER_CLASS; redis-py chooses its own".to_owned(),
             );
         };
-        const TODO: &str = "take PARSER_CLASS out: redis-py uses hiredis by itself when it is installed; see what is there: python -c \"import \
+        const REMEDY: &str = "take PARSER_CLASS out: redis-py uses hiredis by itself when it is installed; see what is there: python -c \"import \
                             redis; print(redis.__version__, redis.connection.DefaultParser)\"";
         let major = |version: &str| version.split('.').next().and_then(|number| number.parse::<u32>().ok());
         // Several files may pin several versions; the newest one lacks the class.
@@ -64,15 +70,15 @@ impl Check for ParserImportable {
                 format!(
                     "{file} names {class}, which redis-py {version} ({pin}) does not have: the first use of the cache fails"
                 ),
-                TODO,
+                REMEDY,
             ),
             (true, Some((_, version, pin))) => CheckOutcome::weak(
                 format!("{file} names {class}: redis-py {version} ({pin}) has it, every later one has not"),
-                TODO,
+                REMEDY,
             ),
             (true, None) => CheckOutcome::weak(
                 format!("{file} names {class}, which is gone since redis-py 5; its version was found in no lock file"),
-                TODO,
+                REMEDY,
             ),
             (false, _) => CheckOutcome::weak(
                 format!("{file} names {class}; whether redis-py has it is not known here"),
@@ -96,6 +102,7 @@ mod tests {
                 backends: vec![Backend::DjangoRedis],
                 ignores: Written::Absent,
                 waits: false,
+                elsewhere: false,
                 parsers: parsers.iter().map(|p| (*p).to_owned()).collect(),
             }];
             let versions = versions.iter().map(|v| ((*v).to_owned(), "uv.lock".to_owned())).collect();

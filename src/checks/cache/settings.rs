@@ -18,6 +18,8 @@ static IGNORES: LazyLock<Regex> = LazyLock::new(|| {
 });
 static WAITS: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"(?i)["']socket_(?:connect_)?timeout["']\s*\]?\s*[:=]|[?&]socket_timeout="#));
+static ELSEWHERE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"["']OPTIONS["']\s*\]?\s*[:=]\s*[A-Za-z_]|\*\*\s*[A-Za-z_]"#));
 static PARSER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"["'](?:PARSER_CLASS|parser_class)["']\s*\]?\s*[:=]\s*["']([\w.]+)["']"#));
 
@@ -42,6 +44,9 @@ pub(super) struct InRedis {
     pub ignores: Written,
     /// A limit for connecting or answering stands somewhere.
     pub waits: bool,
+    /// Some of it stands elsewhere: OPTIONS is a name or a call, or something is spread into it.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// Classes that are to read Redis's answers.
     pub parsers: Vec<String>,
 }
@@ -60,6 +65,7 @@ impl InRedis {
             backends,
             ignores: Written::most(ignores.iter().map(String::as_str)),
             waits: WAITS.is_match(&code),
+            elsewhere: ELSEWHERE.is_match(&code),
             parsers: PARSER.captures_iter(&code).map(first).collect(),
         })
     }
@@ -130,6 +136,14 @@ mod tests {
         assert_eq!(whole.backends, [Backend::DjangoRedis]);
         assert_eq!((whole.ignores, whole.waits), (Written::On, true));
         assert_eq!(whole.parsers, ["redis.connection.HiredisParser"]);
+        assert!(!whole.elsewhere);
+        for named in ["'OPTIONS': REDIS_OPTIONS", "'OPTIONS': {**COMMON}", "**COMMON"] {
+            assert!(
+                read(&format!("CACHES = {{'default': {{'BACKEND': 'django_redis.cache.RedisCache', {named}}}}}"))
+                    .unwrap()
+                    .elsewhere
+            );
+        }
         let bare = read("CACHES = {'default': {'BACKEND': 'django.core.cache.backends.redis.RedisCache'}}").unwrap();
         assert_eq!(bare.backends, [Backend::Django]);
         assert_eq!((bare.ignores, bare.waits, bare.parsers), (Written::Absent, false, Vec::new()));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::domain::text::tame;
+use crate::domain::units::mib;
 
 /// `jobs.broker-keeps-jobs`
 #[derive(Debug, Deserialize)]
@@ -83,10 +84,6 @@ impl Check for BrokerKeepsJobs {
         }
         CheckOutcome::Pass
     }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(1 << 20))
 }
 
 #[cfg(test)]

@@ -4,10 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 
-use super::{Check, Context, ramp};
-
-/// What an edge says of its cache when it answers without asking the app.
-const KEPT: [&str; 3] = ["HIT", "STALE", "UPDATING"];
+use super::{Check, Context, kept, ramp};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,7 +34,7 @@ pub(super) struct Facts {
     seconds: f64,
     /// What the app's own metrics counted meanwhile.
     counted: Option<f64>,
-    missing: Vec<Missing>,
+    missing: Option<Missing>,
 }
 
 impl Check for FarSideAgrees {
@@ -57,22 +54,22 @@ impl Check for FarSideAgrees {
         Ok(Facts {
             sent: measured.requests,
             blocked: measured.blocked,
-            kept: KEPT.iter().filter_map(|word| measured.answers.cache.get(*word)).sum(),
+            kept: kept(measured),
             failed: measured.errors.total(),
             seconds: measured.hold_seconds,
             counted: ramp.far_side.app_requests,
-            missing: ramp.far_side.missing.clone(),
+            missing: ramp.far_side.app_missing.clone(),
         })
     }
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
         let Some(counted) = facts.counted else {
-            let (what, provide): (Vec<_>, Vec<_>) =
-                facts.missing.iter().map(|m| (m.what.as_str(), m.provide.as_str())).unzip();
-            return CheckOutcome::Unknown(Missing::new(
-                format!("the app's own count of requests over the hold was not read. {}", what.join("; ")),
-                format!("name the path in rampup.toml: [site] metrics = \"/metrics\" (step 1). {}", provide.join("; ")),
-            ));
+            return CheckOutcome::Unknown(facts.missing.clone().unwrap_or_else(|| {
+                Missing::new(
+                    "the app's own count of requests over the hold was not read",
+                    "name the path in rampup.toml: [site] metrics = \"/metrics\" (step 1)",
+                )
+            }));
         };
         if facts.sent == 0 {
             return CheckOutcome::Unknown(Missing::new("the hold made no request", "run the step whole"));
@@ -108,7 +105,7 @@ mod tests {
             failed: 0,
             seconds: 60.0,
             counted: Some(2510.0),
-            missing: vec![],
+            missing: None,
         };
         for (word, facts) in [
             ("pass", good.clone()),

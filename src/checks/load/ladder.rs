@@ -8,6 +8,9 @@ use crate::domain::ramp::Model;
 
 use super::{Check, Context, ramp};
 
+/// Share of the hold's seconds in which the users must have been counted; others were starved.
+const COUNTED: f64 = 0.9;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LadderDone {}
@@ -18,6 +21,8 @@ pub(super) struct Facts {
     /// the hold's seconds; none when the generator said nothing.
     planned: u32,
     held: Option<f64>,
+    /// Seconds in which it said so.
+    counted: usize,
     /// Seconds of the hold: planned and measured.
     planned_seconds: f64,
     held_seconds: f64,
@@ -47,6 +52,7 @@ impl Check for LadderDone {
             planned: if ramp.plan.model == Model::Open { 0 } else { ramp.plan.users },
             // The first second and the last may be shared with the climb and the way down.
             held: held.get(held.len() / 20).copied(),
+            counted: held.len(),
             planned_seconds: ramp.plan.hold.as_secs_f64(),
             held_seconds: ramp.measurement.hold_seconds,
             rungs: ramp.plan.rungs.clone(),
@@ -55,9 +61,10 @@ impl Check for LadderDone {
     }
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
-        let Some(held) = facts.held else {
+        let told = facts.counted as f64 >= COUNTED * facts.held_seconds;
+        let Some(held) = facts.held.filter(|_| told) else {
             return CheckOutcome::Unknown(Missing::new(
-                "nobody counted the users during the hold",
+                format!("the users were counted in {} of {:.0} s of the hold", facts.counted, facts.held_seconds),
                 "run the step whole",
             ));
         };
@@ -90,6 +97,7 @@ mod tests {
         let good = Facts {
             planned: 500,
             held: Some(500.0),
+            counted: 60,
             planned_seconds: 60.0,
             held_seconds: 60.2,
             rungs: vec![10, 50],
@@ -101,7 +109,8 @@ mod tests {
             ("fail", Facts { held: Some(430.0), ..good.clone() }),
             ("fail", Facts { held_seconds: 31.0, ..good.clone() }),
             ("fail", Facts { done: vec![10], ..good.clone() }),
-            ("unknown", Facts { held: None, ..good }),
+            ("unknown", Facts { counted: 3, ..good.clone() }),
+            ("unknown", Facts { held: None, counted: 0, ..good }),
         ] {
             assert_eq!(LadderDone {}.judge(&facts).word(), word, "{facts:?}");
         }

@@ -7,6 +7,7 @@ mod run_valid;
 mod series;
 
 use super::{Check, Context, Entry, ramp};
+use crate::domain::measurement::Measurement;
 
 /// The checks of this group.
 pub const CHECKS: &[Entry] = &[
@@ -15,3 +16,8 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<far_side::FarSideAgrees>(),
     Entry::of::<series::SeriesSampled>(),
 ];
+
+/// Answers that a shared cache gave without asking the app, by its own word.
+fn kept(measured: &Measurement) -> u64 {
+    ["HIT", "STALE", "UPDATING"].iter().filter_map(|word| measured.answers.cache.get(*word)).sum()
+}

@@ -6,7 +6,7 @@ use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::ramp::RampEnd;
 use crate::domain::verdict::{BLOCKED_LIMIT, TAINTED_LIMIT};
 
-use super::{Check, Context, ramp};
+use super::{Check, Context, kept, ramp};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -55,7 +55,7 @@ impl Check for RunValid {
             requests: measured.requests,
             blocked: measured.blocked,
             tainted: ramp.verdict.tainted,
-            hits: measured.answers.cache.get("HIT").copied().unwrap_or(0),
+            hits: kept(measured),
             ended: match &measured.end {
                 RampEnd::Completed => None,
                 RampEnd::Aborted(why) | RampEnd::Invalid(why) => Some(why.clone()),

@@ -129,8 +129,10 @@ impl Check for NoNPlusOne {
         if let Some(hidden) = &facts.hidden {
             return CheckOutcome::Unknown(hidden.clone());
         }
-        // A private page may well turn the test user away (the admin does): then it runs no query of its own.
-        let unseen = |p: &&Page| p.status == 404 || p.status >= 500 || (p.status != 200 && !p.signed_in);
+        // A private page may well turn the test user away (the admin does): then it runs no query of its own. But one must
+        // open, or nobody is signed in.
+        let opens = facts.pages.iter().any(|p| p.signed_in && p.status == 200);
+        let unseen = |p: &&Page| p.status != 200 && !(p.signed_in && opens && matches!(p.status, 302 | 403));
         if let Some(page) = facts.pages.iter().find(unseen) {
             return CheckOutcome::Unknown(Missing::new(
                 format!("{} answers {}, so its queries were not seen", page.path, page.status),

@@ -6,6 +6,7 @@ use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::ids::StepId;
 use crate::domain::measurement::{RampFacts, RampRecord, Statement};
 use crate::domain::text::tame;
+use crate::domain::verdict::RampOutcome;
 
 use super::{Check, Context, SHOWN, ramp, remedy};
 
@@ -170,6 +171,12 @@ impl TopImproved {
         }
         if record.users > now.plan.users {
             return Err("more users than now");
+        }
+        if (record.think, record.model, record.engine) != (now.plan.think, now.plan.model, now.measurement.engine) {
+            return Err("other pauses, arrivals or another load engine");
+        }
+        if !matches!(record.outcome, RampOutcome::Pass | RampOutcome::Fail | RampOutcome::Inconclusive) {
+            return Err("not measured to the end");
         }
         if record.statements.is_empty() || record.requests == 0 {
             return Err("no statements were recorded");

@@ -35,11 +35,19 @@ impl Wanted<'_> {
             .into_bytes()
     }
 
-    /// The ticket in an answer; none when there is none.
-    pub(super) fn ticket(self, answer: &Answer) -> Option<Ticket> {
+    /// The ticket in what was answered; none when there is none.
+    pub(super) fn ticket(self, Asked { answer, .. }: &Asked) -> Option<Ticket> {
         let ticket = Ticket::read(&answer.body).ok().filter(|_| answer.status < 300)?;
         Some(ticket.meant_for(self.content_type, self.bytes as u64))
     }
+}
+
+/// What a view answered to somebody who wants a ticket.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub answer: Answer,
+    /// It takes POST only.
+    pub by_post: bool,
 }
 
 /// Asks for a ticket: by GET; where GET is not allowed by POST with Django's token; where something was missed, or
@@ -49,9 +57,10 @@ pub(super) async fn ask(
     path: &str,
     session: Option<&Session>,
     wanted: Wanted<'_>,
-) -> Result<Answer, ProbeError> {
+) -> Result<Asked, ProbeError> {
     let answer = probes.http.get(path).session(session).send().await?;
-    match answer.status {
+    let by_post = answer.status == 405;
+    let answer = match answer.status {
         405 => {
             let token = session.and_then(Session::csrf).unwrap_or_default().to_owned();
             let post = || {
@@ -59,17 +68,18 @@ pub(super) async fn ask(
                 ask.header("referer", answer.url.as_str()).header("x-csrftoken", token.clone())
             };
             let by_form = post().form(wanted.fields()).send().await?;
-            if !matches!(by_form.status, 400 | 415 | 422) {
-                return Ok(by_form);
+            match by_form.status {
+                // A view that reads JSON only.
+                400 | 415 | 422 => post().header("content-type", "application/json").body(wanted.json()).send().await?,
+                _ => by_form,
             }
-            // A view that reads JSON only.
-            post().header("content-type", "application/json").body(wanted.json()).send().await
         }
         400 | 422 | 200..300 if wanted.insist || answer.status >= 400 => {
             let mut url = answer.url.clone();
             url.query_pairs_mut().extend_pairs(wanted.fields());
-            probes.http.ask(Method::GET, Ok(url)).session(session).send().await
+            probes.http.ask(Method::GET, Ok(url)).session(session).send().await?
         }
-        _ => Ok(answer),
-    }
+        _ => answer,
+    };
+    Ok(Asked { answer, by_post })
 }

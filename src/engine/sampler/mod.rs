@@ -148,7 +148,7 @@ impl Sampler {
         }
         match requests {
             Ok(requests) => far_side.app_requests = Some(requests),
-            Err(error) => far_side.missing.push(error.into()),
+            Err(error) => far_side.app_missing = Some(error.into()),
         }
         // Two sources may lack the same thing; it is asked for once.
         let mut named: Vec<Missing> = Vec::new();

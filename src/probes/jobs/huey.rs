@@ -36,13 +36,33 @@ pub(super) fn clean(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
 }
 
-/// The one name that Huey's keys on this broker carry; none when they carry several.
-pub(super) async fn only(redis: &Redis) -> Result<Option<String>, ProbeError> {
+/// The one name that Huey's keys on this broker carry.
+///
+/// # Errors
+/// When they carry none or several: a queue that was guessed would look empty for ever.
+pub(super) async fn only(redis: &Redis) -> Result<String, ProbeError> {
     let keys = redis.keys("huey.*", MOST).await?;
-    let mut names: Vec<&str> = keys.iter().filter_map(|key| key.splitn(3, '.').nth(2)).collect();
+    let mut names: Vec<&str> = keys.iter().filter_map(|key| name_in(key)).collect();
     names.sort_unstable();
     names.dedup();
-    Ok(if let [name] = names.as_slice() { Some((*name).to_owned()) } else { None })
+    if let [name] = names.as_slice() {
+        return Ok((*name).to_owned());
+    }
+    let found = if names.is_empty() { "none".to_owned() } else { tame(&names.join(", "), 120) };
+    Err(ProbeError::NotGiven {
+        what: format!("it is not known which queue of Huey is the app's (names on the broker now: {found})"),
+        provide: "name it in rampup.toml as in RedisHuey(\"NAME\"): [site] queue = \"NAME\"".to_owned(),
+    })
+}
+
+/// The name in one of Huey's keys; what belongs to one task stands behind another dot.
+fn name_in(key: &str) -> Option<&str> {
+    let (kind, name) = key.strip_prefix("huey.")?.split_once('.')?;
+    match kind {
+        "redis" | "schedule" | "results" | "counters" => Some(name),
+        "r" | "c" | "notify" => name.split('.').next(),
+        _ => None,
+    }
 }
 
 impl Broker {
@@ -93,6 +113,12 @@ impl Broker {
             self.redis.ask::<String>(redis::cmd("TYPE").arg(format!("huey.redis.{}", self.queue))).await? == "zset";
         let command = if zset { "cmdstat_zadd" } else { "cmdstat_lpush" };
         let pushed = info.text(command).and_then(|text| text.split(',').next()?.strip_prefix("calls=")?.parse().ok());
+        if pushed.is_none() && !text.contains("cmdstat_") {
+            return Err(ProbeError::odd(
+                "the job broker's Redis",
+                "no statistics of commands, by which Huey's tasks are counted",
+            ));
+        }
         Ok(u64::saturating_sub(pushed.unwrap_or(0), depth))
     }
 }
@@ -130,6 +156,20 @@ mod tests {
                     id=5 addr=127.0.0.1:7 name= age=9 idle=0 flags=N db=0 sub=0 cmd=client|list user=default\n\
                     id=6 addr=127.0.0.1:8 name= age=99 idle=90 flags=N db=0 sub=0 cmd=rpop user=default";
         assert_eq!(waiting_clients(list, 0), ["client 3"]);
+    }
+
+    #[test]
+    fn a_name_is_read_out_of_every_kind_of_key() {
+        for (key, name) in [
+            ("huey.redis.shop", Some("shop")),
+            ("huey.schedule.shop", Some("shop")),
+            ("huey.r.shop.6d1f", Some("shop")),
+            ("huey.notify.shop.6d1f", Some("shop")),
+            ("huey.q.0a1b", None),
+            ("celery", None),
+        ] {
+            assert_eq!(name_in(key), name, "{key}");
+        }
     }
 
     #[test]

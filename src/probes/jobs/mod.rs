@@ -114,7 +114,7 @@ impl Broker {
         let unnamed = named == UNNAMED;
         let queue = match kind {
             QueueKind::Rq if unnamed => "default".to_owned(),
-            QueueKind::Huey if unnamed => huey::only(&redis).await?.unwrap_or_else(|| "huey".to_owned()),
+            QueueKind::Huey if unnamed => huey::only(&redis).await?,
             QueueKind::Huey => huey::clean(named),
             _ => named.to_owned(),
         };
