@@ -3,6 +3,7 @@
 
 mod bench;
 mod climb;
+mod commit;
 mod drive;
 mod exchange;
 mod flows;

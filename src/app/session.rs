@@ -191,10 +191,11 @@ impl Session {
         mut commands: mpsc::Receiver<Command>,
         feed: mpsc::Sender<Feed>,
     ) -> Result<(), Trouble> {
+        let (commit, dirty) = super::commit::of(&self.settings.project_dir).await;
         let fingerprint = Fingerprint {
             product: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: None,
-            dirty: None,
+            commit,
+            dirty,
             settings: self.settings.digest.clone(),
         };
         let target = self.settings.site.url.origin().ascii_serialization();

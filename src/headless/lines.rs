@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::Printer;
 use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::event::{Event, EventKind};
+use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
 use crate::domain::ramp::{LoadPulse, RampPhase};
 use crate::domain::step::Level;
@@ -20,6 +21,8 @@ const WIDTH: usize = 400;
 /// Prints events as sentences.
 #[derive(Debug, Default)]
 pub struct Lines {
+    /// The step that was taken up.
+    step: Option<StepId>,
     phase: Option<RampPhase>,
 }
 
@@ -28,10 +31,18 @@ impl Printer for Lines {
         match &event.kind {
             EventKind::RunStarted { fingerprint, site, target, quick } => {
                 let practice = if *quick { "   QUICK: practice measurements" } else { "" };
-                writeln!(out, "rampup {}  {site}  {target}  run {}{practice}", fingerprint.product, event.run)
+                let commit = fingerprint.commit.as_deref().and_then(|id| id.get(..7)).map_or(String::new(), |id| {
+                    format!("  commit {id}{}", if fingerprint.dirty.is_some() { " with changes" } else { "" })
+                });
+                writeln!(out, "rampup {}  {site}  {target}{commit}  run {}{practice}", fingerprint.product, event.run)
             }
-            EventKind::StepStarted { step, .. } => writeln!(out, "STEP {step}"),
+            EventKind::StepStarted { step, .. } => {
+                self.step = Some(*step);
+                writeln!(out, "STEP {step}")
+            }
             EventKind::CheckStarted { .. } | EventKind::Sample { .. } => Ok(()),
+            // What another step is shown broken by was printed when this one asked it; the judgement names it.
+            EventKind::CheckFinished { evidence } if self.step.is_some_and(|step| step != evidence.step) => Ok(()),
             EventKind::CheckFinished { evidence } => check(evidence, out),
             EventKind::RampStarted { plan, slo, claim, .. } => {
                 self.phase = None;
