@@ -30,6 +30,7 @@ use serde_json::Value;
 
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::domain::measurement::{RampFacts, RampRecord};
+use crate::domain::progress::Standing;
 use crate::probes::Probes;
 
 /// What a check may look at.
@@ -41,6 +42,8 @@ pub struct Context<'a> {
     pub ramp: Option<&'a RampFacts>,
     /// Earlier ramps, oldest first; without the one in `ramp`.
     pub history: &'a [RampRecord],
+    /// How the steps before this one stand, in their order.
+    pub before: &'a [Standing],
 }
 
 /// One verification. The type is its parameters: `#[serde(deny_unknown_fields, default)]`.

@@ -79,6 +79,8 @@ pub(super) struct Site {
     pub edge: Option<Edge>,
     /// A limit that the app itself keeps for each client address.
     pub throttle: Option<Throttle>,
+    /// Where the app says which release of it is running, so that a deploy in the middle of a ramp shows.
+    pub release: Option<Release>,
     /// Names of flow steps whose slow work belongs into the background.
     #[serde(default)]
     pub slow_endpoints: Vec<String>,
@@ -128,6 +130,18 @@ pub(super) struct Throttle {
     pub path: String,
     /// Requests that one address may send in the limit's period of a minute or more; 1 to 40.
     pub requests: u32,
+}
+
+/// Where the app says which release of it is running: in a header, or in a JSON answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Release {
+    /// The path to ask, such as "/healthz".
+    pub path: String,
+    /// Name of the header that it stands in. Either this or `json`.
+    pub header: Option<String>,
+    /// Where it stands in a JSON answer, as a JSON pointer: "/release".
+    pub json: Option<String>,
 }
 
 /// The library behind the queue.

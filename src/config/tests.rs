@@ -200,6 +200,13 @@ fn what_is_wrong_is_refused_at_its_place() {
         ("hold = \"2m\"", "endpoints = [\"chckout\"]", "did you mean \"checkout\"?"),
         ("max_bytes = 5000000", "max_bytes = 0", "allows no upload"),
         ("[site.ownership]", "[site.throttle]\npath = \"/x\"\nrequests = 41\n[site.ownership]", "1 to 40"),
+        ("[site.ownership]", "[site.release]\npath = \"/x\"\n[site.ownership]", "either header"),
+        ("[site.ownership]", "[site.release]\npath = \"/x\"\njson = \"a.b\"\n[site.ownership]", "begins with a slash"),
+        (
+            "[site.ownership]",
+            "[site.release]\npath = \"x\"\nheader = \"X-A\"\n[site.ownership]",
+            "does not begin with /",
+        ),
         ("[site.ownership]", "[site.edge]\nblocked = \"x.php\"\n[site.ownership]", "does not begin with /"),
         ("[site.ownership]", "[site.edge]\norigins = [\"https://a.test/x\"]\n[site.ownership]", "holds a path"),
         ("[site.ownership]", "[site.edge]\nsecret_header = \"X Y\"\n[site.ownership]", "no header name"),

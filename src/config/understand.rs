@@ -9,7 +9,7 @@ use crate::domain::fingerprint::digest;
 use crate::domain::flow::Mix;
 use crate::domain::ids::StepId;
 use crate::domain::place::{Place, explain, nearest};
-use crate::domain::site::{Account, Edge, Presign, QueueKind, Sentry, Site, Throttle, Web};
+use crate::domain::site::{Account, Edge, Presign, QueueKind, Release, Sentry, Site, StandsIn, Throttle, Web};
 use crate::domain::slo::Slo;
 
 use super::faults::Faults;
@@ -142,6 +142,7 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
     );
     paths.extend(file.rate_limited.as_deref().map(|path| (vec!["site", "rate_limited"], path)));
     paths.extend(file.throttle.as_ref().map(|throttle| (vec!["site", "throttle", "path"], throttle.path.as_str())));
+    paths.extend(file.release.as_ref().map(|release| (vec!["site", "release", "path"], release.path.as_str())));
     let blocked = file.edge.as_ref().and_then(|edge| edge.blocked.as_deref());
     paths.extend(blocked.map(|path| (vec!["site", "edge", "blocked"], path)));
     paths.extend(file.account.as_ref().map(|account| (vec!["site", "account", "login"], account.login.as_str())));
@@ -175,6 +176,8 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
     }
     headers(&file.probe_headers, &["site", "probe_headers"], faults);
     edge(file, faults);
+    let release =
+        file.release.as_ref().and_then(|release| stands_in(release, faults).map(|it| (release.path.clone(), it)));
     let site = Site {
         name: file.name.clone(),
         url: file.url.clone(),
@@ -191,6 +194,7 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
             secret_header: e.secret_header.clone(),
         }),
         throttle: file.throttle.as_ref().map(|t| Throttle { path: t.path.clone(), requests: t.requests }),
+        release: release.map(|(path, stands_in)| Release { path, stands_in }),
         account: file.account.as_ref().map(|a| Account { login: a.login.clone(), username: a.username.clone() }),
         presign: file.presign.as_ref().map(|p| Presign {
             path: p.path.clone(),
@@ -245,6 +249,22 @@ fn edge(site: &raw::Site, faults: &mut Faults<'_>) {
             "the header's name is missing; write for example secret_header = \"X-Edge-Secret\"",
         );
     }
+}
+
+fn stands_in(release: &raw::Release, faults: &mut Faults<'_>) -> Option<StandsIn> {
+    match (&release.header, &release.json) {
+        (Some(name), None) => match header_fault(name, "") {
+            None => return Some(StandsIn::Header(name.clone())),
+            Some(fault) => faults.add(&["site", "release", "header"], fault),
+        },
+        (None, Some(pointer)) if pointer.starts_with('/') => return Some(StandsIn::Json(pointer.clone())),
+        (None, Some(_)) => faults.add(&["site", "release", "json"], "a JSON pointer begins with a slash: \"/release\""),
+        (None, None) | (Some(_), Some(_)) => faults.add(
+            &["site", "release"],
+            "say where in the answer the release stands: either header = \"X-Release\" or json = \"/release\"",
+        ),
+    }
+    None
 }
 
 fn web(file: &raw::Web, faults: &mut Faults<'_>) -> Web {

@@ -220,6 +220,12 @@ pub struct FarSide {
     /// Requests that the app's own metrics counted over the hold; none when they could not be read, or began anew.
     #[serde(default)]
     pub app_requests: Option<f64>,
+    /// What the app said its release was when the hold began and when it ended.
+    #[serde(default)]
+    pub releases: Option<[String; 2]>,
+    /// Why that could not be read.
+    #[serde(default)]
+    pub releases_missing: Option<super::check::Missing>,
     /// First second of the hold and the first one after it, on the ramp's clock; none when no hold began. What was
     /// covered can only be said against this: a source that died leaves no samples to count.
     #[serde(default)]

@@ -84,6 +84,17 @@ pub struct StepRecord {
     pub contract: Contract,
 }
 
+/// How a step stands on the day that somebody looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Which.
+    pub step: StepId,
+    /// Its state.
+    pub state: StepState,
+    /// When it was last judged.
+    pub since: Option<jiff::Timestamp>,
+}
+
 /// All that is known about the climb.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {

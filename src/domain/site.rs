@@ -33,6 +33,9 @@ pub struct Site {
     /// A limit that the app itself keeps. Left out likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle: Option<Throttle>,
+    /// Where the app says which release it is. Left out likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
     /// A test user.
     pub account: Option<Account>,
     /// The endpoint that hands out upload tickets.
@@ -148,6 +151,25 @@ pub struct Throttle {
     pub path: String,
     /// Requests it allows in a minute (or more), from one address.
     pub requests: u32,
+}
+
+/// Where the app says which release of it is running: a commit, a deployment's id, a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The path that is asked.
+    pub path: String,
+    /// In what of the answer it stands.
+    pub stands_in: StandsIn,
+}
+
+/// In what of an answer something stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StandsIn {
+    /// The header of this name.
+    Header(String),
+    /// The JSON value that this pointer leads to.
+    Json(String),
 }
 
 /// A Sentry project.

@@ -3,6 +3,7 @@
 //! No clock, no await, no IO. Every question it asks carries a [`TaskId`]; an answer that carries another one is late
 //! or foreign and changes nothing. It turns a step `proven` in exactly one place, `Machine::settle`.
 
+mod earlier;
 mod io;
 mod settle;
 
@@ -18,7 +19,7 @@ use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{RunId, StepId, TaskId};
 use crate::domain::measurement::{FarSide, Measurement, RampFacts, RampRecord};
-use crate::domain::progress::{Progress, StepState};
+use crate::domain::progress::{Progress, Standing, StepState};
 use crate::domain::ramp::{Claim, RampPlan};
 use crate::domain::step::{CheckLine, Step};
 use crate::domain::verdict::judge_looked;
@@ -110,6 +111,11 @@ impl Machine {
 
     fn settled_state(&self, step: StepId, now: Timestamp) -> StepState {
         self.progress.state(step, &|step| self.prepared(step).contract.clone(), day(now))
+    }
+
+    fn standing(&self, step: StepId, now: Timestamp) -> Standing {
+        let since = self.progress.steps.get(&step).map(|record| record.at);
+        Standing { step, state: self.settled_state(step, now), since }
     }
 
     fn prepared(&self, step: StepId) -> &Prepared {
@@ -269,7 +275,8 @@ impl Machine {
                 job.asked.push((task, line.clone()));
             }
             effects.push(self.record(now, EventKind::CheckStarted { task, step, check: line.check.clone() }));
-            effects.push(Effect::Gather { task, step, line, ramp });
+            let before = StepId::all().filter(|before| *before < step).map(|step| self.standing(step, now)).collect();
+            effects.push(Effect::Gather { task, step, line, ramp, before });
         }
         effects
     }

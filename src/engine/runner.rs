@@ -13,6 +13,7 @@ use crate::domain::check::{CheckOutcome, Evidence, Missing, Rung};
 use crate::domain::flow::Mix;
 use crate::domain::ids::{StepId, TaskId};
 use crate::domain::measurement::{Measurement, RampFacts, RampRecord};
+use crate::domain::progress::Standing;
 use crate::domain::ramp::{RampPhase, RampPlan};
 use crate::domain::secret::Secret;
 use crate::domain::slo::Slo;
@@ -74,7 +75,7 @@ impl Runner {
     /// Carries out one effect. `Record` and `Idle` are not for the runner and do nothing here.
     pub fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Gather { task, step, line, ramp } => self.gather(task, step, line, ramp),
+            Effect::Gather { task, step, line, ramp, before } => self.gather(task, step, line, ramp, before),
             Effect::Drive { task, step: _, plan, slo, endpoints } => self.drive(task, plan, slo, endpoints),
             Effect::Cancel => self.cut.cancel(),
             Effect::Record(_) | Effect::Idle => {}
@@ -89,7 +90,14 @@ impl Runner {
         self.cut.clone()
     }
 
-    fn gather(&mut self, task: TaskId, step: StepId, line: CheckLine, ramp: Option<Arc<RampFacts>>) {
+    fn gather(
+        &mut self,
+        task: TaskId,
+        step: StepId,
+        line: CheckLine,
+        ramp: Option<Arc<RampFacts>>,
+        before: Vec<Standing>,
+    ) {
         let (cut, probes, inputs) = (self.token(), self.reach.probes.clone(), self.inputs.clone());
         let history = self.history.clone();
         tokio::spawn(async move {
@@ -104,7 +112,8 @@ impl Runner {
                     (line.check.to_string(), Rung::Repo, Err(missing))
                 }
                 Some(entry) => {
-                    let asked = ask(entry, &line, &probes, ramp.as_deref(), &history);
+                    let ctx = Context { probes: &probes, ramp: ramp.as_deref(), history: &history, before: &before };
+                    let asked = ask(entry, &line, ctx);
                     let answer = tokio::select! {
                         biased;
                         () = cut.cancelled() => Err(Missing::new("stopped before it answered", "run the step again")),
@@ -165,9 +174,7 @@ impl Runner {
 async fn ask(
     entry: &'static checks::Entry,
     line: &CheckLine,
-    probes: &Probes,
-    ramp: Option<&RampFacts>,
-    history: &[RampRecord],
+    ctx: Context<'_>,
 ) -> Result<(serde_json::Value, CheckOutcome), Missing> {
     let check = (entry.build)(&line.parameters).map_err(|why| {
         Missing::new(
@@ -175,7 +182,7 @@ async fn ask(
             "mend the playbook; `rampup playbook lint` names the line",
         )
     })?;
-    Ok(check.gather_and_judge(Context { probes, ramp, history }).await)
+    Ok(check.gather_and_judge(ctx).await)
 }
 
 async fn ramp(

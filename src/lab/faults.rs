@@ -35,6 +35,9 @@ pub struct Fault {
     /// One of the checks looks at what a ramp saw.
     #[serde(default)]
     pub load: bool,
+    /// The ramp on the fixed stack comes first: what is measured is compared with that.
+    #[serde(default)]
+    pub twice: bool,
     /// The shop's environment, over that of the fixed stack.
     #[serde(default)]
     env: Words,

@@ -16,6 +16,7 @@ pub mod pooler;
 pub mod postgres;
 mod put;
 pub mod redis;
+mod release;
 pub mod repo;
 pub mod s3;
 pub mod sentry;

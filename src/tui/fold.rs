@@ -52,7 +52,10 @@ impl Climb {
             }
             EventKind::StepJudged { step, state, sentence, .. } => {
                 self.states.insert(*step, *state);
-                self.at_rest();
+                // Another step may be shown broken on the way.
+                if self.running.is_none_or(|running| running == *step) {
+                    self.at_rest();
+                }
                 self.note(event.at, format!("step {step} {}: {}", state.word(), words::tame(sentence)));
             }
             EventKind::Waived { waiver } => {

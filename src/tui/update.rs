@@ -131,7 +131,7 @@ fn running(model: &Model) -> bool {
 }
 
 fn happened(model: &mut Model, event: &Event) {
-    let asked_whole = model.climb.whole;
+    let (asked_whole, running) = (model.climb.whole, model.climb.running);
     model.climb.fold(event);
     match &event.kind {
         // The live screen opens by itself, over whatever was being read.
@@ -142,7 +142,7 @@ fn happened(model: &mut Model, event: &Event) {
         }
         EventKind::StepJudged { step, state, .. } => {
             let watched = match model.place() {
-                Place::Ramp => true,
+                Place::Ramp => running.is_none_or(|running| running == *step),
                 Place::Step(id) => id == *step && asked_whole,
                 Place::Overview | Place::Verdict(_) => false,
             };

@@ -1,4 +1,4 @@
-//! Repeating: was the same ramp driven at least twice, and is the newest no worse?
+//! `cycles.repeated`: was the same ramp driven at least twice, and is the newest no worse?
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,11 @@ use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::diagnosis::{Change, change, comparable};
 use crate::domain::measurement::RampRecord;
 
-use super::{Check, Context, Entry, ramp};
+use super::{Check, Context, ramp};
 
-/// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<Repeated>()];
-
-/// `cycles.repeated`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Repeated {
+pub(super) struct Repeated {
     /// Comparable ramps that are needed, the one just driven included.
     cycles: usize,
 }
@@ -26,7 +22,7 @@ impl Default for Repeated {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Facts {
+pub(super) struct Facts {
     users: u32,
     /// Comparable measured ramps of this step, oldest first, the newest last.
     cycles: Vec<Cycle>,

@@ -9,6 +9,7 @@ use crate::domain::event::Event;
 use crate::domain::fingerprint::Contract;
 use crate::domain::ids::{CheckId, StepId, TaskId};
 use crate::domain::measurement::{FarSide, Measurement, RampFacts};
+use crate::domain::progress::Standing;
 use crate::domain::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
 use crate::domain::site::Web;
 use crate::domain::slo::Slo;
@@ -90,6 +91,8 @@ pub enum Effect {
         line: CheckLine,
         /// What the ramp saw, for checks that look after it.
         ramp: Option<Arc<RampFacts>>,
+        /// How the steps before it stand.
+        before: Vec<Standing>,
     },
     /// Drive a ramp.
     Drive {

@@ -7,7 +7,7 @@ use crate::domain::check::CheckOutcome;
 use crate::domain::event::EventKind;
 use crate::domain::ids::CheckId;
 use crate::domain::progress::StepState;
-use crate::domain::step::Level;
+use crate::domain::step::{CheckLine, Level};
 use crate::domain::verdict::{RampOutcome, Verdict};
 
 use super::{Effect, Job, Machine, Wish, day};
@@ -16,16 +16,17 @@ impl Machine {
     /// Required checks of the job that do not open the gate, each as "id: outcome, what was seen".
     pub(super) fn held_by(&self, now: Timestamp) -> Vec<String> {
         let Some(job) = &self.job else { return Vec::new() };
-        let opens = |check: &CheckId| {
-            self.progress.check_waived(job.step, check, day(now))
-                || job.evidence.iter().any(|e| &e.check == check && e.outcome.opens())
+        let opens = |line: &CheckLine| {
+            self.progress.check_waived(job.step, &line.check, day(now))
+                || self.excused_before(job.step, line, now)
+                || job.evidence.iter().any(|e| e.check == line.check && e.outcome.opens())
         };
         let asked = |check: &CheckId| job.ramp.is_some() || !self.prepared(job.step).after.contains(check);
         self.prepared(job.step)
             .step
             .checks
             .iter()
-            .filter(|line| line.level == Level::Required && asked(&line.check) && !opens(&line.check))
+            .filter(|line| line.level == Level::Required && asked(&line.check) && !opens(line))
             .map(|line| match job.evidence.iter().find(|e| e.check == line.check) {
                 Some(e) => format!("{}: {}, {}", line.check, e.outcome.word(), e.outcome.seen()),
                 None => format!("{}: not asked", line.check),
@@ -37,6 +38,7 @@ impl Machine {
     pub(super) fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
         let held_by = self.held_by(now);
         let Some(job) = self.job.take() else { return Vec::new() };
+        let mut effects = self.broken_elsewhere(&job, now);
         let (step, before) = (job.step, self.settled_state(job.step, now));
         let prepared = self.prepared(step);
         let verdict = job.ramp.as_ref().map(|ramp| &ramp.verdict);
@@ -73,7 +75,8 @@ impl Machine {
             },
             None => EventKind::Note { text: sentence },
         };
-        vec![self.record(now, kind), Effect::Idle]
+        effects.extend([self.record(now, kind), Effect::Idle]);
+        effects
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each source has a task, a connection and time-outs of its own: a dead one never disturbs the others or the load. It
 //! leaves gaps, which are counted against the hold's seconds, never filled. Knows no verdict.
 
+mod ends;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -14,16 +15,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::check::Missing;
-use crate::domain::measurement::{FarSide, Statement, TableReads};
+use crate::domain::measurement::FarSide;
 use crate::domain::ramp::{LoadPulse, ServerSample};
-use crate::probes::metrics;
-use crate::probes::postgres::reads;
 use crate::probes::{ProbeError, Probes};
 
+use ends::{Spent, counted, releases, spent};
 use sources::{Cache, Database, Pooler, Queue, Reading, Workers, of_load, watch as watch_source};
 
-/// Statements kept of a hold.
-const STATEMENTS: usize = 20;
 /// Longest wait for the last snapshot of the statements.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -32,15 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 struct Hold {
     from: Option<u32>,
     to: Option<u32>,
-}
-
-/// What the hold cost the database.
-#[derive(Debug, Default)]
-struct Spent {
-    statements: Vec<Statement>,
-    tables: Vec<TableReads>,
-    /// Why there are no statements, although there are tables.
-    missing: Option<ProbeError>,
 }
 
 /// The running tasks. Dropped without [`Sampler::finish`], they end too.
@@ -56,6 +45,7 @@ pub struct Sampler {
     collector: JoinHandle<FarSide>,
     statements: JoinHandle<Result<Spent, ProbeError>>,
     requests: JoinHandle<Result<f64, ProbeError>>,
+    releases: JoinHandle<Result<[String; 2], ProbeError>>,
 }
 
 impl Drop for Sampler {
@@ -87,6 +77,7 @@ impl Sampler {
             epoch,
             collector: tokio::spawn(collect(arriving, epoch, out)),
             requests: tokio::spawn(counted(probes.clone(), held.clone(), stop.clone())),
+            releases: tokio::spawn(releases(probes.clone(), held.clone(), stop.clone())),
             statements: tokio::spawn(spent(probes, held, stop.clone())),
             hold,
             readings: Some(readings),
@@ -124,16 +115,9 @@ impl Sampler {
     pub async fn finish(mut self) -> FarSide {
         self.hold_ended();
         let hold = *self.hold.borrow();
-        let statements = match tokio::time::timeout(PATIENCE, &mut self.statements).await {
-            Ok(Ok(statements)) => statements,
-            Ok(Err(_)) | Err(_) => Err(ProbeError::TimedOut { system: "pg_stat_statements", limit: PATIENCE }),
-        };
-        self.statements.abort();
-        let requests = match tokio::time::timeout(PATIENCE, &mut self.requests).await {
-            Ok(Ok(requests)) => requests,
-            Ok(Err(_)) | Err(_) => Err(ProbeError::TimedOut { system: "the metrics page", limit: PATIENCE }),
-        };
-        self.requests.abort();
+        let statements = in_time(&mut self.statements, "pg_stat_statements").await;
+        let requests = in_time(&mut self.requests, "the metrics page").await;
+        let releases = in_time(&mut self.releases, "the app").await;
         self.stop.cancel();
         // The collector ends when the last source, and the load, let go of its channel.
         self.readings = None;
@@ -150,6 +134,10 @@ impl Sampler {
             Ok(requests) => far_side.app_requests = Some(requests),
             Err(error) => far_side.app_missing = Some(error.into()),
         }
+        match releases {
+            Ok(releases) => far_side.releases = Some(releases),
+            Err(error) => far_side.releases_missing = Some(error.into()),
+        }
         // Two sources may lack the same thing; it is asked for once.
         let mut named: Vec<Missing> = Vec::new();
         for missing in far_side.missing.drain(..) {
@@ -164,6 +152,16 @@ impl Sampler {
     /// The ramp's next whole second.
     fn second(&self) -> u32 {
         next_second(self.epoch)
+    }
+}
+
+/// The answer of a task that reads at the hold's end, or word that it took too long.
+async fn in_time<T>(task: &mut JoinHandle<Result<T, ProbeError>>, system: &'static str) -> Result<T, ProbeError> {
+    let answer = tokio::time::timeout(PATIENCE, &mut *task).await;
+    task.abort();
+    match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) | Err(_) => Err(ProbeError::TimedOut { system, limit: PATIENCE }),
     }
 }
 
@@ -205,81 +203,6 @@ async fn collect(
         }
     }
     FarSide { samples: seconds.into_values().collect(), missing, ..FarSide::default() }
-}
-
-/// Requests that the app's own metrics counted from the hold's first second to its last.
-async fn counted(
-    probes: Arc<Probes>,
-    mut hold: watch::Receiver<Hold>,
-    stop: CancellationToken,
-) -> Result<f64, ProbeError> {
-    let never = || ProbeError::odd("the ramp", "it ended before its hold");
-    let looking = async {
-        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(|_| never())?;
-        if began.from.is_none() {
-            return Err(never());
-        }
-        let before = app_requests(&probes).await?;
-        hold.wait_for(|h| h.to.is_some()).await.map_err(|_| never())?;
-        let rise = app_requests(&probes).await? - before;
-        if rise >= 0.0 {
-            Ok(rise)
-        } else {
-            Err(ProbeError::odd("the metrics page", "its counter began anew meanwhile"))
-        }
-    };
-    tokio::select! {
-        found = looking => found,
-        () = stop.cancelled() => Err(never()),
-    }
-}
-
-async fn app_requests(probes: &Probes) -> Result<f64, ProbeError> {
-    let scrape = probes.scrape().await?;
-    let none = || ProbeError::odd("the metrics page", format!("status {}, no {}", scrape.status, metrics::REQUESTS));
-    metrics::sum(&scrape.text, metrics::REQUESTS).ok_or_else(none)
-}
-
-/// The statements and table reads of the hold: a snapshot when it begins, one when it ends, and the difference.
-async fn spent(
-    probes: Arc<Probes>,
-    mut hold: watch::Receiver<Hold>,
-    stop: CancellationToken,
-) -> Result<Spent, ProbeError> {
-    let looking = async {
-        let never = |_| ProbeError::odd("the ramp", "it ended before its hold");
-        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(never)?;
-        if began.from.is_none() {
-            return Ok(Spent::default());
-        }
-        let database = probes.database().await?;
-        let (tables, before) = (database.tables().await?, database.snapshot().await);
-        drop(database);
-        hold.wait_for(|h| h.to.is_some()).await.map_err(never)?;
-        // A connection of its own again: the first may have been idle for minutes.
-        let database = probes.database().await?;
-        let mut spent = Spent { tables: reads(&tables, &database.tables().await?), ..Spent::default() };
-        match (before, database.snapshot().await) {
-            (Ok(before), Ok(after)) => {
-                spent.statements = before.until(&after)?;
-                if spent.statements.is_empty() && after.hidden > 0 {
-                    spent.missing = Some(ProbeError::Refused {
-                        system: "pg_stat_statements",
-                        why: format!("{} statements of other users are hidden", after.hidden),
-                        provide: sources::GRANT.to_owned(),
-                    });
-                }
-            }
-            (Err(error), _) | (_, Err(error)) => spent.missing = Some(error),
-        }
-        spent.statements.truncate(STATEMENTS);
-        spent.tables.truncate(STATEMENTS);
-        Ok(spent)
-    };
-    tokio::select! {
-        found = looking => found,
-        () = stop.cancelled() => Ok(Spent::default()),
-    }
 }
 
 #[cfg(test)]

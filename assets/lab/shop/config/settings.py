@@ -86,6 +86,8 @@ if SENTRY_DSN:
         send_default_pii=False,
     )
 
+RELEASE = env.text("RELEASE")
+
 METRICS = env.yes("METRICS")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 if METRICS:

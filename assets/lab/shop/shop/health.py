@@ -34,7 +34,8 @@ def healthz(request):
         except Exception as error:  # noqa: BLE001  whatever it is, the store is not fine
             answers[name] = type(error).__name__
     healthy = set(answers.values()) == {"ok"}
-    return JsonResponse({"ok": healthy, **answers}, status=200 if healthy else 503)
+    release = {"X-Release": settings.RELEASE} if settings.RELEASE else {}
+    return JsonResponse({"ok": healthy, **answers}, status=200 if healthy else 503, headers=release)
 
 
 @never_cache

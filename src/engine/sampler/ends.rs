@@ -1,0 +1,123 @@
+//! What is read at the two ends of a hold and compared: the app's own count of requests, its release, the database's
+//! statements. A hold that never began has none of them.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::measurement::{Statement, TableReads};
+use crate::probes::postgres::reads;
+use crate::probes::{ProbeError, Probes, metrics};
+
+use super::{Hold, sources};
+
+/// Statements kept of a hold.
+const STATEMENTS: usize = 20;
+
+/// What the hold cost the database.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    pub statements: Vec<Statement>,
+    pub tables: Vec<TableReads>,
+    /// Why there are no statements, although there are tables.
+    pub missing: Option<ProbeError>,
+}
+
+/// Reads once when the hold begins and once when it ends.
+async fn at_both_ends<T, F: Future<Output = Result<T, ProbeError>>>(
+    read: impl Fn(Arc<Probes>) -> F,
+    probes: Arc<Probes>,
+    mut hold: watch::Receiver<Hold>,
+    stop: CancellationToken,
+) -> Result<[T; 2], ProbeError> {
+    let never = || ProbeError::odd("the ramp", "it ended before its hold");
+    let looking = async {
+        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(|_| never())?;
+        if began.from.is_none() {
+            return Err(never());
+        }
+        let first = read(probes.clone()).await?;
+        hold.wait_for(|h| h.to.is_some()).await.map_err(|_| never())?;
+        Ok([first, read(probes.clone()).await?])
+    };
+    tokio::select! {
+        found = looking => found,
+        () = stop.cancelled() => Err(never()),
+    }
+}
+
+/// Requests that the app's own metrics counted from the hold's first second to its last.
+pub(super) async fn counted(
+    probes: Arc<Probes>,
+    hold: watch::Receiver<Hold>,
+    stop: CancellationToken,
+) -> Result<f64, ProbeError> {
+    let [before, after] = at_both_ends(app_requests, probes, hold, stop).await?;
+    if after >= before {
+        Ok(after - before)
+    } else {
+        Err(ProbeError::odd("the metrics page", "its counter began anew meanwhile"))
+    }
+}
+
+/// The release that was running at the hold's first second and at its last.
+pub(super) async fn releases(
+    probes: Arc<Probes>,
+    hold: watch::Receiver<Hold>,
+    stop: CancellationToken,
+) -> Result<[String; 2], ProbeError> {
+    at_both_ends(release, probes, hold, stop).await
+}
+
+async fn app_requests(probes: Arc<Probes>) -> Result<f64, ProbeError> {
+    let scrape = probes.scrape().await?;
+    let none = || ProbeError::odd("the metrics page", format!("status {}, no {}", scrape.status, metrics::REQUESTS));
+    metrics::sum(&scrape.text, metrics::REQUESTS).ok_or_else(none)
+}
+
+async fn release(probes: Arc<Probes>) -> Result<String, ProbeError> {
+    probes.release().await
+}
+
+/// The statements and table reads of the hold: a snapshot when it begins, one when it ends, and the difference.
+pub(super) async fn spent(
+    probes: Arc<Probes>,
+    mut hold: watch::Receiver<Hold>,
+    stop: CancellationToken,
+) -> Result<Spent, ProbeError> {
+    let looking = async {
+        let never = |_| ProbeError::odd("the ramp", "it ended before its hold");
+        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(never)?;
+        if began.from.is_none() {
+            return Ok(Spent::default());
+        }
+        let database = probes.database().await?;
+        let (tables, before) = (database.tables().await?, database.snapshot().await);
+        drop(database);
+        hold.wait_for(|h| h.to.is_some()).await.map_err(never)?;
+        // A connection of its own again: the first may have been idle for minutes.
+        let database = probes.database().await?;
+        let mut spent = Spent { tables: reads(&tables, &database.tables().await?), ..Spent::default() };
+        match (before, database.snapshot().await) {
+            (Ok(before), Ok(after)) => {
+                spent.statements = before.until(&after)?;
+                if spent.statements.is_empty() && after.hidden > 0 {
+                    spent.missing = Some(ProbeError::Refused {
+                        system: "pg_stat_statements",
+                        why: format!("{} statements of other users are hidden", after.hidden),
+                        provide: sources::GRANT.to_owned(),
+                    });
+                }
+            }
+            (Err(error), _) | (_, Err(error)) => spent.missing = Some(error),
+        }
+        spent.statements.truncate(STATEMENTS);
+        spent.tables.truncate(STATEMENTS);
+        Ok(spent)
+    };
+    tokio::select! {
+        found = looking => found,
+        () = stop.cancelled() => Ok(Spent::default()),
+    }
+}
