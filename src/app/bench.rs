@@ -16,6 +16,7 @@ use crate::domain::command::{Command, Waiver};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{STEPS, StepId};
 use crate::domain::step::Level;
+use crate::domain::verdict::RampOutcome;
 use crate::headless::{Printer, exit};
 use crate::lab::{Fault, Lab, Progress};
 
@@ -54,14 +55,25 @@ struct Matrix {
     false_alarms: usize,
 }
 
-/// Keeps what the checks answered and shows nothing.
+/// What a ramp is called where checks are named.
+const RAMP: &str = "ramp";
+
+/// Keeps what the checks and the ramps answered and shows nothing.
 #[derive(Default)]
-struct Answers(Vec<Evidence>);
+struct Answers {
+    checks: Vec<Evidence>,
+    /// What kept ramps from passing.
+    ramps: Vec<String>,
+}
 
 impl Printer for Answers {
     fn print(&mut self, event: &Event, _out: &mut dyn Write) -> io::Result<()> {
-        if let EventKind::CheckFinished { evidence } = &event.kind {
-            self.0.push(evidence.clone());
+        match &event.kind {
+            EventKind::CheckFinished { evidence } => self.checks.push(evidence.clone()),
+            EventKind::RampFinished { verdict, .. } if verdict.outcome != RampOutcome::Pass => {
+                self.ramps.push(verdict.sentence.clone());
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -98,7 +110,7 @@ pub async fn bench(
         let began = Instant::now();
         match answers(lab, environment, &project, steps.clone(), false, signals).await? {
             // Step 7 only looks at ramps: without one there is nothing to be alarmed about.
-            Ok(seen) if seen.is_empty() => narrate.say("no check of these steps looks without load"),
+            Ok(seen) if seen.checks.is_empty() => narrate.say("no check of these steps looks without load"),
             Ok(seen) => matrix.spare("the fixed stack", &seen, &[], began),
             Err(code) => return Ok(code),
         }
@@ -151,7 +163,7 @@ async fn answers(
     steps: std::ops::RangeInclusive<u8>,
     load: bool,
     signals: &mut Signals,
-) -> Result<Result<Vec<Evidence>, u8>, Trouble> {
+) -> Result<Result<Answers, u8>, Trouble> {
     // Whether the checks see it is the question, not whether this machine is fast.
     write_project(lab, project, if load { Promise::Loose } else { Promise::Usual })?;
     let mut session = Session::open(project, environment, true)?;
@@ -163,7 +175,7 @@ async fn answers(
     let mut seen = Answers::default();
     match perform(&mut session, commands, &mut seen, signals, Goal::Look).await? {
         code @ (exit::INTERRUPTED | exit::TERMINATED) => Ok(Err(code)),
-        _ => Ok(Ok(seen.0)),
+        _ => Ok(Ok(seen)),
     }
 }
 
@@ -179,20 +191,25 @@ fn past(step: StepId) -> Waiver {
 }
 
 impl Matrix {
-    fn catch(&mut self, fault: &Fault, seen: &[Evidence], began: Instant) {
-        let failed: Vec<String> = seen.iter().filter(|e| failed(e)).map(|e| e.check.to_string()).collect();
-        let caught = fault.expected.iter().all(|check| failed.contains(check));
-        let (id, step, expected) = (fault.id.clone(), fault.step, fault.expected.clone());
+    fn catch(&mut self, fault: &Fault, seen: &Answers, began: Instant) {
+        let named = |is: fn(&Evidence) -> bool| seen.checks.iter().filter(move |e| is(e)).map(|e| e.check.to_string());
+        let blinded: Vec<String> = named(|e| matches!(e.outcome, CheckOutcome::Unknown(_))).collect();
+        let blinded = fault.unknown.iter().filter(|check| blinded.contains(check)).cloned();
+        let ramp = (!seen.ramps.is_empty()).then(|| RAMP.to_owned());
+        let failed: Vec<String> = named(failed).chain(ramp).chain(blinded).collect();
+        let expected = [fault.expected.as_slice(), &fault.unknown].concat();
+        let caught = expected.iter().all(|check| failed.contains(check));
+        let (id, step) = (fault.id.clone(), fault.step);
         self.faults.push(Caught { id, step, expected, failed, caught, seconds: began.elapsed().as_secs_f64() });
     }
 
-    fn spare(&mut self, id: &str, seen: &[Evidence], may: &[String], began: Instant) {
+    fn spare(&mut self, id: &str, seen: &Answers, may: &[String], began: Instant) {
         let wrong = |e: &&Evidence| {
             let refused = e.level == Level::Required && !e.outcome.opens() && !may.contains(&e.check.to_string());
             failed(e) || refused
         };
-        let mut alarms: Vec<String> = seen.iter().filter(wrong).map(|e| e.check.to_string()).collect();
-        if seen.is_empty() {
+        let mut alarms: Vec<String> = seen.checks.iter().filter(wrong).map(|e| e.check.to_string()).collect();
+        if seen.checks.is_empty() {
             alarms.push("no check answered".to_owned());
         }
         self.healthy.push(Spared { id: id.to_owned(), alarms, seconds: began.elapsed().as_secs_f64() });
@@ -200,22 +217,23 @@ impl Matrix {
 
     fn untried(&mut self, fault: &Fault, began: Instant) {
         if fault.healthy {
-            self.spare(&fault.id, &[], &[], began);
+            self.spare(&fault.id, &Answers::default(), &[], began);
         } else {
-            self.catch(fault, &[], began);
+            self.catch(fault, &Answers::default(), began);
         }
     }
 
     /// One line as it goes; what a check that missed or alarmed has seen.
-    fn say_last(&self, fault: &Fault, seen: &[Evidence], narrate: &Progress) {
+    fn say_last(&self, fault: &Fault, seen: &Answers, narrate: &Progress) {
         let (well, named) = if fault.healthy {
             let last = self.healthy.last();
             (last.is_some_and(|v| v.alarms.is_empty()), last.map_or(&[][..], |v| &v.alarms))
         } else {
-            (self.faults.last().is_some_and(|f| f.caught), fault.expected.as_slice())
+            let last = self.faults.last();
+            (last.is_some_and(|f| f.caught), last.map_or(&[][..], |f| &f.expected))
         };
         narrate.say(format!("{} {}", if well { "as it should be:" } else { "WRONG:" }, fault.id));
-        for evidence in seen.iter().filter(|e| !well && named.contains(&e.check.to_string())) {
+        for evidence in seen.checks.iter().filter(|e| !well && named.contains(&e.check.to_string())) {
             let (check, word) = (&evidence.check, evidence.outcome.word());
             narrate.say(format!("  {check} {word}: {}", evidence.outcome.seen()));
         }

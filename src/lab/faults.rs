@@ -26,9 +26,12 @@ pub struct Fault {
     /// True for a variant that must pass.
     #[serde(skip)]
     pub healthy: bool,
-    /// Checks that must fail; none for a healthy variant.
+    /// Checks that must fail; `ramp` is the ramp itself. None for a healthy variant.
     #[serde(default)]
     pub expected: Vec<String>,
+    /// Checks that it blinds and that must say so by `unknown`.
+    #[serde(default)]
+    pub unknown: Vec<String>,
     /// Checks of which a healthy variant may leave open what is so, without failing.
     #[serde(default)]
     pub may: Vec<String>,
@@ -132,8 +135,9 @@ fn page(name: &str, text: &str) -> Result<Vec<Fault>> {
     let healthy = page.healthy.into_iter().map(|fault| Fault { step, healthy: true, ..fault });
     let rows: Vec<Fault> = faults.chain(healthy).collect();
     for row in &rows {
-        if row.healthy != row.expected.is_empty() {
-            return Err(wrong(&format!("{}: a fault has `expected`, a healthy variant has none", row.id)));
+        if row.healthy != (row.expected.is_empty() && row.unknown.is_empty()) {
+            let rule = "a fault has `expected` or `unknown`, a healthy variant has neither";
+            return Err(wrong(&format!("{}: {rule}", row.id)));
         }
         for patch in &row.patch {
             patch.applied(assets::text(&patch.file)?).map_err(|why| wrong(&format!("{}: {why}", row.id)))?;
@@ -207,7 +211,7 @@ mod tests {
             ("1.toml", row("patch = [{ file = 'nginx.conf', find = 'no such text', put = '' }]"), "stands 0 times"),
             ("1.toml", row("patch = [{ file = 'nginx.con', find = 'x', put = '' }]"), "nginx.con"),
             ("1.toml", "[[fault]]\nid = 'x'\ntitle = 'X'".to_owned(), "a fault has `expected`"),
-            ("1.toml", row("").replace("[[fault]]", "[[healthy]]"), "a healthy variant has none"),
+            ("1.toml", row("").replace("[[fault]]", "[[healthy]]"), "a healthy variant has neither"),
         ] {
             let error = page(name, &text).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
