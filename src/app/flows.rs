@@ -62,7 +62,10 @@ pub async fn check(
         }
         let walked = reports.iter().filter(|report| report.step.is_some()).count();
         if walked < flow.steps.len() && !wish.output.json {
-            writeln!(out, "        {} more steps were not reached", flow.steps.len() - walked)?;
+            match flow.steps.len() - walked {
+                1 => writeln!(out, "        1 more step was not reached")?,
+                left => writeln!(out, "        {left} more steps were not reached")?,
+            }
         }
     }
     Ok(if good { exit::PROVEN } else { exit::FAILED })

@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub mod flow;
 pub mod histogram;
 pub mod ids;
+pub mod login_form;
 pub mod measurement;
 pub mod place;
 pub mod plan;

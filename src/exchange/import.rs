@@ -194,7 +194,15 @@ impl Reader {
 
     /// A post of Django's login form becomes the flow's login; the form's own page before it goes, the login gets it.
     fn is_login(&mut self, sent: &body::Body, entry: &Entry, url: &Url) -> bool {
-        let (Some(username), Some(_)) = (sent.form.get("username"), sent.form.get("password")) else { return false };
+        // Django's own names, or those with a prefix that form libraries put before them.
+        let field = |ends: &[&str]| {
+            sent.form
+                .iter()
+                .find(|(name, _)| ends.iter().any(|end| name.to_ascii_lowercase().ends_with(end)))
+                .map(|f| f.1)
+        };
+        let username = field(&["username", "login", "email"]);
+        let (Some(username), Some(_)) = (username, field(&["password"])) else { return false };
         if !sent.csrf || entry.request.method != "POST" || self.login.is_some() {
             return false;
         }

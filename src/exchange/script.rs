@@ -103,6 +103,12 @@ pub(super) fn common_notes(mix: &Mix) -> Vec<String> {
             flow.name
         ));
     }
+    if mix.flows.iter().any(|flow| flow.login.is_some()) {
+        notes.push(
+            "the login form's fields are taken to be username and password: change the script where yours differ"
+                .into(),
+        );
+    }
     if mix.feeders.iter().any(|feeder| feeder.range.is_none()) {
         notes.push("feeders are read from the files that rampup.toml names: keep the script beside rampup.toml".into());
     }

@@ -113,7 +113,7 @@ impl Life<'_> {
     async fn sign_in(&mut self, login: &SignIn, visitor: &mut Visitor<'_>) -> Result<bool, String> {
         let due = self.wait().await;
         let flight = self.stage.recorder.begin(self.me, login.form.endpoint, due);
-        let (done, token) = visitor.login_form(login, due).await.map_err(|e| e.to_string())?;
+        let (done, form) = visitor.login_form(login, due).await.map_err(|e| e.to_string())?;
         self.record(flight, &done);
         // Typing a name and a password takes a person some time, too.
         self.think(visitor);
@@ -122,7 +122,7 @@ impl Life<'_> {
         }
         let due = self.wait().await;
         let flight = self.stage.recorder.begin(self.me, login.post.endpoint, due);
-        let done = visitor.sign_in(login, token, due).await.map_err(|e| e.to_string())?;
+        let done = visitor.sign_in(login, &form, due).await.map_err(|e| e.to_string())?;
         self.record(flight, &done);
         self.think(visitor);
         Ok(done.is_good())

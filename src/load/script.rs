@@ -142,7 +142,7 @@ impl Making<'_> {
             ));
         }
         let step = |name: &str| FlowStep { name: format!("{} ({name})", login.path), ..FlowStep::default() };
-        let form = FlowStep { get: Some(login.path.clone()), ..step("form") };
+        let form = FlowStep { get: Some(login.path.clone()), expect: vec![200], ..step("form") };
         // A wrong password shows the form again with 200: only a redirect says that somebody is signed in.
         let post =
             FlowStep { post: Some(login.path.clone()), csrf: true, expect: vec![301, 302, 303], ..step("sign in") };

@@ -15,17 +15,18 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use url::Url;
 
+pub(super) use self::trace::Trace;
 use super::action::Action;
 use super::answer::{self, CacheWord, Outcome};
 use super::body::{self, Body, Broken};
-use super::extract;
+use super::client::may_visit;
 use super::feed::Rows;
 use super::script::{Script, SignIn};
 use super::wire::{Answer, Wire};
+use crate::domain::login_form::LoginForm;
 use crate::domain::measurement::ErrorKind;
-
-use self::request::CSRF_FIELD;
-pub(super) use self::trace::Trace;
+use crate::domain::secret::Secret;
+use crate::domain::text::tame;
 
 /// A request that was made, or refused before it could be.
 #[derive(Debug)]
@@ -135,18 +136,24 @@ impl<'a> Visitor<'a> {
         Ok(self.exchange(action, Extra::default(), due).await?.0)
     }
 
-    /// Gets Django's login form and the token in it.
-    pub async fn login_form(&mut self, login: &SignIn, due: Instant) -> Result<(Done, Option<String>), NotMade> {
+    /// Gets the login form.
+    pub async fn login_form(&mut self, login: &SignIn, due: Instant) -> Result<(Done, LoginForm), NotMade> {
         let (done, body) = self.exchange(&login.form, Extra { keep: true, ..Extra::default() }, due).await?;
-        Ok((done, extract::hidden_field(&body.kept, CSRF_FIELD)))
+        Ok((done, LoginForm::of(&String::from_utf8_lossy(&body.kept))))
     }
 
     /// Posts the login form.
-    pub async fn sign_in(&mut self, login: &SignIn, token: Option<String>, due: Instant) -> Result<Done, NotMade> {
+    pub async fn sign_in(&mut self, login: &SignIn, form: &LoginForm, due: Instant) -> Result<Done, NotMade> {
+        if let Some(action) = &form.action
+            && let Ok((page, _)) = self.address(&login.post)?
+            && page.join(action).is_ok_and(|url| url.path() != page.path() || !may_visit(&page, &url))
+        {
+            let why = format!("the form on this page is posted to {}: write that path at the login", tame(action, 80));
+            return Ok(Done::failed(due, ErrorKind::Assertion, why));
+        }
         let username = self.fill(&login.username)?;
-        let password = self.script.passwords.get(&login.password_env).map(|p| p.expose().to_owned());
-        let mut fields = vec![("username".to_owned(), username), ("password".to_owned(), password.unwrap_or_default())];
-        fields.extend(token.map(|token| (CSRF_FIELD.to_owned(), token)));
+        let password = self.script.passwords.get(&login.password_env).map(Secret::expose);
+        let fields = form.filled(&username, password.unwrap_or_default());
         let (mut done, _) = self.exchange(&login.post, Extra { fields, keep: false }, due).await?;
         if done.status == Some(200) {
             done.why = Some("the form came back: wrong name or password of the test user".into());

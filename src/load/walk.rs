@@ -67,15 +67,13 @@ pub async fn walk_once(
     let mut reports = Vec::new();
     let name = |action: &Action| script.endpoints[action.endpoint].clone();
     if let Some(login) = &play.login {
-        let (form, token) = match visitor.login_form(login, Instant::now()).await {
-            Ok((done, token)) => (Ok(done), token),
+        let (got, form) = match visitor.login_form(login, Instant::now()).await {
+            Ok((done, form)) => (Ok(done), Some(form)),
             Err(why) => (Err(why), None),
         };
-        reports.push(report(name(&login.form), None, &visitor, &form));
-        if !is_good(&form) {
-            return Ok(reports);
-        }
-        let done = visitor.sign_in(login, token, Instant::now()).await;
+        reports.push(report(name(&login.form), None, &visitor, &got));
+        let Some(form) = form.filter(|_| is_good(&got)) else { return Ok(reports) };
+        let done = visitor.sign_in(login, &form, Instant::now()).await;
         reports.push(report(name(&login.post), None, &visitor, &done));
         if !is_good(&done) {
             return Ok(reports);

@@ -64,12 +64,12 @@ impl Check for RunValid {
     }
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
-        if facts.requests == 0 {
+        if facts.requests == 0 && facts.ended.is_none() {
             return CheckOutcome::Unknown(Missing::new("the hold made no request", "run the step whole"));
         }
         let mut findings = Vec::new();
         let mut found = |seen: String, todo: &str| findings.push(Finding { seen, todo: todo.to_owned() });
-        let share = |count: u64| count as f64 / facts.requests as f64;
+        let share = |count: u64| count as f64 / facts.requests.max(1) as f64;
         if share(facts.blocked) > BLOCKED_LIMIT {
             found(
                 format!(
@@ -115,7 +115,9 @@ mod tests {
             ("fail", Facts { tainted: 0.06, ..good.clone() }),
             ("fail", Facts { hits: 3960, ..good.clone() }),
             ("fail", Facts { ended: Some("stopped by hand".to_owned()), ..good.clone() }),
-            ("unknown", Facts { requests: 0, ..good }),
+            ("unknown", Facts { requests: 0, hits: 0, ..good.clone() }),
+            // It was blocked before its hold began.
+            ("fail", Facts { requests: 0, hits: 0, ended: Some("the edge answered".to_owned()), ..good }),
         ] {
             assert_eq!(RunValid::default().judge(&facts).word(), word, "{facts:?}");
         }

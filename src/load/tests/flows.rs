@@ -27,11 +27,17 @@ fn shop(asked: &Asked) -> Reply {
     let referred = asked.header("referer").starts_with("http://127.0.0.1:");
     match (asked.method.as_str(), asked.path.as_str()) {
         ("GET", "/accounts/login/") => {
-            Reply::new(200, "<form><input type='hidden' name='csrfmiddlewaretoken' value='first'></form>")
-                .header("set-cookie", "csrftoken=first; Path=/")
+            let token = "<input type='hidden' name='csrfmiddlewaretoken' value='first'>";
+            let fields = "<input type='email' name='login-username'><input type='password' name='login-password'>";
+            let page = format!(
+                "<form action='/language/'>{token}<input name='next'></form><form action='?next=/'>{token}{fields}\
+                 <button name='login_submit' value='Log In'>Log In</button></form>"
+            );
+            Reply::new(200, &page).header("set-cookie", "csrftoken=first; Path=/")
         }
         ("POST", "/accounts/login/") => {
-            let right = asked.body.contains("username=user") && asked.body.contains("password=open+sesame");
+            let sent = ["login-username=user", "login-password=open+sesame", "login_submit=Log+In"];
+            let right = sent.iter().all(|field| asked.body.contains(field)) && !asked.body.contains("next=");
             if !(token_fits("first") && asked.body.contains("csrfmiddlewaretoken=first") && referred) {
                 Reply::new(403, "CSRF verification failed").header("x-frame-options", "DENY")
             } else if right {

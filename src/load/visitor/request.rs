@@ -5,13 +5,13 @@ use reqwest::{Method, RequestBuilder, header};
 use url::Url;
 
 use super::{NotMade, Visitor};
+use crate::domain::login_form::CSRF_FIELD;
 use crate::load::action::{Action, Payload, To};
 use crate::load::client::{may_upload, may_visit};
 use crate::load::template::{Filling, Template, Unfilled};
 
 /// Django's names for its token.
 const CSRF_COOKIE: &str = "csrftoken";
-pub(super) const CSRF_FIELD: &str = "csrfmiddlewaretoken";
 const CSRF_HEADER: &str = "x-csrftoken";
 
 impl Visitor<'_> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use scraper::{Html, Selector};
 
+use crate::domain::login_form::LoginForm;
 use crate::domain::site::{Account, Key};
 
 use super::{Http, ProbeError};
@@ -51,23 +52,29 @@ impl Http {
             system: "the login form",
             why: format!("{why} at {} for test user {:?}", account.login, account.username),
             provide: format!(
-                "check [site.account] in rampup.toml and the password in {}: a plain Django login form is needed",
+                "check [site.account] in rampup.toml and the password in {}: a form with one password field is needed",
                 password.variable
             ),
         };
         let form = self.get(&account.login).send().await?;
         let mut cookies: BTreeMap<_, _> = form.cookies().collect();
-        let token = hidden_token(&form.text()).ok_or_else(|| refused("no csrfmiddlewaretoken field"))?;
+        if let Some(place) = form.header("location").filter(|_| (300..400).contains(&form.status)) {
+            return Err(refused(&format!("no form, but a redirect to {place},")));
+        }
+        let fields = LoginForm::of(&form.text());
+        if !fields.has_token() {
+            return Err(refused("no csrfmiddlewaretoken field"));
+        }
+        let page = form.url.clone();
+        let to = fields.action.as_deref().map_or(Ok(page.clone()), |action| page.join(action));
+        let to = to.ok().filter(|to| to.origin() == page.origin());
+        let to = to.ok_or_else(|| refused("a form that is posted to another host"))?;
         let header = cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ");
         let answer = self
-            .ask(Method::POST, Ok(form.url.clone()))
+            .ask(Method::POST, Ok(to))
             .header("referer", form.url.as_str())
             .header("cookie", header)
-            .form(vec![
-                ("csrfmiddlewaretoken".to_owned(), token),
-                ("username".to_owned(), account.username.clone()),
-                ("password".to_owned(), password.secret.expose().to_owned()),
-            ])
+            .form(fields.filled(&account.username, password.secret.expose()))
             .send()
             .await?;
         cookies.extend(answer.cookies());
