@@ -36,8 +36,9 @@ pub async fn static_files(ctx: &Context<'_>, limit: usize) -> Result<Vec<Asset>,
     for (answer, page) in answers.into_iter().zip(pages) {
         let answer = answer?;
         if answer.status != 200 {
+            let place = answer.header("location").map_or_else(String::new, |to| format!(" and leads to {to}"));
             return Err(Missing::new(
-                format!("the public page {page} answers {}", answer.status),
+                format!("the public page {page} answers {}{place}", answer.status),
                 "name pages that anyone may see in rampup.toml: [site] public_pages",
             ));
         }

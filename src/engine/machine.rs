@@ -223,11 +223,14 @@ impl Machine {
     fn why_locked(&self, step: StepId, now: Timestamp) -> String {
         let blocking = StepId::all().find(|s| *s < step && !self.settled_state(*s, now).unlocks_next());
         match blocking {
-            Some(first) => format!(
-                "step {step} is locked: step {first} is {}; it opens when steps 1 to {} are proven or waived",
-                self.settled_state(first, now).word(),
-                step.number() - 1
-            ),
+            Some(first) => {
+                let below = match step.number() - 1 {
+                    1 => "step 1 is".to_owned(),
+                    last => format!("steps 1 to {last} are"),
+                };
+                let state = self.settled_state(first, now).word();
+                format!("step {step} is locked: step {first} is {state}; it opens when {below} proven or waived")
+            }
             None => format!("step {step} is locked"),
         }
     }

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
+use crate::domain::ids::StepId;
 use crate::domain::progress::{Standing, StepState};
 
 use super::{Check, Context};
@@ -53,30 +54,28 @@ impl Check for Fresh {
             ));
         }
         let limit = SignedDuration::from_hours(24 * i64::from(self.days));
-        let finding = |standing: &Standing| {
+        let weak = |standing: &Standing| {
             let (step, state) = (standing.step, standing.state);
-            let seen = match (state, standing.since) {
-                (StepState::Waived, _) => return None,
+            match (state, standing.since) {
+                (StepState::Waived, _) => None,
                 (StepState::Proven, Some(since)) => {
                     let age = facts.at.duration_since(since);
-                    if age <= limit {
-                        return None;
-                    }
-                    format!("step {step} was proven {:.0} days ago", age.as_secs_f64() / A_DAY)
+                    let days = age.as_secs_f64() / A_DAY;
+                    (age > limit).then(|| (step, format!("step {step} was proven {days:.0} days ago")))
                 }
-                _ => format!("step {step} is {}", state.word()),
-            };
-            Some(Finding { seen, todo: format!("prove it as things are now: rampup run {step}") })
+                _ => Some((step, format!("step {step} is {}", state.word()))),
+            }
         };
-        let findings: Vec<Finding> = facts.before.iter().filter_map(finding).collect();
-        if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
+        let weak: Vec<(StepId, String)> = facts.before.iter().filter_map(weak).collect();
+        let Some((first, _)) = weak.first() else { return CheckOutcome::Pass };
+        let seen: Vec<&str> = weak.iter().map(|(_, seen)| seen.as_str()).collect();
+        CheckOutcome::fail(seen.join(", "), format!("prove it as things are now, the lowest first: rampup run {first}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::StepId;
 
     #[test]
     fn freshness_traps() {

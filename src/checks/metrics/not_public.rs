@@ -22,6 +22,8 @@ pub(super) struct NotPublic {}
 pub(super) struct Facts {
     address: String,
     looks: Vec<Look>,
+    /// Lines of metrics that rampup itself is shown, by its key or at the app's own address.
+    ours: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,7 +61,9 @@ impl Check for NotPublic {
             looks.push(Look { stranger: stranger.to_owned(), status: answer.status, samples, challenged });
         }
         let address = probes.http.base().join(path).map_or_else(|_| path.to_owned(), |url| url.to_string());
-        Ok(Facts { address, looks })
+        let ours =
+            probes.scrape().await.map_or(0, |scrape| if scrape.status == 200 { samples(&scrape.text) } else { 0 });
+        Ok(Facts { address, looks, ours })
     }
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
@@ -95,6 +99,10 @@ impl Check for NotPublic {
             None if facts.looks.is_empty() => {
                 CheckOutcome::Unknown(Missing::new(format!("{address} was not asked"), "verify again"))
             }
+            None if facts.ours == 0 => CheckOutcome::Unknown(Missing::new(
+                format!("there are no metrics to hide: {address} shows none to rampup either"),
+                "let the metrics answer first: see metrics.count-requests",
+            )),
             None => CheckOutcome::Pass,
         }
     }
@@ -117,7 +125,7 @@ mod tests {
             samples,
             challenged,
         });
-        Facts { address: "https://shop.test/metrics".to_owned(), looks: looks.collect() }
+        Facts { address: "https://shop.test/metrics".to_owned(), looks: looks.collect(), ours: 300 }
     }
 
     #[test]
@@ -137,6 +145,8 @@ mod tests {
         ] {
             assert_eq!(check.judge(&facts(&looks)).word(), word, "{case}");
         }
+        let nowhere = Facts { ours: 0, ..facts(&[(404, 0, false); 4]) };
+        assert_eq!(check.judge(&nowhere).word(), "unknown", "a page that nobody has is not a hidden one");
     }
 
     #[test]

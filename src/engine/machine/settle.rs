@@ -98,6 +98,10 @@ fn sentence(job: &Job, held_by: &[String], verdict: Option<&Verdict>, state: Opt
         (Some(StepState::Regressed), _) => format!("Step {step} no longer holds: {blockers}.{measured}"),
         (Some(_), _) if held_by.is_empty() => format!("Step {step} is held.{measured}"),
         (Some(_), _) => format!("Step {step} is held by {blockers}.{measured}"),
+        (None, _) if job.wish == Wish::Ramp => format!("Step {step} was measured without judging it.{measured}"),
+        (None, _) if job.wish == Wish::Verify && job.evidence.is_empty() => {
+            format!("Step {step} has no check that looks without load; its ramp is next.")
+        }
         (None, _) if job.wish == Wish::Verify && held_by.is_empty() => {
             format!("Every required check of step {step} that needs no load passes; the ramp is next.")
         }

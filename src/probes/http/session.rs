@@ -59,7 +59,7 @@ impl Http {
         let form = self.get(&account.login).send().await?;
         let mut cookies: BTreeMap<_, _> = form.cookies().collect();
         if let Some(place) = form.header("location").filter(|_| (300..400).contains(&form.status)) {
-            return Err(refused(&format!("no form, but a redirect to {place},")));
+            return Err(refused(&format!("the path redirects to {place}, so write that one; no form")));
         }
         let fields = LoginForm::of(&form.text());
         if !fields.has_token() {
