@@ -4,36 +4,45 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
+
 use crate::domain::fingerprint::digest;
 
 /// Git answers at once; on a network drive, or with a lock in its way, it may not.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of changes that are read; what comes after no longer tells two states apart.
+const READ: u64 = 16 << 20;
 
-/// The commit that is checked out, and a digest of what differs from it; none when nothing does, or nobody can tell.
+/// The commit that is checked out, and a digest of what differs from it anywhere in the repository; none when nothing does.
+/// Neither when nobody can tell.
 pub async fn of(folder: &Path) -> (Option<String>, Option<String>) {
-    let commit = git(folder, &["rev-parse", "--verify", "HEAD"]).await;
-    let commit = commit.and_then(|out| String::from_utf8(out).ok()).map(|id| id.trim().to_owned());
-    if commit.is_none() {
-        return (None, None);
-    }
+    tokio::time::timeout(PATIENCE, ask(folder)).await.ok().flatten().unwrap_or_default()
+}
+
+async fn ask(folder: &Path) -> Option<(Option<String>, Option<String>)> {
+    let commit = String::from_utf8(git(folder, &["rev-parse", "--verify", "HEAD"]).await?).ok()?;
     // Contents of tracked files and names of new ones; rampup's own files change with each run.
-    let changes = git(folder, &["diff", "HEAD", "--no-ext-diff", "--", ".", ":(exclude).rampup"]).await;
-    let new = git(folder, &["ls-files", "--others", "--exclude-standard", "--", ".", ":(exclude).rampup"]).await;
-    let dirty = changes.zip(new).map(|(changes, new)| [changes, new].concat()).filter(|all| !all.is_empty());
-    (commit, dirty.map(|all| digest(&all)))
+    const THEIRS: [&str; 3] = ["--", ":/", ":(top,exclude,glob)**/.rampup/**"];
+    let changes = git(folder, &[&["diff", "HEAD", "--no-ext-diff", "--no-textconv"][..], &THEIRS].concat()).await?;
+    let new =
+        git(folder, &[&["ls-files", "--others", "--exclude-standard", "--full-name"][..], &THEIRS].concat()).await?;
+    let all = [changes, new].concat();
+    Some((Some(commit.trim().to_owned()), (!all.is_empty()).then(|| digest(&all))))
 }
 
 async fn git(folder: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     let mut command = tokio::process::Command::new("git");
-    command
-        .arg("-C")
-        .arg(folder)
-        .args(arguments)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let done = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
-    done.status.success().then_some(done.stdout)
+    command.arg("-C").arg(folder).args(arguments).env("GIT_OPTIONAL_LOCKS", "0");
+    // A hook that calls rampup has set these for its own repository.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        command.env_remove(name);
+    }
+    let mut running =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().ok()?;
+    let mut said = Vec::new();
+    running.stdout.take()?.take(READ).read_to_end(&mut said).await.ok()?;
+    // One that has more to say than is read is cut off, and has told enough.
+    (said.len() as u64 == READ || running.wait().await.ok()?.success()).then_some(said)
 }
 
 #[cfg(test)]

@@ -172,7 +172,8 @@ impl Settings {
                 Model::Closed => digest_of(&(&self.mix, self.pace.timeout)),
                 model @ Model::Open => digest_of(&(&self.mix, self.pace.timeout, model)),
             },
-            site: digest_of(&self.site),
+            // Where the app says its release changes nothing that was proven.
+            site: digest_of(&Site { release: None, ..self.site.clone() }),
             target: self.site.url.origin().ascii_serialization(),
             quick,
         }

@@ -1,6 +1,6 @@
 //! What a hold measured: counts, latencies, the generator's health, and the systems behind the app on the same clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -220,9 +220,9 @@ pub struct FarSide {
     /// Requests that the app's own metrics counted over the hold; none when they could not be read, or began anew.
     #[serde(default)]
     pub app_requests: Option<f64>,
-    /// What the app said its release was when the hold began and when it ended.
+    /// What the app said its release was when the hold began and when it ended; several processes may differ.
     #[serde(default)]
-    pub releases: Option<[String; 2]>,
+    pub releases: Option<[BTreeSet<String>; 2]>,
     /// Why that could not be read.
     #[serde(default)]
     pub releases_missing: Option<super::check::Missing>,

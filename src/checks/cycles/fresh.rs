@@ -68,8 +68,14 @@ impl Check for Fresh {
         };
         let weak: Vec<(StepId, String)> = facts.before.iter().filter_map(weak).collect();
         let Some((first, _)) = weak.first() else { return CheckOutcome::Pass };
-        let seen: Vec<&str> = weak.iter().map(|(_, seen)| seen.as_str()).collect();
-        CheckOutcome::fail(seen.join(", "), format!("prove it as things are now, the lowest first: rampup run {first}"))
+        let seen = weak.iter().map(|(_, seen)| seen.as_str()).collect::<Vec<_>>().join(", ");
+        let todo = format!("prove it as things are now, the lowest first: rampup run {first}");
+        let never = |standing: &Standing| {
+            matches!(standing.state, StepState::Open | StepState::Locked | StepState::Running | StepState::Waived)
+        };
+        let all_new = facts.before.iter().filter(|s| weak.iter().any(|(step, _)| *step == s.step)).all(never);
+        // What was never measured has not failed.
+        if all_new { CheckOutcome::Unknown(Missing::new(seen, todo)) } else { CheckOutcome::fail(seen, todo) }
     }
 }
 
@@ -97,8 +103,8 @@ mod tests {
             ("fail", (StepState::Stale, days_ago(1))),
             ("fail", (StepState::Regressed, days_ago(1))),
             ("fail", (StepState::Held, days_ago(1))),
-            ("fail", (StepState::Open, None)),
-            ("fail", (StepState::Locked, None)),
+            ("unknown", (StepState::Open, None)),
+            ("unknown", (StepState::Locked, None)),
         ] {
             assert_eq!(Fresh::default().judge(&of(last)).word(), word, "{last:?}");
         }

@@ -1,5 +1,7 @@
 //! `cycles.one-release`: was the same release running from the hold's first second to its last?
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
@@ -13,7 +15,7 @@ pub(super) struct OneRelease {}
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Facts {
     /// What the app said of itself when the hold began and when it ended.
-    releases: Option<[String; 2]>,
+    releases: Option<[BTreeSet<String>; 2]>,
     missing: Option<Missing>,
 }
 
@@ -34,9 +36,13 @@ impl Check for OneRelease {
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
         match (&facts.releases, &facts.missing) {
+            (Some([first, last]), _) if first.len() != 1 || last.len() != 1 => CheckOutcome::Unknown(Missing::new(
+                format!("the app says several releases at once: {} at first, {} at last", all(first), all(last)),
+                "let a deploy finish before the ramp; and let each process say the release, not its own name",
+            )),
             (Some([first, last]), _) if first == last => CheckOutcome::Pass,
             (Some([first, last]), _) => CheckOutcome::fail(
-                format!("the hold began on release {first} and ended on {last}"),
+                format!("the hold began on release {} and ended on {}", all(first), all(last)),
                 "let the deploy finish, then run the step again: what was measured belongs to neither of the two",
             ),
             (None, Some(missing)) => CheckOutcome::Unknown(missing.clone()),
@@ -45,18 +51,25 @@ impl Check for OneRelease {
     }
 }
 
+fn all(releases: &BTreeSet<String>) -> String {
+    releases.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_deploy_in_the_hold_is_seen() {
-        let of =
-            |releases: Option<[&str; 2]>, missing| Facts { releases: releases.map(|r| r.map(str::to_owned)), missing };
+        let set = |said: &str| said.split(' ').map(str::to_owned).collect();
+        let of = |releases: Option<[&str; 2]>, missing| Facts { releases: releases.map(|r| r.map(set)), missing };
         let nobody = || Some(Missing::new("not known", "name the place"));
         for (word, facts) in [
             ("pass", of(Some(["a1b2", "a1b2"]), None)),
             ("fail", of(Some(["a1b2", "c3d4"]), None)),
+            // Half rolled out, or each process says its own name.
+            ("unknown", of(Some(["a1b2", "a1b2 c3d4"]), None)),
+            ("unknown", of(Some(["web-1 web-2", "web-1 web-2"]), None)),
             ("unknown", of(None, nobody())),
             ("unknown", of(None, None)),
         ] {

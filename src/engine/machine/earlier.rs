@@ -1,5 +1,5 @@
 //! What one step's answers say about the others: a check that two steps require stands for both. It never opens a step;
-//! it shows one broken that was proven, and it owes nothing that an earlier step was excused from.
+//! it shows one broken that was proven, and is not owed again where an earlier step was excused from it.
 
 use jiff::Timestamp;
 
@@ -12,43 +12,48 @@ use crate::domain::step::{CheckLine, Level};
 use super::{Effect, Job, Machine, day};
 
 impl Machine {
-    /// The other steps that require this very check. One that looks at a ramp speaks of that ramp alone: what 1000 users
-    /// did says nothing of 200.
+    /// The other steps that require this very check.
     fn also_required_by(&self, step: StepId, line: &CheckLine) -> impl Iterator<Item = StepId> {
         let same = |theirs: &CheckLine| {
             (&theirs.check, &theirs.parameters, theirs.level) == (&line.check, &line.parameters, Level::Required)
         };
-        let looks_at_ramp = self.prepared(step).after.contains(&line.check);
         StepId::all()
-            .filter(move |other| *other != step && !looks_at_ramp && self.prepared(*other).step.checks.iter().any(same))
+            .filter(move |other| *other != step && self.prepared(*other).step.checks.iter().any(&same))
     }
 
-    /// True when an earlier step that requires this check is waived, or the check itself there: an app without uploads is
-    /// not held by them later.
-    pub(super) fn excused_before(&self, step: StepId, line: &CheckLine, now: Timestamp) -> bool {
-        self.also_required_by(step, line).filter(|other| *other < step).any(|other| {
-            self.progress.waiver(other, day(now)).is_some_and(|waiver| waiver.check.is_none())
-                || self.progress.check_waived(other, &line.check, day(now))
-        })
+    /// True when this answer (none when there was none) holds nothing up, by a signature: the check is waived here, or with
+    /// every earlier step that requires it too. There, too, a check that is waived by name may fail; one that is only part
+    /// of a waived step may be unknown, as the uploads of an app that has none, but what fails fails.
+    pub(super) fn excused(
+        &self,
+        step: StepId,
+        line: &CheckLine,
+        outcome: Option<&CheckOutcome>,
+        now: Timestamp,
+    ) -> bool {
+        let failed = matches!(outcome, Some(CheckOutcome::Fail(_)));
+        let by_name = |step| self.progress.check_waived(step, &line.check, day(now));
+        let with_its_step = |step| self.progress.waiver(step, day(now)).is_some() && !failed;
+        let mut earlier = self.also_required_by(step, line).filter(|other| *other < step).peekable();
+        by_name(step) || (earlier.peek().is_some() && earlier.all(|other| by_name(other) || with_its_step(other)))
     }
 
-    /// Steps that stood proven, and that what this job saw shows broken.
+    /// Steps with a proof in force that this job's failed checks show broken. A check that looks at a ramp speaks of that
+    /// ramp alone: what 1000 users did says nothing of 200.
     pub(super) fn broken_elsewhere(&mut self, job: &Job, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         for other in StepId::all().filter(|other| *other != job.step) {
-            if self.settled_state(other, now) != StepState::Proven {
-                continue;
-            }
-            let broken: Vec<Evidence> = self
-                .prepared(job.step)
-                .step
-                .checks
-                .iter()
+            let proof = self.progress.steps.get(&other).filter(|record| record.state == StepState::Proven);
+            let contract = self.prepared(other).contract.clone();
+            let Some(proof) = proof.filter(|record| record.contract == contract).cloned() else { continue };
+            let prepared = self.prepared(job.step);
+            let lines = prepared.step.checks.iter().filter(|line| !prepared.after.contains(&line.check));
+            let broken: Vec<Evidence> = lines
                 .filter(|line| self.also_required_by(job.step, line).any(|step| step == other))
-                .filter(|line| !self.progress.check_waived(other, &line.check, day(now)))
-                .filter_map(|line| job.evidence.iter().find(|e| e.check == line.check))
-                .filter(|e| matches!(e.outcome, CheckOutcome::Fail(_)))
-                .map(|e| Evidence { step: other, level: Level::Required, ..e.clone() })
+                .filter_map(|line| Some((line, job.evidence.iter().find(|e| e.check == line.check)?)))
+                .filter(|(_, e)| matches!(e.outcome, CheckOutcome::Fail(_)))
+                .filter(|(line, e)| !self.excused(other, line, Some(&e.outcome), now))
+                .map(|(_, e)| Evidence { step: other, level: Level::Required, ..e.clone() })
                 .collect();
             if broken.is_empty() {
                 continue;
@@ -65,11 +70,12 @@ impl Machine {
                     job.step,
                     held_by.join("; ")
                 ),
-                contract: self.prepared(other).contract.clone(),
-                users: None,
-                p95_ms: None,
-                error_percent: None,
-                requests: 0,
+                contract,
+                // As last measured.
+                users: proof.users,
+                p95_ms: proof.p95_ms,
+                error_percent: proof.error_percent,
+                requests: proof.requests,
                 seconds: now.duration_since(job.began).as_secs_f64(),
                 held_by,
             };

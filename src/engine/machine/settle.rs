@@ -3,23 +3,22 @@
 
 use jiff::Timestamp;
 
-use crate::domain::check::CheckOutcome;
+use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::event::EventKind;
 use crate::domain::ids::CheckId;
 use crate::domain::progress::StepState;
 use crate::domain::step::{CheckLine, Level};
 use crate::domain::verdict::{RampOutcome, Verdict};
 
-use super::{Effect, Job, Machine, Wish, day};
+use super::{Effect, Job, Machine, Wish};
 
 impl Machine {
     /// Required checks of the job that do not open the gate, each as "id: outcome, what was seen".
     pub(super) fn held_by(&self, now: Timestamp) -> Vec<String> {
         let Some(job) = &self.job else { return Vec::new() };
+        let answer = |line: &CheckLine| job.evidence.iter().find(|e| e.check == line.check).map(|e| &e.outcome);
         let opens = |line: &CheckLine| {
-            self.progress.check_waived(job.step, &line.check, day(now))
-                || self.excused_before(job.step, line, now)
-                || job.evidence.iter().any(|e| e.check == line.check && e.outcome.opens())
+            answer(line).is_some_and(CheckOutcome::opens) || self.excused(job.step, line, answer(line), now)
         };
         let asked = |check: &CheckId| job.ramp.is_some() || !self.prepared(job.step).after.contains(check);
         self.prepared(job.step)
@@ -36,18 +35,38 @@ impl Machine {
 
     /// Ends the job. The one place where a step turns `proven`.
     pub(super) fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
-        let held_by = self.held_by(now);
+        let mut held_by = self.held_by(now);
         let Some(job) = self.job.take() else { return Vec::new() };
         let mut effects = self.broken_elsewhere(&job, now);
+        // A step that shows another one broken on its way proves nothing this time.
+        held_by.extend(effects.iter().filter_map(|effect| match effect {
+            Effect::Record(event) => match &event.kind {
+                EventKind::StepJudged { step, .. } => Some(format!("step {step}: no longer holds")),
+                _ => None,
+            },
+            _ => None,
+        }));
         let (step, before) = (job.step, self.settled_state(job.step, now));
         let prepared = self.prepared(step);
         let verdict = job.ramp.as_ref().map(|ramp| &ramp.verdict);
         let passed = verdict.is_some_and(|v| v.outcome == RampOutcome::Pass);
         let reachable = step.previous().is_none_or(|p| self.settled_state(p, now).unlocks_next());
         let proven = job.wish == Wish::Run && !job.stopping && held_by.is_empty() && passed && reachable;
-        let broken =
-            job.evidence.iter().any(|e| e.level == Level::Required && matches!(e.outcome, CheckOutcome::Fail(_)))
-                || verdict.is_some_and(|v| v.outcome == RampOutcome::Fail);
+        let failed = |line: &CheckLine| {
+            let fails = |e: &&Evidence| e.check == line.check && matches!(e.outcome, CheckOutcome::Fail(_));
+            let found = job.evidence.iter().find(fails);
+            found.is_some_and(|e| !self.excused(step, line, Some(&e.outcome), now))
+        };
+        let mut required = prepared.step.checks.iter().filter(|line| line.level == Level::Required);
+        let broken = required.any(failed) || verdict.is_some_and(|v| v.outcome == RampOutcome::Fail);
+        let waived: Vec<&str> = prepared
+            .step
+            .checks
+            .iter()
+            .filter(|line| line.level == Level::Required)
+            .filter(|line| !job.evidence.iter().any(|e| e.check == line.check && e.outcome.opens()))
+            .map(|line| line.check.0.as_str())
+            .collect();
         let was_proven = matches!(before, StepState::Proven | StepState::Regressed);
 
         let state = if proven {
@@ -59,7 +78,7 @@ impl Machine {
         } else {
             Some(StepState::Held)
         };
-        let sentence = sentence(&job, &held_by, verdict, state);
+        let sentence = sentence(&job, &held_by, &waived, verdict, state);
         let kind = match state {
             Some(state) => EventKind::StepJudged {
                 step,
@@ -86,14 +105,21 @@ fn bounds(verdict: &Verdict, name: &str) -> Option<[f64; 3]> {
     Some([objective.value?, objective.low?, objective.high?])
 }
 
-fn sentence(job: &Job, held_by: &[String], verdict: Option<&Verdict>, state: Option<StepState>) -> String {
+fn sentence(
+    job: &Job,
+    held_by: &[String],
+    waived: &[&str],
+    verdict: Option<&Verdict>,
+    state: Option<StepState>,
+) -> String {
     let step = job.step;
     let measured = verdict.map_or(String::new(), |v| format!(" {}", v.sentence));
     let blockers = held_by.join("; ");
     match (state, &job.failed) {
         (_, Some(why)) => format!("Step {step}: no ramp was driven. {why}"),
         _ if job.stopping => format!("Step {step} was stopped; what was seen is kept.{measured}"),
-        (Some(StepState::Proven), _) => format!("Step {step} is proven.{measured}"),
+        (Some(StepState::Proven), _) if waived.is_empty() => format!("Step {step} is proven.{measured}"),
+        (Some(StepState::Proven), _) => format!("Step {step} is proven, with {} waived.{measured}", waived.join(", ")),
         (Some(StepState::Regressed), _) if held_by.is_empty() => format!("Step {step} no longer holds.{measured}"),
         (Some(StepState::Regressed), _) => format!("Step {step} no longer holds: {blockers}.{measured}"),
         (Some(_), _) if held_by.is_empty() => format!("Step {step} is held.{measured}"),

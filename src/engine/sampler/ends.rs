@@ -1,6 +1,7 @@
 //! What is read at the two ends of a hold and compared: the app's own count of requests, its release, the database's
 //! statements. A hold that never began has none of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -14,6 +15,8 @@ use super::{Hold, sources};
 
 /// Statements kept of a hold.
 const STATEMENTS: usize = 20;
+/// Times that the app is asked for its release at either end.
+const ANSWERS: usize = 5;
 
 /// What the hold cost the database.
 #[derive(Debug, Default)]
@@ -66,7 +69,7 @@ pub(super) async fn releases(
     probes: Arc<Probes>,
     hold: watch::Receiver<Hold>,
     stop: CancellationToken,
-) -> Result<[String; 2], ProbeError> {
+) -> Result<[BTreeSet<String>; 2], ProbeError> {
     at_both_ends(release, probes, hold, stop).await
 }
 
@@ -76,8 +79,13 @@ async fn app_requests(probes: Arc<Probes>) -> Result<f64, ProbeError> {
     metrics::sum(&scrape.text, metrics::REQUESTS).ok_or_else(none)
 }
 
-async fn release(probes: Arc<Probes>) -> Result<String, ProbeError> {
-    probes.release().await
+/// Several answers, each over a connection of its own: a balancer leads them to several replicas.
+async fn release(probes: Arc<Probes>) -> Result<BTreeSet<String>, ProbeError> {
+    let mut said = BTreeSet::new();
+    for _ in 0..ANSWERS {
+        said.insert(probes.release().await?);
+    }
+    Ok(said)
 }
 
 /// The statements and table reads of the hold: a snapshot when it begins, one when it ends, and the difference.

@@ -6,7 +6,7 @@
 mod ends;
 mod sources;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ pub struct Sampler {
     collector: JoinHandle<FarSide>,
     statements: JoinHandle<Result<Spent, ProbeError>>,
     requests: JoinHandle<Result<f64, ProbeError>>,
-    releases: JoinHandle<Result<[String; 2], ProbeError>>,
+    releases: JoinHandle<Result<[BTreeSet<String>; 2], ProbeError>>,
 }
 
 impl Drop for Sampler {
