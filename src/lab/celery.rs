@@ -30,8 +30,8 @@ pub(crate) async fn answers(library: &str, url: &str) -> Result<(), String> {
         "huey" => {
             let mut broker = open(url).await?;
             let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut broker).await.map_err(said)?;
-            let waits = clients.lines().any(|line| line.contains("cmd=brpop"));
-            if waits { Ok(()) } else { Err("no consumer waits at the broker".to_owned()) }
+            let waits = |line: &str| line.contains("cmd=brpop") || line.contains("cmd=bzpopmin");
+            if clients.lines().any(waits) { Ok(()) } else { Err("no consumer waits at the broker".to_owned()) }
         }
         _ => ping(url).await,
     }
@@ -64,7 +64,11 @@ async fn ping(url: &str) -> Result<(), String> {
     let answer = async {
         let heard: usize = broker.publish(channel, envelope.to_string()).await.map_err(said)?;
         if heard == 0 {
-            return Err("no worker listens at the broker".to_owned());
+            // One that takes no questions waits for tasks all the same.
+            let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut broker).await.map_err(said)?;
+            let database = format!(" db={} ", url.rsplit('/').next().unwrap_or("0"));
+            let waits = clients.lines().any(|line| line.contains("cmd=brpop") && line.contains(&database));
+            return if waits { Ok(()) } else { Err("no worker listens at the broker".to_owned()) };
         }
         let reply: Option<(String, String)> = broker.blpop(&queue, 2.0).await.map_err(said)?;
         reply.map(|_| ()).ok_or_else(|| "a worker listens but does not answer".to_owned())

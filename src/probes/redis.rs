@@ -155,8 +155,16 @@ impl Redis {
         .await
     }
 
-    pub(in crate::probes) fn connection(&self) -> MultiplexedConnection {
-        self.connection.clone()
+    /// Several questions in one round trip: over a network, the way takes longer than the answer.
+    pub(in crate::probes) async fn ask_all<T: redis::FromRedisValue>(
+        &self,
+        questions: &redis::Pipeline,
+    ) -> Result<T, ProbeError> {
+        let mut connection = self.connection.clone();
+        within(self.system, LIMIT, async {
+            questions.query_async(&mut connection).await.map_err(|e| failed(&e, self.system, &self.variable))
+        })
+        .await
     }
 
     pub(in crate::probes) fn client(&self) -> &Client {

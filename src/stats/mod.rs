@@ -8,6 +8,7 @@ pub mod binomial;
 pub mod bootstrap;
 pub mod change;
 pub mod effective;
+pub mod growth;
 pub mod looks;
 pub mod order;
 pub mod proportion;

@@ -40,15 +40,18 @@ pub(super) struct AcksFacts {
     workers: BTreeMap<String, Says>,
     /// Age of the oldest task that is handed out, seconds.
     oldest_s: Option<f64>,
+    /// Seconds until the last of those is due that workers hold for later (countdown, eta).
+    #[serde(default)]
+    later_s: Option<f64>,
 }
 
 impl Check for AcksLateConsistent {
     const ID: &'static str = "jobs.acks-late-consistent";
     const TITLE: &'static str = "no task is handed out twice because it takes long";
     const ABOUT: &'static str = "Asks every Celery worker for the configuration it runs with (acks_late, the visibility timeout, the time \
-        limit of a task), and looks at how long the oldest task has been out. On Redis, what is not acknowledged within the visibility \
-        timeout is given to a second worker: a customer gets two mails. Trap: the timeout was made short so that tasks of dead workers \
-        come back soon.";
+        limit of a task), and looks at how long the oldest task has been out, and how long the last one waits that is held for later. \
+        On Redis, what is not acknowledged within the visibility timeout is given to a second worker: a customer gets two mails. Traps: \
+        the timeout was made short so that tasks of dead workers come back soon; a countdown of a day under a timeout of an hour.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Observed;
     const DOCS: &'static [&'static str] = &[
@@ -60,10 +63,12 @@ impl Check for AcksLateConsistent {
     async fn gather(&self, ctx: &Context<'_>) -> Result<AcksFacts, Missing> {
         let broker = ctx.probes.broker().await?;
         let said = broker.conf(Duration::from_secs(3)).await?.unwrap_or_default();
+        let waiting = broker.waiting().await?;
         Ok(AcksFacts {
             kind: broker.kind(),
             workers: said.into_iter().map(|(worker, conf)| (worker, says(&conf))).collect(),
-            oldest_s: broker.waiting().await?.oldest_s,
+            oldest_s: waiting.oldest_s,
+            later_s: waiting.later_s,
         })
     }
 
@@ -86,18 +91,21 @@ impl Check for AcksLateConsistent {
             let out = facts.oldest_s.filter(|age| *age > visible);
             let needed = said.time_limit_s.unwrap_or(self.least_s);
             let short = said.acks_late && visible <= needed;
-            if !short && out.is_none() {
+            let later = facts.later_s.filter(|wait| *wait > visible);
+            if !short && out.is_none() && later.is_none() {
                 continue;
             }
-            let why = match (out, said.time_limit_s) {
-                (Some(age), _) => format!("a task has been out for {age:.0} s"),
-                (None, Some(limit)) => format!("a task may take {limit:.0} s (task_time_limit)"),
-                (None, None) => "nothing limits how long a task takes".to_owned(),
+            let why = match (out, later, said.time_limit_s) {
+                (Some(age), ..) => format!("a task has been out for {age:.0} s"),
+                (None, Some(wait), _) => format!("a task that it holds is to be done in {wait:.0} s (countdown, eta)"),
+                (None, None, Some(limit)) => format!("a task may take {limit:.0} s (task_time_limit)"),
+                (None, None, None) => "nothing limits how long a task takes".to_owned(),
             };
             findings.push(Finding {
-                seen: format!("{worker} gets tasks again after {visible:.0} s (visibility_timeout), acknowledges them when done, and {why}"),
+                seen: format!("{worker} gets tasks again that are not acknowledged after {visible:.0} s (visibility_timeout), and {why}"),
                 todo: "set CELERY_BROKER_TRANSPORT_OPTIONS = {\"visibility_timeout\": 3600} and CELERY_TASK_TIME_LIMIT well below it, in the \
-                       app and in the worker; each task must bear being run twice all the same. See it: celery -A yourproject inspect conf"
+                       app and in the worker; what is to be done later than that belongs into a table that a job looks at; \
+                       each task must bear being run twice all the same. See it: celery -A yourproject inspect conf"
                     .to_owned(),
             });
         }
@@ -126,6 +134,7 @@ mod tests {
             kind: QueueKind::Celery,
             workers: BTreeMap::from([("celery@vm".to_owned(), Says { acks_late, visibility_s, time_limit_s })]),
             oldest_s,
+            later_s: None,
         };
         for (word, facts) in [
             ("pass", facts(true, None, None, None)),
@@ -135,6 +144,9 @@ mod tests {
             // Acknowledged when taken: only what is held back by its worker may come again.
             ("pass", facts(false, Some(5.0), None, None)),
             ("fail", facts(false, Some(5.0), None, Some(20.0))),
+            // Held for a quarter of an hour, and for a day.
+            ("pass", AcksFacts { later_s: Some(900.0), ..facts(true, None, None, Some(60.0)) }),
+            ("fail", AcksFacts { later_s: Some(86_400.0), ..facts(false, None, None, Some(60.0)) }),
             ("unknown", AcksFacts { workers: BTreeMap::new(), ..facts(true, None, None, None) }),
             ("n/a", AcksFacts { kind: QueueKind::Rq, ..facts(true, Some(5.0), None, None) }),
         ] {

@@ -33,6 +33,11 @@ pub(super) struct CanaryFacts {
     agreed: bool,
     /// None where the library brings no task of its own.
     seen: Option<jobs::Canary>,
+    /// Tasks that waited before it was sent, and whether the first of them was taken meanwhile.
+    #[serde(default)]
+    ahead: u64,
+    #[serde(default)]
+    moved: bool,
 }
 
 impl Check for Canary {
@@ -40,7 +45,7 @@ impl Check for Canary {
     const TITLE: &'static str = "a task goes all the way: queue, worker, result";
     const ABOUT: &'static str = "Puts one harmless task that the library itself brings (it adds two numbers) into the queue and waits until \
         it is done; what was written is removed again. Only where [site] queue_canary = true. Traps: a worker that lives and does \
-        nothing, a result backend that leads elsewhere.";
+        nothing, a result backend that leads elsewhere; a task behind a batch that is being worked off is not lost.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = DOCS;
@@ -50,8 +55,11 @@ impl Check for Canary {
         let broker = ctx.probes.broker().await?;
         let agreed = ctx.probes.site.queue_canary;
         let limit = Duration::from_secs_f64(self.limit_s.clamp(1.0, 20.0));
+        let (queue, ahead) = (broker.queue().to_owned(), broker.waiting().await?.queued);
+        let heads = broker.heads(&[&queue]).await?;
         let seen = if agreed { broker.canary(limit).await? } else { None };
-        Ok(CanaryFacts { kind: broker.kind(), queue: broker.queue().to_owned(), agreed, seen })
+        let moved = broker.moved(&heads).await?.contains(&queue);
+        Ok(CanaryFacts { kind: broker.kind(), queue, agreed, seen, ahead, moved })
     }
 
     fn judge(&self, facts: &CanaryFacts) -> CheckOutcome {
@@ -68,6 +76,13 @@ impl Check for Canary {
             ));
         };
         match (seen.taken, seen.done_ms, seen.counted) {
+            (false, ..) if facts.moved => CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "{} tasks waited before ours in queue {queue:?}: workers take them, and did not come to ours within {} s",
+                    facts.ahead, self.limit_s
+                ),
+                "run the step again when the queue is shorter; if it always is this long, jobs.depth-stable says whether it grows",
+            )),
             (false, ..) => CheckOutcome::fail(
                 format!("a task in queue {queue:?} was not taken within {} s", self.limit_s),
                 format!("start a worker for it: {}; and look whether those that run are busy", kind.start(queue)),
@@ -100,13 +115,23 @@ mod tests {
         let seen = |taken, done_ms, result: Option<&str>, counted| {
             Some(jobs::Canary { id: "x".to_owned(), taken, done_ms, result: result.map(str::to_owned), counted })
         };
-        let facts = |seen| CanaryFacts { kind: QueueKind::Celery, queue: "celery".to_owned(), agreed: true, seen };
+        let facts = |seen| CanaryFacts {
+            kind: QueueKind::Celery,
+            queue: "celery".to_owned(),
+            agreed: true,
+            seen,
+            ahead: 0,
+            moved: false,
+        };
         for (word, facts) in [
             ("pass", facts(seen(true, Some(54), Some("\"SUCCESS\" 5"), false))),
             ("pass", facts(seen(true, Some(54), Some("finished"), false))),
             ("fail", facts(seen(true, Some(54), Some("failed"), false))),
             ("fail", facts(seen(true, Some(54), Some("\"FAILURE\" {}"), false))),
             ("fail", facts(seen(false, None, None, false))),
+            // Behind a batch that is being worked off, and behind one that is not.
+            ("unknown", CanaryFacts { ahead: 18, moved: true, ..facts(seen(false, None, None, false)) }),
+            ("fail", CanaryFacts { ahead: 18, ..facts(seen(false, None, None, false)) }),
             ("fail", facts(seen(true, None, None, false))),
             ("weak", facts(seen(true, Some(4000), None, true))),
             ("n/a", facts(None)),

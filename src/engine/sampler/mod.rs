@@ -4,6 +4,7 @@
 //! leaves gaps, which are counted against the hold's seconds, never filled. Knows no verdict.
 
 mod ends;
+mod queue;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,8 @@ use crate::domain::ramp::{LoadPulse, ServerSample};
 use crate::probes::{ProbeError, Probes};
 
 use ends::{Spent, counted, releases, spent};
-use sources::{Cache, Database, Pooler, Queue, Reading, Workers, of_load, watch as watch_source};
+use queue::{Queue, Workers};
+use sources::{Cache, Database, Pooler, Reading, of_load, watch as watch_source};
 
 /// Longest wait for the last snapshot of the statements.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,6 +1,5 @@
 //! The systems that are watched: how each is connected to and what is read of it in one second.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::check::Missing;
 use crate::domain::measurement::series;
 use crate::domain::ramp::LoadPulse;
-use crate::probes::jobs::{Broker, Tally};
 use crate::probes::pooler::{Console, past};
 use crate::probes::postgres::Postgres;
 use crate::probes::redis::{Info, Redis};
@@ -24,11 +22,9 @@ pub(super) const GRANT: &str =
     "as a superuser: GRANT pg_monitor TO the user of the DSN in [services] database_direct_env";
 
 /// Time for one reading; a slower one leaves a gap.
-const READING: Duration = Duration::from_millis(900);
+pub(super) const READING: Duration = Duration::from_millis(900);
 /// Readings that fail in a row before the source is called missing.
 const FAILURES: u32 = 3;
-/// A worker that was not heard for this long is not counted on. Heartbeats come every two seconds.
-const SILENCE: Duration = Duration::from_secs(6);
 
 /// Values by series name.
 pub(super) type Values = Vec<(&'static str, f64)>;
@@ -108,7 +104,7 @@ pub(super) async fn watch<S: Source>(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "series are for curves; counters stay far below 2^52")]
-fn real(count: u64) -> f64 {
+pub(super) fn real(count: u64) -> f64 {
     count as f64
 }
 
@@ -247,96 +243,5 @@ impl Source for Cache {
         };
         let slopes = names.iter().filter_map(|(name, field)| Some((*name, slope(field)?)));
         Ok(slopes.chain(levels.iter().filter_map(|(name, field)| level(name, field))).collect())
-    }
-}
-
-/// The queue's length.
-#[derive(Debug)]
-pub(super) struct Queue;
-
-impl Source for Queue {
-    type Connection = Broker;
-
-    async fn connect(&self, probes: &Probes) -> Result<Broker, ProbeError> {
-        probes.broker().await
-    }
-
-    async fn read(&mut self, connection: &mut Broker) -> Result<Values, ProbeError> {
-        Ok(vec![(series::QUEUE_DEPTH, real(connection.depth().await?))])
-    }
-}
-
-/// The workers' own count of tasks done, from heartbeats or the broker's keys.
-#[derive(Debug, Default)]
-pub(super) struct Workers {
-    heard: BTreeMap<String, Worker>,
-}
-
-#[derive(Debug)]
-struct Worker {
-    /// Tasks done since we first heard of it: what it did before is not this ramp's.
-    done: u64,
-    /// Its own count at its last heartbeat.
-    count: u64,
-    last: Instant,
-}
-
-impl Workers {
-    fn hear(&mut self, name: String, count: u64, at: Instant) {
-        let worker = self.heard.entry(name).or_insert(Worker { done: 0, count, last: at });
-        // A count that fell is a restart: it counts from zero again.
-        worker.done += count.checked_sub(worker.count).unwrap_or(count);
-        (worker.count, worker.last) = (count, at);
-    }
-
-    /// Tasks done by all workers; none when all of them are silent.
-    fn processed(&self, now: Instant) -> Option<u64> {
-        let alive = self.heard.values().any(|w| now.duration_since(w.last) < SILENCE);
-        alive.then(|| self.heard.values().map(|w| w.done).sum())
-    }
-}
-
-impl Source for Workers {
-    type Connection = Tally;
-
-    async fn connect(&self, probes: &Probes) -> Result<Tally, ProbeError> {
-        probes.broker().await?.tally().await
-    }
-
-    async fn read(&mut self, connection: &mut Tally) -> Result<Values, ProbeError> {
-        // Where workers speak by themselves it listens for half of the second; what comes later waits for the next.
-        for done in connection.read(READING / 2).await? {
-            self.hear(done.worker, done.tasks, Instant::now());
-        }
-        Ok(self.processed(Instant::now()).map(|done| (series::QUEUE_PROCESSED, real(done))).into_iter().collect())
-    }
-
-    fn last(&self) -> Option<Missing> {
-        self.heard.is_empty().then(|| {
-            Missing::new(
-                "no worker was heard on the job broker",
-                "start a worker (Celery: celery -A yourproject worker) with the broker address in [services] broker_env, without --without-heartbeat",
-            )
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workers_count_from_when_they_are_first_heard() {
-        let start = Instant::now();
-        let mut workers = Workers::default();
-        assert_eq!(workers.processed(start), None);
-        workers.hear("a".to_owned(), 700, start);
-        assert_eq!(workers.processed(start), Some(0));
-        workers.hear("a".to_owned(), 703, start);
-        // One that is heard late brings nothing of its past; one that restarts counts on.
-        workers.hear("b".to_owned(), 10_000, start);
-        workers.hear("a".to_owned(), 2, start);
-        assert_eq!(workers.processed(start), Some(5));
-        assert_eq!(workers.processed(start + SILENCE), None);
     }
 }

@@ -1,0 +1,51 @@
+//! What looks like work that left the request and is none, and the other way round.
+
+use super::*;
+
+#[test]
+fn offload_traps() {
+    let check = SlowWorkOffloaded::default();
+    let facts = |requests, p95_ms, processed, queued| OffloadFacts {
+        promised_ms: 300.0,
+        kind: QueueKind::Celery,
+        later: 0.0,
+        idle: Some(Came { tasks: 0.0, seconds: 60.0 }),
+        endpoints: vec![Slow { name: "checkout".to_owned(), requests, p95_ms }],
+        hold_seconds: 60,
+        covered: 60,
+        processed,
+        queued,
+    };
+    let idle =
+        |tasks: Option<f64>, facts| OffloadFacts { idle: tasks.map(|tasks| Came { tasks, seconds: 60.0 }), ..facts };
+    for (word, facts) in [
+        ("pass", facts(20, Some(42.0), 20.0, 0.0)),
+        ("pass", facts(20, Some(42.0), 15.0, 2.0)),
+        // Inline, and eager: nothing reaches a worker, fast or not.
+        ("fail", facts(20, Some(431.0), 0.0, 0.0)),
+        ("fail", facts(20, Some(431.0), 20.0, 0.0)),
+        ("fail", facts(20, Some(42.0), 0.0, 0.0)),
+        ("fail", facts(20, Some(42.0), 5.0, 0.0)),
+        // Queued for nobody.
+        ("fail", facts(20, Some(42.0), 0.0, 20.0)),
+        ("unknown", facts(0, None, 20.0, 0.0)),
+        ("unknown", facts(4, Some(42.0), 4.0, 0.0)),
+        ("unknown", OffloadFacts { covered: 10, ..facts(20, Some(42.0), 20.0, 0.0) }),
+        ("unknown", OffloadFacts { endpoints: vec![], ..facts(20, Some(42.0), 20.0, 0.0) }),
+        ("fail", OffloadFacts { covered: 0, ..facts(20, Some(431.0), 0.0, 0.0) }),
+        // Somebody else's tasks, as many without us as with us.
+        ("fail", idle(Some(60.0), facts(60, Some(42.0), 61.0, 0.0))),
+        ("unknown", idle(Some(20.0), facts(20, Some(42.0), 21.0, 0.0))),
+        ("pass", idle(Some(20.0), facts(60, Some(42.0), 80.0, 0.0))),
+        ("pass", idle(Some(2.0), facts(20, Some(42.0), 22.0, 0.0))),
+        // So many that ours drown in them, and a count that is hidden.
+        ("unknown", idle(Some(900.0), facts(20, Some(42.0), 920.0, 0.0))),
+        ("unknown", idle(None, facts(20, Some(42.0), 20.0, 0.0))),
+        // Drained meanwhile: what was done in the hold was sent before it.
+        ("fail", facts(20, Some(42.0), 20.0, -18.0)),
+        // To be done in a quarter of an hour: a worker holds them until then.
+        ("pass", OffloadFacts { later: 20.0, ..facts(20, Some(42.0), 0.0, 20.0) }),
+    ] {
+        assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
+    }
+}
