@@ -3,7 +3,9 @@
 //! Speaks the simple query protocol alone, because a pooler may stand between. Our own statements carry a mark and are
 //! left out of every count. Never resets statistics: two snapshots are subtracted.
 
+mod plan;
 mod schema;
+mod text;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +29,8 @@ const MARK: &str = "/* rampup */";
 const OURS_DB: &str = "s.dbid = (select oid from pg_database where datname = current_database())";
 /// Characters kept of a statement's text.
 const TEXT: usize = 400;
+/// Characters read of it: a wide table's columns alone fill more than is kept.
+const READ: usize = 6000;
 
 /// A connection of our own.
 #[derive(Debug)]
@@ -274,7 +278,7 @@ impl Postgres {
         // Names moved between versions: total_time became total_exec_time, toplevel and the info view came later.
         let rows = self
             .rows(&format!(
-                "select {MARK} s.queryid, left(s.query, {TEXT}) as query, s.calls, \
+                "select {MARK} s.queryid, left(s.query, {READ}) as query, s.calls, \
                  coalesce(to_jsonb(s) ->> 'total_exec_time', to_jsonb(s) ->> 'total_time') as total_ms \
                  from {view} s where {OURS} and coalesce((to_jsonb(s) ->> 'toplevel')::boolean, true)",
                 OURS = ours("s")
@@ -282,14 +286,14 @@ impl Postgres {
             .await?;
         let mut snapshot = Snapshot { era: self.era(&view).await?, ..Snapshot::default() };
         for row in &rows {
-            let text = row.try_get("query").ok().flatten().unwrap_or_default();
+            let query = row.try_get("query").ok().flatten().unwrap_or_default();
             let Some(queryid) = row.try_get("queryid").ok().flatten().and_then(|id| id.parse().ok()) else {
                 snapshot.hidden += 1;
                 continue;
             };
             let entry = snapshot.rows.entry(queryid).or_insert_with(|| Statement {
                 queryid,
-                text: tame(text, TEXT),
+                text: shown(query),
                 calls: 0,
                 total_ms: 0.0,
             });
@@ -353,6 +357,12 @@ impl Snapshot {
         spent.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
         Ok(spent)
     }
+}
+
+/// A statement's whole text as it may be shown.
+#[must_use]
+pub fn shown(query: &str) -> String {
+    tame(&text::brief(&text::scrub(query)), TEXT)
 }
 
 /// Leaves our own statements out. Other users' hidden texts stay in.

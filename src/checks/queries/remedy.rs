@@ -1,22 +1,41 @@
 //! From a normalised statement of Django's to what one would write in Django: model and fields are guessed from table and
 //! column names. Knows text alone.
 
+use super::shape;
+
 /// What a loop that runs this statement row by row wants instead.
 pub(super) fn repeated(sql: &str) -> String {
     let general =
         "fetch related rows at once: select_related for single ones, prefetch_related for lists, annotate for counts";
     let (Some(table), Some(column)) = (table(sql), filters(sql).into_iter().next()) else { return general.to_owned() };
     let model = model(&table);
-    let counts = ["COUNT(", "AVG(", "SUM(", "MAX(", "MIN("].iter().any(|word| sql.to_ascii_uppercase().contains(word));
+    let upper = sql.to_ascii_uppercase();
+    let counts = ["COUNT(", "AVG(", "SUM(", "MAX(", "MIN("].iter().any(|word| upper.contains(word));
+    // What .exists() makes, and what .get() makes of the other side of a OneToOneField.
+    let exists = upper.starts_with("SELECT $1 AS ") || upper.starts_with("SELECT 1 AS ");
+    let one = upper.contains(" LIMIT ") && !upper.contains(" ORDER BY ");
     match (column.as_str(), column.strip_suffix("_id")) {
+        _ if exists => format!(
+            "it asks row by row whether there is a {model}: fetch the keys of all of them in one query before the loop (a set \
+             from values_list), or annotate the list with Exists({model}.objects.filter(… = OuterRef(\"pk\")))"
+        ),
         ("id", _) => format!(
             "it fetches one {model} by its key again and again: select_related(\"{}\") on the list that leads to it (or in_bulk, \
              when the keys come from elsewhere)",
             related(&table)
         ),
         (_, Some(parent)) if counts => format!(
-            "it counts {model} rows for one {parent} after the other: annotate the list of {parent} rows once, or group \
+            "it counts or sums up the {model} rows of one {parent} after the other: annotate the list of {parent} rows once, or group \
              {model} by {parent} in one query"
+        ),
+        (_, Some(parent)) if through(sql, &table, &column) => format!(
+            "it fetches the {model} rows of one {parent} after the other: prefetch_related on the list of {parent} rows (the \
+             ManyToManyField between {parent} and {model})"
+        ),
+        (_, Some(parent)) if one => format!(
+            "it fetches the one {model} of each {parent}: select_related(\"{}\") on the list of {parent} rows if \
+             {model}.{parent} is a OneToOneField, else prefetch_related",
+            related(&table)
         ),
         (_, Some(parent)) => format!(
             "it fetches the {model} rows of one {parent} after the other: prefetch_related on the list of {parent} rows (the \
@@ -26,8 +45,67 @@ pub(super) fn repeated(sql: &str) -> String {
     }
 }
 
+/// What a statement that costs most wants: `mean` ms a call, `calls` a request.
+pub(super) fn costly(sql: &str, mean: f64, calls: f64) -> String {
+    if shape::of_one_row(sql) && calls >= OFTEN {
+        return format!("it runs {calls:.0} times a request: {}", repeated(sql));
+    }
+    if let Some(table) = waits(sql).filter(|_| mean >= WAITS) {
+        return format!(
+            "one row of {table} ({}) is written by its key, and that takes {mean:.0} ms: it waits for a lock that another request's \
+             transaction holds. Keep the transaction short (no mail, no request elsewhere inside of transaction.atomic), write such a \
+             row last in it, or count in Redis and write now and then",
+            model(&table)
+        );
+    }
+    let less =
+        if shape::is_select(sql) { "; or fetch fewer rows, or ask for it less often (cache what it says)" } else { "" };
+    format!("{}{less}", slow(sql))
+}
+
+/// Calls a request from which a statement is a loop's.
+const OFTEN: f64 = 3.0;
+/// Time a write of one row by its key does not take unless it waits, ms.
+const WAITS: f64 = 5.0;
+
+/// The table whose one row this statement writes or locks.
+fn waits(sql: &str) -> Option<String> {
+    let upper = sql.to_ascii_uppercase();
+    let by_key = upper.contains(r#""ID" = $"#) || upper.contains(" ID = $");
+    let locks = upper.starts_with("UPDATE ") || upper.contains(" FOR UPDATE") || upper.contains(" FOR NO KEY UPDATE");
+    table(sql).filter(|_| locks && by_key)
+}
+
 /// What a statement that is slow by itself wants.
 pub(super) fn slow(sql: &str) -> String {
+    let upper = sql.to_ascii_uppercase();
+    if let Some(table) = table(sql).filter(|_| upper.contains("ORDER BY RANDOM()")) {
+        return format!(
+            "order_by(\"?\") numbers and sorts every row of {table}, and no index helps: draw some keys in Python and fetch \
+             {}.objects.filter(pk__in=keys), or keep a drawn handful in the cache for a minute",
+            model(&table)
+        );
+    }
+    if let Some(table) = table(sql).filter(|_| upper.starts_with("INSERT ")) {
+        let model = model(&table);
+        return format!(
+            "rows of {model} are written: bulk_create in a loop's place, and look which indexes of {table} nobody uses \
+             (pg_stat_user_indexes): each of them is written to as well"
+        );
+    }
+    if let Some((table, column)) = table(sql).zip(like(&upper, sql)) {
+        let expression = if upper.contains(" LIKE UPPER(") {
+            format!("OpClass(Upper(\"{column}\"), name=\"gin_trgm_ops\")")
+        } else {
+            format!("OpClass(\"{column}\", name=\"gin_trgm_ops\")")
+        };
+        return format!(
+            "it looks for words inside of {table}.{column}, which no usual index can: give {} a GinIndex({expression}, \
+             name=…) in a migration behind TrigramExtension(), and ask only for three letters and more. If it is there \
+             already, look by EXPLAIN whether an ORDER BY leads PostgreSQL past it",
+            model(&table)
+        );
+    }
     let (Some(table), columns) = (table(sql), filters(sql)) else {
         return "EXPLAIN it on the production data and add the index its WHERE and ORDER BY need".to_owned();
     };
@@ -63,13 +141,25 @@ pub(super) fn model(table: &str) -> String {
     if app.is_empty() { capital } else { format!("{app}.{capital}") }
 }
 
+/// Does the column stand in another table, which a ManyToManyField leads through?
+fn through(sql: &str, table: &str, column: &str) -> bool {
+    let (here, anywhere) = (format!("\"{table}\".\"{column}\""), format!("\".\"{column}\""));
+    let clause = find(sql, " where ").map_or("", |at| &sql[at..]);
+    clause.contains(&anywhere) && !clause.contains(&here)
+}
+
 fn related(table: &str) -> &str {
     table.split_once('_').map_or(table, |(_, name)| name)
 }
 
-/// The first table of FROM.
+/// The first table of FROM, or the one that is written to.
 pub(super) fn table(sql: &str) -> Option<String> {
-    let at = find(sql, " from ")? + " from ".len();
+    let writes = ["update ", "insert into "].into_iter();
+    let written = writes.filter(|verb| sql.get(..verb.len()).is_some_and(|w| w.eq_ignore_ascii_case(verb)));
+    let at = match written.map(str::len).next() {
+        Some(at) => at,
+        None => find(sql, " from ")? + " from ".len(),
+    };
     let word = sql[at..].split([' ', ',', ')', '(']).find(|w| !w.is_empty())?;
     let name = word.rsplit('.').next()?.trim_matches('"');
     (!name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_')).then(|| name.to_owned())
@@ -93,6 +183,13 @@ pub(super) fn filters(sql: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The column that LIKE compares.
+fn like(upper: &str, sql: &str) -> Option<String> {
+    let before = &sql[..upper.find(" LIKE ")?];
+    let mut names = before.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    names.rfind(|w| w.chars().any(|c| c.is_ascii_lowercase()) && *w != "text").map(str::to_owned)
 }
 
 /// Columns of ORDER BY, `-` before those that descend.
@@ -127,13 +224,41 @@ mod tests {
         assert!(repeated(rating).contains("annotate the list of product rows"), "{}", repeated(rating));
         let items = r#"SELECT "shop_orderitem"."id" FROM "shop_orderitem" WHERE "shop_orderitem"."order_id" = $1"#;
         assert!(repeated(items).contains("prefetch_related"), "{}", repeated(items));
+        for (sql, said) in [
+            (
+                r#"SELECT $1 AS "a" FROM "shop_like" WHERE ("shop_like"."user_id" = $2 AND "shop_like"."product_id" = $3) LIMIT $4"#,
+                "Exists(shop.Like.objects",
+            ),
+            (
+                r#"SELECT "shop_tag"."id" FROM "shop_tag" INNER JOIN "shop_product_tags" ON ("shop_tag"."id" = "shop_product_tags"."tag_id") WHERE "shop_product_tags"."product_id" = $1"#,
+                "the ManyToManyField between product and shop.Tag",
+            ),
+            (
+                r#"SELECT "shop_profile"."id" FROM "shop_profile" WHERE "shop_profile"."user_id" = $1 LIMIT $2"#,
+                "select_related(\"profile\")",
+            ),
+        ] {
+            assert!(repeated(sql).contains(said), "{}", repeated(sql));
+        }
         assert!(repeated("SELECT now()").contains("select_related"));
         let orders = r#"SELECT "shop_order"."id" FROM "shop_order" WHERE "shop_order"."email" = $1 ORDER BY "shop_order"."created_at" DESC LIMIT $2"#;
         let said = slow(orders);
         assert!(said.contains("shop.Order") && said.contains(r#"fields=["email", "-created_at"]"#), "{said}");
         let search = r#"SELECT "p"."id" FROM "shop_product" p WHERE UPPER("shop_product"."name"::text) LIKE UPPER($1)"#;
         assert_eq!(filters(search), ["name"]);
+        assert!(slow(search).contains("OpClass(Upper(\"name\"), name=\"gin_trgm_ops\")"), "{}", slow(search));
+        assert!(!costly("INSERT INTO \"shop_order\" (\"email\") VALUES ($1)", 1.0, 0.1).contains("fetch fewer"));
         assert!(slow("SELECT count(*) FROM shop_order").contains("fetch fewer"));
+        let drawn = slow(r#"SELECT "shop_product"."id", … FROM "shop_product" ORDER BY RANDOM() ASC LIMIT $1"#);
+        assert!(drawn.contains("shop.Product.objects.filter(pk__in=keys)"), "{drawn}");
+        let counter =
+            r#"UPDATE "shop_vendor" SET "views" = ("shop_vendor"."views" + $1) WHERE "shop_vendor"."id" = $2"#;
+        assert!(costly(counter, 140.0, 0.1).contains("lock") && !costly(counter, 0.2, 1.0).contains("lock"));
+        assert!(costly(vendor, 0.1, 12.0).contains("12 times a request"));
+        let written =
+            slow(r#"INSERT INTO "shop_order" ("email", "total") VALUES ($1, $2) RETURNING "shop_order"."id""#);
+        assert!(written.contains("bulk_create") && written.contains("shop.Order"), "{written}");
+        assert_eq!(table("DELETE FROM shop_order WHERE id = $1").as_deref(), Some("shop_order"));
         // Not one of Django's at all.
         assert!(slow("VACUUM").contains("EXPLAIN"));
     }

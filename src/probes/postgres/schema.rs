@@ -1,9 +1,6 @@
-//! PostgreSQL's own word on tables, keys, indexes and plans. Reads catalogues and statistics; runs none of the app's
-//! statements: EXPLAIN without ANALYZE, of a SELECT alone, in a transaction that cannot write.
+//! PostgreSQL's own word on tables, keys and indexes. Reads catalogues and statistics; runs none of the app's statements.
 
 use std::collections::BTreeMap;
-
-use serde_json::Value;
 
 use crate::domain::measurement::TableReads;
 use crate::domain::text::tame;
@@ -13,8 +10,6 @@ use super::{MARK, OURS_DB, Postgres, number};
 
 /// Rows of a catalogue that are kept.
 const MOST: usize = 200;
-/// Longest statement that is explained, bytes.
-const LONGEST: usize = 20_000;
 
 /// May the database's statements be counted?
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -129,6 +124,21 @@ impl Postgres {
             .collect())
     }
 
+    /// Indexes that hold only some rows: table, name and condition, which may hold a value. It is to be looked at, not kept.
+    ///
+    /// # Errors
+    /// As [`Postgres::rows`].
+    pub async fn partial_indexes(&self) -> Result<Vec<(String, String, String)>, ProbeError> {
+        let rows = self
+            .rows(&format!(
+                "select {MARK} t.relname as tab, i.relname as name, pg_get_expr(x.indpred, x.indrelid) as condition \
+                 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class t on t.oid = x.indrelid \
+                 where x.indpred is not null and x.indisvalid order by t.reltuples desc limit {MOST}"
+            ))
+            .await?;
+        Ok(rows.iter().map(|row| (word(row, "tab"), word(row, "name"), word(row, "condition"))).collect())
+    }
+
     /// Every foreign key of the app's own tables, the largest tables first.
     ///
     /// # Errors
@@ -208,7 +218,7 @@ impl Postgres {
         let view = self.statements_view().await?;
         let rows = self
             .rows(&format!(
-                "select {MARK} s.queryid from {view} s where {OURS_DB} and s.query ilike 'select%' \
+                "select {MARK} s.queryid from {view} s where {OURS_DB} and s.query ~* '^(\\s|/[*].*?[*]/)*select\\s' \
                  and position('{MARK}' in s.query) = 0 and s.queryid is not null group by s.queryid \
                  order by sum(coalesce(to_jsonb(s) ->> 'total_exec_time', to_jsonb(s) ->> 'total_time')::float8) desc limit {most}"
             ))
@@ -224,29 +234,6 @@ impl Postgres {
         let view = self.statements_view().await?;
         self.one(&format!("select {MARK} s.query from {view} s where s.queryid = {queryid} and {OURS_DB} limit 1"))
             .await
-    }
-
-    /// The plan of a normalised SELECT without its values (PostgreSQL 16 and newer); none for what is no single SELECT.
-    /// It is planned, never run.
-    ///
-    /// # Errors
-    /// The server cannot plan it, or we may not read its tables; as [`Postgres::rows`] else.
-    pub async fn generic_plan(&self, sql: &str) -> Result<Option<Value>, ProbeError> {
-        let select = sql.trim_start().get(..7).is_some_and(|w| w.eq_ignore_ascii_case("select "));
-        if !select || sql.contains(';') || sql.len() > LONGEST {
-            return Ok(None);
-        }
-        self.rows(&format!("begin {MARK} read only")).await?;
-        let planned = async {
-            self.rows(&format!("set {MARK} local statement_timeout = '2s'")).await?;
-            self.rows(&format!("explain {MARK} (generic_plan, format json) {sql}")).await
-        }
-        .await;
-        // Also after an error: the connection is given back as it was.
-        self.rows(&format!("rollback {MARK}")).await?;
-        let text: String = planned?.iter().filter_map(|row| row.try_get(0).ok().flatten()).collect();
-        let plan = serde_json::from_str::<Value>(&text).map_err(|e| ProbeError::odd(self.system, e))?;
-        Ok(plan.get(0).and_then(|p| p.get("Plan")).cloned())
     }
 }
 
