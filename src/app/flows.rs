@@ -104,12 +104,22 @@ fn show(flow: &Flow, report: &StepReport, place: Place, out: &mut dyn Write) -> 
     Ok(())
 }
 
-/// A redirect that nobody asked for is right by default, and often the way to a login page.
+/// What is right by default and often wrong: a redirect that nobody asked for may lead to a login page, and Django shows
+/// a form that it refused again, with 200.
 fn remark(flow: &Flow, report: &StepReport) -> Option<&'static str> {
     let step = flow.steps.get(report.step?)?;
-    let redirected = report.status.is_some_and(|status| (300..400).contains(&status));
-    (redirected && step.expect.is_empty() && report.error.is_none())
-        .then_some("a redirect, not followed; write expect = [200] if a page was meant")
+    let told = step.expect_text.is_some() || step.expect_select.is_some() || !step.expect_json.is_empty();
+    match report.status? {
+        _ if report.error.is_some() => None,
+        300..400 if step.expect.is_empty() => {
+            Some("a redirect, not followed; write expect = [200] if a page was meant")
+        }
+        200 if step.post.is_some() && !step.form.is_empty() && !told => Some(
+            "a page came, not a redirect: Django answers 200 to a form that it refuses, too; write expect_text = \"…\" with \
+             words of the page that thanks, or expect = [302]",
+        ),
+        _ => None,
+    }
 }
 
 fn line_of_json(flow: &Flow, report: &StepReport, place: Place) -> serde_json::Value {
@@ -147,5 +157,26 @@ impl FlowPlaces {
     /// Of a step, or of the login.
     fn of(&self, step: Option<usize>) -> Place {
         step.map_or(self.login, |step| self.steps.get(step).copied()).unwrap_or(self.flow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_wrong_is_remarked_and_what_was_told_is_not() {
+        let word = |step: &str, status| {
+            let flow: Flow = toml::from_str(&format!("name = \"f\"\nweight = 1\n[[step]]\n{step}")).unwrap();
+            remark(&flow, &StepReport { step: Some(0), status: Some(status), ..StepReport::default() }).unwrap_or("-")
+        };
+        assert!(word("get = \"/\"", 302).starts_with("a redirect"));
+        assert_eq!(word("get = \"/\"\nexpect = [302]", 302), "-");
+        assert!(word("post = \"/contact/\"\nform = { a = \"b\" }\nexpect = [200]", 200).starts_with("a page came"));
+        for told in ["expect_text = \"Thank you\"", "expect_select = \"p.thanks\""] {
+            assert_eq!(word(&format!("post = \"/contact/\"\nform = {{ a = \"b\" }}\n{told}"), 200), "-");
+        }
+        assert_eq!(word("get = \"/\"", 200), "-");
+        assert_eq!(word("post = \"/api/\"\njson = \"{}\"", 200), "-");
     }
 }

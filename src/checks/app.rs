@@ -96,7 +96,10 @@ impl Check for DebugOff {
         let (probes, http) = (ctx.probes, &ctx.probes.http);
         // Beside the health page: routers that send part of the site elsewhere send this to the app as well.
         let nobody = format!("{}-{}", probes.site.health.trim_end_matches('/'), &probes.nonce()[..12]);
-        let asked = http.get_origin(&nobody).header("accept", "text/html").send().await?;
+        let mut asked = http.get_origin(&nobody).header("accept", "text/html").send().await?;
+        if let Some(page) = asked.slashed() {
+            asked = http.ask(Method::GET, Ok(page)).header("accept", "text/html").send().await?;
+        }
         let form = http.ask(Method::POST, Ok(asked.url.clone())).header("accept", "text/html").form(Vec::new());
         let posted = form.send().await?;
         let mut pages = Vec::new();
@@ -161,6 +164,7 @@ impl Check for DebugOff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probes::http::tests::{answer, server};
 
     fn insides(status: u16) -> Insides {
         Insides { path: "/healthz-x".to_owned(), status, ..Insides::default() }
@@ -196,6 +200,24 @@ mod tests {
         assert_eq!(check.judge(&toolbar).word(), "fail");
         let runserver = facts(Insides { development_server: true, ..insides(404) }, insides(404));
         assert_eq!(check.judge(&runserver).word(), "fail");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_only_lacks_its_slash_is_asked_with_it() {
+        let slash = |headers| answer("301 Moved Permanently", headers, "");
+        let lost = answer(
+            "404 Not Found",
+            "",
+            "<p>because you have <code>DEBUG = True</code> in your Django settings file</p>",
+        );
+        let (http, asked) = server(&[slash("Location: /healthz-x/\r\n"), lost]).await;
+        let first = http.get("/healthz-x").send().await.unwrap();
+        let page = http.ask(Method::GET, Ok(first.slashed().unwrap())).send().await.unwrap();
+        assert!(says_debug(&page.text()) && asked.lock().unwrap()[1].starts_with("GET /healthz-x/ "));
+        for elsewhere in ["Location: /login/?next=/healthz-x\r\n", "Location: https://other.test/a/\r\n", ""] {
+            let (http, _) = server(&[slash(elsewhere)]).await;
+            assert!(http.get("/a").send().await.unwrap().slashed().is_none(), "{elsewhere}");
+        }
     }
 
     #[test]

@@ -36,6 +36,9 @@ struct AnswersFacts {
     answers: Vec<OneAnswer>,
     /// An address that cannot exist answers with JSON and 200 as well.
     catch_all: bool,
+    /// Where the answers redirect to the same path with a slash: how that one answers.
+    #[serde(default)]
+    slashed: Option<u16>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,14 +62,18 @@ impl Check for Answers {
         let http = &ctx.probes.http;
         let path = ctx.probes.site.health.clone();
         let is_json = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|v| v.is_object());
-        let mut answers = Vec::new();
+        let (mut answers, mut slashed) = (Vec::new(), None);
         for _ in 0..self.requests {
             let answer = http.get(&path).send().await?;
+            if let (None, Some(page)) = (slashed, answer.slashed()) {
+                slashed = Some(http.ask(reqwest::Method::GET, Ok(page)).send().await?.status);
+            }
             answers.push(OneAnswer { json: is_json(&answer.body), trail: answer.trail() });
         }
         let nobody = format!("{}-{}", path.trim_end_matches('/'), &ctx.probes.nonce()[..12]);
         let stranger = http.get(&nobody).send().await?;
-        Ok(AnswersFacts { path, answers, catch_all: stranger.status == 200 && is_json(&stranger.body) })
+        let catch_all = stranger.status == 200 && is_json(&stranger.body);
+        Ok(AnswersFacts { path, answers, catch_all, slashed })
     }
 
     fn judge(&self, facts: &AnswersFacts) -> CheckOutcome {
@@ -78,7 +85,19 @@ impl Check for Answers {
             ));
         }
         for OneAnswer { trail, json } in &facts.answers {
+            let add = || {
+                format!(
+                    "add a view at {path} that asks database and cache and returns JsonResponse({{\"ok\": True}}), and name its path in rampup.toml: [site] health"
+                )
+            };
             let problem = match trail.status {
+                300..400 if facts.slashed.is_some_and(|status| matches!(status, 404 | 410)) => {
+                    Some((format!("there is no page at {path}: it redirects to {path}/, and that is not found"), add()))
+                }
+                300..400 if facts.slashed == Some(200) => Some((
+                    format!("{path} redirects to {path}/, which answers 200"),
+                    format!("name the address that answers by itself in rampup.toml: [site] health = \"{path}/\""),
+                )),
                 301 | 302 | 303 | 307 | 308 => Some((
                     format!("{path} redirects to {}", trail.location.as_deref().unwrap_or("somewhere else")),
                     format!(
@@ -92,12 +111,7 @@ impl Check for Answers {
                     ),
                 )),
                 200 => None,
-                status => Some((
-                    format!("{path} answers {status}"),
-                    format!(
-                        "add a view at {path} that asks database and cache and returns JsonResponse({{\"ok\": True}}), and name its path in rampup.toml: [site] health"
-                    ),
-                )),
+                status => Some((format!("{path} answers {status}"), add())),
             };
             if let Some((seen, todo)) = problem {
                 return CheckOutcome::fail(seen, todo);
@@ -228,7 +242,7 @@ mod tests {
     }
 
     fn facts(answers: Vec<OneAnswer>) -> AnswersFacts {
-        AnswersFacts { path: "/healthz".to_owned(), answers, catch_all: false }
+        AnswersFacts { path: "/healthz".to_owned(), answers, catch_all: false, slashed: None }
     }
 
     #[test]
@@ -245,6 +259,12 @@ mod tests {
             ("fail", vec![answer(200, true), answer(500, true)]),
         ] {
             assert_eq!(check.judge(&facts(answers)).word(), word);
+        }
+        for (behind, words) in
+            [(Some(404), "there is no page at /healthz"), (Some(200), "which answers 200"), (None, "redirects to")]
+        {
+            let outcome = check.judge(&AnswersFacts { slashed: behind, ..facts(vec![answer(301, false)]) });
+            assert!(outcome.word() == "fail" && outcome.seen().contains(words), "{}", outcome.seen());
         }
         let mut catch_all = facts(vec![answer(200, true)]);
         catch_all.catch_all = true;

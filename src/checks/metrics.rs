@@ -46,6 +46,9 @@ struct Facts {
     idle: Option<f64>,
     before: Option<f64>,
     after: Vec<Option<f64>>,
+    /// The same before and after all of it, under the address that scrapers use.
+    #[serde(default)]
+    plain: Option<(f64, f64)>,
 }
 
 impl Check for CountRequests {
@@ -53,7 +56,8 @@ impl Check for CountRequests {
     const TITLE: &'static str = "the metrics count every request, in every process";
     const ABOUT: &'static str = "Scrapes the metrics around twenty requests of ours: the counter must rise by at least as many, and \
         must never fall in six more scrapes. Traps: a page with process metrics only, and several workers without a shared \
-        directory (PROMETHEUS_MULTIPROC_DIR): each scrape then shows another worker, and the sums jump down.";
+        directory (PROMETHEUS_MULTIPROC_DIR): each scrape then shows another worker, and the sums jump down. A cache that \
+        answers scrapers is found as well.";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
     const HOW: Rung = Rung::Counted;
@@ -67,10 +71,12 @@ impl Check for CountRequests {
         let probes = ctx.probes;
         let path = probes.metrics_path()?.to_owned();
         let (status, idle) = self.scrape(probes).await?;
-        let mut facts = Facts { path, status, requests: self.requests, idle, before: None, after: Vec::new() };
+        let mut facts =
+            Facts { path, status, requests: self.requests, idle, before: None, after: Vec::new(), plain: None };
         if status != 200 || idle.is_none() {
             return Ok(facts);
         }
+        let plain = self.plain(probes).await?;
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         facts.before = self.scrape(probes).await?.1;
         for _ in 0..self.requests {
@@ -79,11 +85,22 @@ impl Check for CountRequests {
         for _ in 0..self.scrapes {
             facts.after.push(self.scrape(probes).await?.1);
         }
+        facts.plain = plain.zip(self.plain(probes).await?);
         Ok(facts)
     }
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
         let (path, family) = (&facts.path, &self.family);
+        if (300..400).contains(&facts.status) {
+            return CheckOutcome::fail(
+                format!("{path} answers {}, a redirect, which no scraper should need", facts.status),
+                format!(
+                    "name the address that answers by itself in rampup.toml ([site] metrics = \"{}/\" if only the slash is missing: \
+                     curl -sI {path} shows where it leads); where there are no metrics yet: include(\"django_prometheus.urls\")",
+                    path.trim_end_matches('/')
+                ),
+            );
+        }
         if facts.status != 200 {
             return CheckOutcome::fail(
                 format!("{path} answers {}", facts.status),
@@ -125,11 +142,30 @@ impl Check for CountRequests {
                 "count every request in every process: PrometheusBeforeMiddleware first, and PROMETHEUS_MULTIPROC_DIR where there are several workers",
             );
         }
+        if let Some((early, late)) = facts.plain
+            && (0.0..0.5).contains(&(late - early))
+        {
+            return CheckOutcome::fail(
+                format!(
+                    "{path} showed {early:.0} before and {late:.0} after {} requests of ours, although they were counted: a cache answers there",
+                    facts.requests
+                ),
+                format!(
+                    "wrap the metrics view in never_cache (path(\"{}\", never_cache(ExportToDjangoView))) and take its path out of the edge's \
+                     cache rules; see it: curl -sI {path} | grep -iE 'age|cache|expires'",
+                    path.trim_start_matches('/')
+                ),
+            );
+        }
         CheckOutcome::Pass
     }
 }
 
 impl CountRequests {
+    async fn plain(&self, probes: &Probes) -> Result<Option<f64>, ProbeError> {
+        Ok(metrics::sum(&probes.scrape_as_scrapers().await?.text, &self.family))
+    }
+
     async fn scrape(&self, probes: &Probes) -> Result<(u16, Option<f64>), ProbeError> {
         let answer = probes.scrape().await?;
         Ok((answer.status, metrics::sum(&answer.text, &self.family)))
@@ -145,7 +181,7 @@ mod tests {
     use super::*;
 
     fn facts(status: u16, idle: Option<f64>, before: Option<f64>, after: &[Option<f64>]) -> Facts {
-        Facts { path: "/metrics".to_owned(), status, requests: 20, idle, before, after: after.to_vec() }
+        Facts { path: "/metrics".to_owned(), status, requests: 20, idle, before, after: after.to_vec(), plain: None }
     }
 
     #[test]
@@ -157,6 +193,7 @@ mod tests {
             // Others use the site meanwhile.
             ("pass", facts(200, Some(100.0), Some(105.0), &some(&[130.0, 131.0]))),
             ("fail", facts(404, None, None, &[])),
+            ("fail", facts(301, None, None, &[])),
             // Process metrics only.
             ("fail", facts(200, None, None, &[])),
             ("fail", facts(200, Some(100.0), Some(101.0), &[])),
@@ -168,6 +205,11 @@ mod tests {
             ("unknown", facts(200, Some(100.0), Some(125.0), &some(&[150.0, 151.0]))),
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
+        }
+        // What scrapers see comes out of a site-wide cache.
+        for (word, plain) in [("fail", (99.0, 99.0)), ("pass", (99.0, 126.0))] {
+            let good = facts(200, Some(100.0), Some(101.0), &some(&[122.0, 123.0]));
+            assert_eq!(check.judge(&Facts { plain: Some(plain), ..good }).word(), word);
         }
     }
 }

@@ -29,7 +29,8 @@ pub enum ConfigError {
     /// A gate asks for an endpoint that the flows do not have.
     #[error(
         "step {step} measures the endpoint {wanted:?} on its own, and no flow step has that name (there are: {known}); \
-         name the flow step {wanted:?}, or say in rampup.toml which ones to measure: [steps.{step}] endpoints = [\"…\"]"
+         name the flow step {wanted:?}, or say in rampup.toml which ones to measure: [site] slow_endpoints = [\"…\"]; \
+         where nothing is slow: [steps.{step}] endpoints = []"
     )]
     Endpoint {
         /// The step.

@@ -135,6 +135,12 @@ impl Settings {
     }
 
     fn climbed(&self, mut step: Step) -> Result<Step, ConfigError> {
+        // The playbook can only name the endpoints of an example; what this site calls slow stands in for them.
+        let own = &self.site.slow_endpoints;
+        if !step.gate.endpoints.is_empty() && !own.is_empty() && step.gate.endpoints != *own {
+            step.gate.endpoints.clone_from(own);
+            step.digest = digest_of(&(&step.digest, own));
+        }
         if let Some(change) = self.overrides.get(&step.id) {
             let gate = &mut step.gate;
             gate.users = change.users.unwrap_or(gate.users);

@@ -356,11 +356,20 @@ fn a_changed_rung_makes_a_proof_stale() {
 
 #[test]
 fn a_gate_on_an_endpoint_that_nobody_calls_is_refused() {
-    let text = WHOLE.replace("name = \"checkout\"\n", "name = \"pay\"\n").replace("[\"checkout\"]", "[\"pay\"]");
-    let error = read(&text).unwrap().climb(crate::playbook::load(None).unwrap()).unwrap_err().to_string();
-    assert!(error.contains("step 6") && error.contains("[steps.6] endpoints"), "{error}");
-    let text = text + "[steps.6]\nendpoints = [\"pay\"]\n";
-    assert_eq!(read(&text).unwrap().climb(crate::playbook::load(None).unwrap()).unwrap()[5].gate.endpoints, ["pay"]);
+    let climb = |text: &str| read(text).unwrap().climb(crate::playbook::load(None).unwrap());
+    let text =
+        WHOLE.replace("name = \"checkout\"\n", "name = \"pay\"\n").replace("slow_endpoints = [\"checkout\"]\n", "");
+    let error = climb(&text).unwrap_err().to_string();
+    assert!(error.contains("step 6") && error.contains("slow_endpoints"), "{error}");
+    let gate = format!("{text}[steps.6]\nendpoints = [\"pay\"]\n");
+    assert_eq!(climb(&gate).unwrap()[5].gate.endpoints, ["pay"]);
+    assert!(climb(&format!("{text}[steps.6]\nendpoints = []\n")).unwrap()[5].gate.endpoints.is_empty());
+    // What the site calls slow is what the gate measures; naming others makes an older proof stale.
+    let named = WHOLE.replace("name = \"checkout\"\n", "name = \"pay\"\n").replace("[\"checkout\"]", "[\"pay\"]");
+    let (named, whole) = (climb(&named).unwrap(), climb(WHOLE).unwrap());
+    assert_eq!(named[5].gate.endpoints, ["pay"]);
+    assert_ne!(named[5].digest, whole[5].digest);
+    assert_eq!(named[4].digest, whole[4].digest);
 }
 
 proptest! {

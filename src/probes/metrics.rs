@@ -1,5 +1,6 @@
 //! Prometheus text: how the app's is fetched, and what a family of samples adds up to.
 
+use super::http::Ask;
 use super::{ProbeError, Probes};
 
 /// The counter of requests that django-prometheus keeps.
@@ -31,8 +32,22 @@ impl Probes {
     /// # Errors
     /// No path in the settings, no answer, or a key that is missing or wrong.
     pub async fn scrape(&self) -> Result<Scrape, ProbeError> {
+        let ask = self.http.get_origin(self.metrics_path()?).nonce(&self.nonce());
+        self.scraped(ask).await
+    }
+
+    /// The same under the address that scrapers use: a cache may answer there.
+    ///
+    /// # Errors
+    /// As [`Probes::scrape`].
+    pub async fn scrape_as_scrapers(&self) -> Result<Scrape, ProbeError> {
+        let ask = self.http.get_origin(self.metrics_path()?);
+        self.scraped(ask).await
+    }
+
+    async fn scraped(&self, ask: Ask<'_>) -> Result<Scrape, ProbeError> {
         let path = self.metrics_path()?;
-        let mut ask = self.http.get_origin(path).nonce(&self.nonce()).fresh();
+        let mut ask = ask.fresh();
         if let Some(key) = &self.access.metrics_auth {
             ask = ask.header("authorization", key.secret.expose());
         }

@@ -113,11 +113,13 @@ fn look(folder: &Path, names: &[&str], package: &str) -> Repo {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let small = std::fs::metadata(&path).is_ok_and(|meta| meta.len() <= SIZE);
         let python = name.ends_with(".py");
-        if !small || !(python || pins(name)) {
+        let pins =
+            pins(name) || (path.parent().is_some_and(|dir| dir.ends_with("requirements")) && name.ends_with(".txt"));
+        if !small || !(python || pins) {
             continue;
         }
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        if pins(name) {
+        if pins {
             repo.versions.extend(version(&text, package).map(|version| (version, shown)));
         } else if (text.contains("INSTALLED_APPS") || shown.contains("settings"))
             && text.contains(" = ")
@@ -246,6 +248,8 @@ mod tests {
             ("config/settings_test.py", "A = 'tests'\n"),
             ("venv/lib/settings.py", "A = 'theirs'\n"),
             ("requirements.txt", "Django==5.1\n"),
+            ("requirements/base.txt", "Django==5.2\n"),
+            ("notes/base.txt", "Django==1.0\n"),
         ] {
             let path = project.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -255,6 +259,7 @@ mod tests {
         let repo = read(project.path(), &["A"], "django").await.unwrap();
         assert_eq!(repo.settings, ["config/settings.py"]);
         assert_eq!(repo.assigned.iter().map(|a| a.value.as_deref()).collect::<Vec<_>>(), [Some("mine")]);
-        assert_eq!(repo.versions, [("5.1".to_owned(), "requirements.txt".to_owned())]);
+        let versions: Vec<_> = repo.versions.iter().map(|(version, file)| (version.as_str(), file.as_str())).collect();
+        assert_eq!(versions, [("5.2", "requirements/base.txt"), ("5.1", "requirements.txt")]);
     }
 }

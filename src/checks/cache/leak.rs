@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::checks::edge::alike::shows;
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
-use crate::probes::ProbeError;
-use crate::probes::http::session::hidden_token;
+use crate::probes::http::session::{Session, hidden_token};
+use crate::probes::{ProbeError, Probes};
 
 /// Pages looked at, at most.
 const PAGES: usize = 5;
+/// How often a page must turn out to be handed on: banners drawn by lot look like it once or twice.
+const CONFIRMED: usize = 4;
 
 /// `cache.no-leak`
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +38,9 @@ struct Page {
     shared_cookie: Option<String>,
     /// Two strangers got the same form token: only the first can send the form.
     shared_token: bool,
+    /// A stranger got the signed-in user's page byte by byte, and strangers whom nobody preceded all get another one.
+    #[serde(default)]
+    handed_on: bool,
 }
 
 impl Check for NoLeak {
@@ -43,7 +48,7 @@ impl Check for NoLeak {
     const TITLE: &'static str = "cached pages show nobody's data to somebody else";
     const ABOUT: &'static str = "Lets the test user be the first to open each public page under an address of its own, at the app and \
         through the edge, and then two strangers: they must not see the test user's name, nor get the same cookie or the same form \
-        token. Traps: cache_page on a page with a form, which Django stores with the first visitor's token, users that look alike (the name must be on the page to prove anything else), a name that is part of the page.";
+        token, nor the very page that was made for the test user where strangers else always get another one. Traps: cache_page on a page with a form, which Django stores with the first visitor's token, users that look alike (the name must be on the page to prove anything else), a name that is part of the page.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = &[
@@ -75,6 +80,7 @@ impl Check for NoLeak {
                 let jars = [&one, &other, &cold].map(|answer| answer.cookies().collect::<Vec<_>>());
                 page.shared_cookie = page.shared_cookie.or(handed_on(&jars[0], &jars[1], &jars[2]));
                 page.always_there |= shows(&cold.text(), &name);
+                page.handed_on |= page_handed_on(probes, path, at_app, &session).await?;
                 page.statuses.extend([own.status, one.status, other.status, cold.status]);
             }
             facts.pages.push(page);
@@ -101,6 +107,17 @@ impl Check for NoLeak {
                     todo: format!(
                         "clear the cache now; then render no user's data into {path} (fetch it by a small script), or do not cache it: \
                          cache_page stores what the first visitor saw"
+                    ),
+                });
+            } else if page.handed_on {
+                findings.push(Finding {
+                    seen: format!(
+                        "a stranger got {path} as it was made for the signed-in test user, byte by byte; strangers who come first get another page"
+                    ),
+                    todo: format!(
+                        "clear the cache now; then let {path} say Vary: Cookie (reading the session or the user does so; something between \
+                         takes it away), or do not cache it for users who are signed in; see it: ask for {path}?x=1 with your session, \
+                         then without, and compare with {path}?x=2"
                     ),
                 });
             } else if let Some(cookie) = &page.shared_cookie {
@@ -135,6 +152,34 @@ impl Check for NoLeak {
     }
 }
 
+/// Whether a cache hands the user's page on. A page may change by itself, so strangers must get the same one every time
+/// and the user another one every time; a page with a token of each request's own cannot be told so.
+async fn page_handed_on(probes: &Probes, path: &str, at_app: bool, session: &Session) -> Result<bool, ProbeError> {
+    let mut usual = None;
+    for _ in 0..CONFIRMED {
+        let mut pages = Vec::new();
+        let shared = probes.nonce();
+        for (nonce, signed_in) in
+            [(probes.nonce(), false), (shared.clone(), true), (shared, false), (probes.nonce(), false)]
+        {
+            let ask = if at_app { probes.http.get_origin(path) } else { probes.http.get(path) };
+            let answer = ask.nonce(&nonce).fresh().session(signed_in.then_some(session)).send().await?;
+            pages.push((answer.status, answer.text().replace(&nonce, "")));
+        }
+        let [before, own, stranger, after] = &pages[..] else { return Ok(false) };
+        let steady = *usual.get_or_insert_with(|| before.clone()) == *before;
+        if !steady || !is_the_users(before, own, stranger, after) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// True when the stranger after the user has the user's page, and strangers before and afterwards have one of their own.
+fn is_the_users<T: PartialEq>(before: &T, own: &T, stranger: &T, after: &T) -> bool {
+    own == stranger && before == after && own != before
+}
+
 /// The cookie that two strangers got alike out of one stored answer. What an answer that no cache had says too is the same
 /// for everybody and nobody's own: a language, the pages last seen.
 fn handed_on(one: &[(String, String)], other: &[(String, String)], fresh: &[(String, String)]) -> Option<String> {
@@ -145,6 +190,19 @@ fn handed_on(one: &[(String, String)], other: &[(String, String)], fresh: &[(Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_handed_on_only_when_strangers_else_get_another() {
+        for (handed_on, [before, own, stranger, after]) in [
+            (true, ["plain", "with a user bar", "with a user bar", "plain"]),
+            // Vary: Cookie at work; one page for everybody; a page that changes by itself.
+            (false, ["plain", "with a user bar", "plain", "plain"]),
+            (false, ["plain", "plain", "plain", "plain"]),
+            (false, ["12:00:01", "12:00:02", "12:00:02", "12:00:03"]),
+        ] {
+            assert_eq!(is_the_users(&before, &own, &stranger, &after), handed_on, "{own} {stranger}");
+        }
+    }
 
     #[test]
     fn a_cookie_that_says_the_same_to_everybody_is_nobody_s() {
@@ -170,6 +228,7 @@ mod tests {
             ("fail", facts(Page { leaked: true, ..page.clone() })),
             ("pass", facts(Page { named: true, leaked: true, always_there: true, ..page.clone() })),
             ("fail", facts(Page { shared_token: true, ..page.clone() })),
+            ("fail", facts(Page { handed_on: true, ..page.clone() })),
             ("fail", facts(Page { shared_cookie: Some("csrftoken".into()), ..page.clone() })),
             ("unknown", facts(Page { statuses: vec![200, 302], ..page.clone() })),
             ("unknown", LeakFacts::default()),

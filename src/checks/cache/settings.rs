@@ -20,6 +20,9 @@ static WAITS: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"(?i)["']socket_(?:connect_)?timeout["']\s*\]?\s*[:=]|[?&]socket_timeout="#));
 static ELSEWHERE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"["']OPTIONS["']\s*\]?\s*[:=]\s*[A-Za-z_]|\*\*\s*[A-Za-z_]"#));
+/// A name in the place of a value: `"OPTIONS": redis_options`, `**COMMON`.
+static NAMED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(["']OPTIONS["']\s*\]?\s*[:=]\s*|\*\*\s*)([A-Za-z_]\w*)(\s*[,}\n])"#));
 static PARSER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"["'](?:PARSER_CLASS|parser_class)["']\s*\]?\s*[:=]\s*["']([\w.]+)["']"#));
 
@@ -54,7 +57,8 @@ pub(super) struct InRedis {
 impl InRedis {
     /// What this file says; none when it names no backend for Redis.
     fn read(file: &str, text: &str) -> Option<Self> {
-        let code = about_caches(&code(text));
+        let whole = code(text);
+        let code = with_named(&about_caches(&whole), &whole);
         let backend =
             |name: &str| if name.starts_with("django_redis") { Backend::DjangoRedis } else { Backend::Django };
         let first = |found: regex::Captures<'_>| found[1].to_owned();
@@ -82,6 +86,23 @@ fn about_caches(code: &str) -> String {
     }
     let changes = changes.collect::<Vec<_>>().join("\n");
     format!("{}\n{changes}", literals.join("\n"))
+}
+
+/// The same, with a dictionary in the place of its name where the file writes down exactly one under that name and
+/// nothing changes it afterwards.
+fn with_named(caches: &str, code: &str) -> String {
+    let put = |found: &regex::Captures<'_>| {
+        let name = &found[2];
+        let assigned = pattern(&format!(r"(?m)^[ \t]*{name}\b[^=\n]*=[ \t]*"));
+        let changed = pattern(&format!(r"(?m)^[ \t]*{name}\s*(?:\[|\.|\|=)"));
+        let mut places = assigned.find_iter(code);
+        let value = places.next().map(|place| &code[place.end()..]).filter(|value| value.starts_with('{'));
+        match (value, places.next(), changed.is_match(code)) {
+            (Some(value), None, false) => format!("{}{}{}", &found[1], literal(value), &found[3]),
+            _ => found[0].to_owned(),
+        }
+    };
+    NAMED.replace_all(caches, put).into_owned()
 }
 
 /// From an opening brace to the one that closes it.
@@ -143,6 +164,26 @@ mod tests {
                     .unwrap()
                     .elsewhere
             );
+        }
+        // As Wagtail's demo does it: one dictionary for two caches, under a condition.
+        let named = |options: &str| {
+            read(&format!(
+                "if URL:\n    opts = {options}\n    CACHES = {{\n        'default': {{'BACKEND': 'django_redis.cache.RedisCache', 'OPTIONS': opts}},\n    \
+                 }}\n"
+            ))
+            .unwrap()
+        };
+        let whole = named("{\n        'IGNORE_EXCEPTIONS': True,\n        'SOCKET_TIMEOUT': 2,\n    }");
+        assert_eq!((whole.ignores, whole.waits, whole.elsewhere), (Written::On, true, false));
+        let silent = named("{'SOCKET_TIMEOUT': 2}");
+        assert_eq!((silent.ignores, silent.elsewhere), (Written::Absent, false));
+        for unclear in [
+            "options()",
+            "{'A': 1}\n    opts['B'] = 2",
+            "{'A': 1}\nelse:\n    opts = {}",
+            "{'A': 1}\n    opts.update(B=2)",
+        ] {
+            assert!(named(unclear).elsewhere, "{unclear}");
         }
         let bare = read("CACHES = {'default': {'BACKEND': 'django.core.cache.backends.redis.RedisCache'}}").unwrap();
         assert_eq!(bare.backends, [Backend::Django]);

@@ -8,6 +8,9 @@ use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::probes::ProbeError;
 use crate::probes::http::answer::Trail;
 
+/// A visitor's cookies. The token has the form of a real one: Django replaces any other, whatever it is asked for.
+const COOKIES: &str = "csrftoken=rampupProbeRampupProbeRampupProb; messages=probe";
+
 /// `edge.static-no-cookie`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -50,7 +53,7 @@ impl Check for NoCookie {
                 ask().send().await?.trail(),
                 ask().send().await?.trail(),
                 ask().nonce(nonce).send().await?.trail(),
-                ask().nonce(nonce).header("cookie", "csrftoken=probe; messages=probe").send().await?.trail(),
+                ask().nonce(nonce).header("cookie", COOKIES).send().await?.trail(),
             ])
         });
         Ok(CookieFacts { files: abreast(asked.collect()).await.into_iter().collect::<Result<_, _>>()? })

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
+use crate::probes::http::Ask;
 
 /// Who a stranger may say that they are. Ours is among them as the first.
 const STRANGERS: [(&str, Option<&str>); 4] = [
@@ -51,11 +52,11 @@ impl Check for NotPublic {
         let path = probes.metrics_path()?;
         let mut looks = Vec::new();
         for (stranger, name) in STRANGERS {
-            let mut ask = probes.http.get(path).nonce(&probes.nonce()).fresh();
-            if let Some(name) = name {
-                ask = ask.header("user-agent", name);
+            let mut answer = called(probes.http.get(path).nonce(&probes.nonce()), name).send_raw().await?;
+            // Who reads /metrics/ is not stopped by a redirect from /metrics.
+            if let Some(page) = answer.slashed() {
+                answer = called(probes.http.ask(reqwest::Method::GET, Ok(page)), name).send_raw().await?;
             }
-            let answer = ask.send_raw().await?;
             let samples = if answer.status == 200 { samples(&answer.text()) } else { 0 };
             let challenged = answer.challenged();
             looks.push(Look { stranger: stranger.to_owned(), status: answer.status, samples, challenged });
@@ -105,6 +106,14 @@ impl Check for NotPublic {
             )),
             None => CheckOutcome::Pass,
         }
+    }
+}
+
+/// The question, asked as somebody of this name.
+fn called<'a>(ask: Ask<'a>, name: Option<&str>) -> Ask<'a> {
+    match name {
+        Some(name) => ask.header("user-agent", name).fresh(),
+        None => ask.fresh(),
     }
 }
 

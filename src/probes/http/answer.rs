@@ -106,6 +106,15 @@ impl Answer {
         self.header("cf-mitigated").is_some()
     }
 
+    /// Where a redirect leads that only adds the last slash, as `APPEND_SLASH` does. A page tree that takes any address
+    /// (Wagtail's) answers so for pages that nobody has, too.
+    #[must_use]
+    pub fn slashed(&self) -> Option<Url> {
+        let to = (300..400).contains(&self.status).then(|| self.header("location")).flatten()?;
+        let to = self.url.join(&to).ok()?;
+        (to.origin() == self.url.origin() && to.path() == format!("{}/", self.url.path())).then_some(to)
+    }
+
     /// What the headers say of its way.
     #[must_use]
     pub fn trail(&self) -> Trail {

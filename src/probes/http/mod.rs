@@ -31,6 +31,10 @@ pub const NONCE: &str = "_probe";
 /// the load's users.
 const PROBE_ADDRESS: &str = "198.18.0.1";
 
+/// How long a connection waits to be used again. gunicorn closes one after two seconds: a request that meets the
+/// closing gets no answer, which would say nothing about the site.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// HTTP clients and addresses of one site.
 #[derive(Debug)]
 pub struct Http {
@@ -63,6 +67,7 @@ impl Http {
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
                 .connect_timeout(Duration::from_secs(5))
+                .pool_idle_timeout(IDLE)
                 .timeout(LIMIT)
         };
         let failed = |e| ProbeError::unreachable("HTTP", e);
