@@ -220,6 +220,10 @@ pub struct FarSide {
     /// Requests that the app's own metrics counted over the hold; none when they could not be read, or began anew.
     #[serde(default)]
     pub app_requests: Option<f64>,
+    /// Resident memory of the app's processes by their ids, bytes, when the hold began and when it ended; empty where the
+    /// app's metrics do not show single processes.
+    #[serde(default)]
+    pub memory: [BTreeMap<String, f64>; 2],
     /// What the app said its release was when the hold began and when it ended; several processes may differ.
     #[serde(default)]
     pub releases: Option<[BTreeSet<String>; 2]>,

@@ -1,7 +1,12 @@
 //! Prometheus text: how the app's is fetched, and what a family of samples adds up to.
 
+use std::collections::BTreeMap;
+
 use super::http::Ask;
 use super::{ProbeError, Probes};
+
+/// Processes whose memory is kept, at most.
+const PROCESSES: usize = 256;
 
 /// The counter of requests that django-prometheus keeps.
 pub const REQUESTS: &str = "django_http_requests_before_middlewares_total";
@@ -83,6 +88,21 @@ pub fn sum(text: &str, family: &str) -> Option<f64> {
     values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }
 
+/// Resident memory by process id, bytes, of any name that ends in `resident_memory_bytes` and has a `pid` label, as
+/// gauges in the multi-process modes `all` and `liveall` do. What has no such label is whichever process was asked.
+#[must_use]
+pub fn memory(text: &str) -> BTreeMap<String, f64> {
+    let of_one = |line: &str| {
+        let (name, labelled) = line.trim().split_once('{')?;
+        let value = after_labels(labelled)?.split_whitespace().next()?.parse::<f64>().ok()?;
+        let pid = labelled.split_once("pid=\"")?.1.split_once('"')?.0;
+        let fits =
+            name.ends_with("resident_memory_bytes") && !pid.is_empty() && pid.bytes().all(|c| c.is_ascii_digit());
+        (fits && value.is_finite() && value > 0.0).then(|| (pid.to_owned(), value))
+    };
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(of_one).take(PROCESSES).collect()
+}
+
 /// What follows the closing brace; braces and escaped quotes inside label values do not count.
 fn after_labels(labelled: &str) -> Option<&str> {
     let (mut quoted, mut escaped) = (false, false);
@@ -101,6 +121,16 @@ fn after_labels(labelled: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_that_of_single_processes() {
+        let text = "# TYPE worker_resident_memory_bytes gauge\nworker_resident_memory_bytes{pid=\"12\"} 1.5e+08\n\
+            app_resident_memory_bytes{host=\"a}\",pid=\"7\"} 100 1700000000\nprocess_resident_memory_bytes 9e7\n\
+            process_virtual_memory_bytes{pid=\"12\"} 5\nworker_resident_memory_bytes{pid=\"x\"} 5\n\
+            worker_resident_memory_bytes{pid=\"13\"} NaN\n";
+        assert_eq!(memory(text), BTreeMap::from([("12".to_owned(), 1.5e8), ("7".to_owned(), 100.0)]));
+        assert!(memory("process_resident_memory_bytes 9e7\n").is_empty());
+    }
 
     #[test]
     fn samples_of_one_name_add_up_over_their_labels() {

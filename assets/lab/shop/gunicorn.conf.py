@@ -16,6 +16,8 @@ if metrics_dir := os.environ.get("METRICS_DIR"):
     Path(metrics_dir).mkdir(parents=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
 
+STATM = Path("/proc/self/statm")
+
 statsd_host = os.environ.get("STATSD_HOST") or None
 statsd_prefix = "shop"
 
@@ -39,10 +41,24 @@ def post_worker_init(worker):
     """Building an S3 client costs half a second: pay it before the first request."""
     from django.conf import settings
 
+    # Step 7. Several workers write no process_* series: each says what it takes.
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ and STATM.exists():
+        from prometheus_client import Gauge
+
+        text = "Resident memory of one worker."
+        mode = "liveall"
+        worker.memory = Gauge("worker_resident_memory_bytes", text, multiprocess_mode=mode)
+
     if settings.MEDIA_BUCKET:
         from shop import s3
 
         s3.client()
+
+
+def post_request(worker, req, environ, resp):
+    if gauge := getattr(worker, "memory", None):
+        pages = int(STATM.read_text().split()[1])
+        gauge.set(pages * os.sysconf("SC_PAGE_SIZE"))
 
 
 def child_exit(server, worker):

@@ -138,10 +138,12 @@ mod tests {
                 cdn: Some("CloudFront".into()),
                 platform_cache: Some("ERROR".into()),
                 origin_signs: signs.iter().map(|s| (*s).to_owned()).collect(),
+                edges_server: signs.is_empty(),
                 ..Trail::default()
             },
             challenged: false,
         };
+        let behind_nginx = Seen { trail: Trail { edges_server: false, ..cloudfront(&[]).trail }, challenged: false };
         let railway = |status, cdn: bool| Seen {
             trail: Trail {
                 status,
@@ -156,7 +158,8 @@ mod tests {
             ("pass", facts(Some(seen(403, "")))),
             ("pass", facts(Some(challenge()))),
             ("pass", facts(Some(cloudfront(&[])))),
-            // The app's own 403, a rule that is off, a grey cloud.
+            // The app's own 403, behind a web server too; a rule that is off, a grey cloud.
+            ("fail", facts(Some(behind_nginx))),
             ("fail", facts(Some(cloudfront(&["server: gunicorn"])))),
             ("fail", facts(Some(seen(403, "DYNAMIC")))),
             ("fail", facts(Some(seen(404, "DYNAMIC")))),

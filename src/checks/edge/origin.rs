@@ -1,6 +1,7 @@
 //! Is the edge the only way in, or does the app answer whoever knows its own address?
 
 mod look;
+mod words;
 
 use serde::{Deserialize, Serialize};
 use url::Position;
@@ -33,7 +34,8 @@ pub(super) struct OriginFacts {
 }
 
 /// One address where the app may stand.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Address {
     url: String,
     /// A settings file that it was read from; none when the owner named it in rampup.toml.
@@ -43,6 +45,13 @@ struct Address {
     knocks: Vec<Knock>,
     /// With the edge's key it gave the page; none when there is no key or it was not asked.
     key_opens: Option<bool>,
+    /// Its name is one that a platform gave.
+    platforms: bool,
+    /// Its own name leads nowhere, the site's is refused: whether one that nobody has leads nowhere as well, so that
+    /// the refusal is the app's.
+    knows_only_the_site: Option<bool>,
+    /// An edge of the same make stands there: whether it refuses, under the site's name, what the owner's firewall does.
+    edges_rules: Option<bool>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,7 +103,8 @@ impl Check for OriginNotBypassable {
         CSRF_TRUSTED_ORIGINS (NAME.up.railway.app and the like), under its own name and, by Host and SNI, under your site's; and with \
         the secret header empty and made up. The page that users get must not come: a 403, a closed port or a certificate that only \
         the edge has is fine. Traps: only the platform's name was removed or refused, while its router still leads your own name to \
-        the app; a secret that is accepted when it is empty; an address that nobody uses any more (a 404 proves nothing).";
+        the app; a secret that is accepted when it is empty; an address that nobody uses any more (a 404 proves nothing, unless the site's \
+        name alone is known there and refused); a platform with an edge of the same make, where your rules are not in force.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = &[
@@ -129,7 +139,7 @@ impl Check for OriginNotBypassable {
     }
 
     fn judge(&self, facts: &OriginFacts) -> CheckOutcome {
-        let open: Vec<Finding> = facts.addresses.iter().filter_map(|address| opened(address, facts)).collect();
+        let open: Vec<Finding> = facts.addresses.iter().filter_map(|address| words::opened(address, facts)).collect();
         if !open.is_empty() {
             return CheckOutcome::Fail(open);
         }
@@ -137,18 +147,32 @@ impl Check for OriginNotBypassable {
                        [site.edge] origins = [\"https://203.0.113.7\"] for one that only the edge may ask; the platform's dashboard \
                        shows it, and so does the target of the proxied DNS record";
         let unknown = |what: String| CheckOutcome::Unknown(Missing::new(what, provide));
+        let nowhere = "name the target of your site's own DNS record at the edge (the CNAME that the platform shows for your domain) in \
+                       rampup.toml: [site.edge] origins = [\"https://TARGET\"]; it is asked under your site's name";
+        let same_make = "name a path that a firewall rule of your own refuses in rampup.toml: [site.edge] blocked = \"/wp-login.php\"; it \
+                         is asked for there, and a refusal shows that it is your edge and not the platform's";
         if facts.addresses.is_empty() {
             return unknown("the app's own address behind the edge is not known".to_owned());
         }
         let named_open_question =
             facts.addresses.iter().find(|address| address.read_from.is_none() && !closed(address));
         if let Some(address) = named_open_question {
-            return unknown(format!("whether {} lets strangers in could not be seen: {}", address.url, seen(address)));
+            let what = format!("whether {} lets strangers in could not be seen: {}", address.url, words::seen(address));
+            let all_are = |wanted: fn(&End) -> bool| address.knocks.iter().all(|knock| wanted(&knock.end));
+            return match () {
+                () if address.knocks.iter().any(|knock| knock.end == End::Edge) && address.platforms => {
+                    CheckOutcome::Unknown(Missing::new(what, same_make))
+                }
+                () if all_are(|end| matches!(end, End::Absent(_))) => {
+                    CheckOutcome::Unknown(Missing::new(what, nowhere))
+                }
+                () => unknown(what),
+            };
         }
         if facts.addresses.iter().any(closed) {
             return CheckOutcome::Pass;
         }
-        let all: Vec<String> = facts.addresses.iter().map(|a| format!("{}: {}", a.url, seen(a))).collect();
+        let all: Vec<String> = facts.addresses.iter().map(|a| format!("{}: {}", a.url, words::seen(a))).collect();
         unknown(format!("at the addresses in your settings nobody was found ({})", all.join("; ")))
     }
 }
@@ -160,67 +184,15 @@ fn closed(address: &Address) -> bool {
         End::Refused(_) | End::Sent(_) => true,
         // Where the owner says that the app stands while the site answers through the edge, silence is a closed door.
         End::Silent(_) => named,
-        End::Absent(_) => address.key_opens == Some(true),
-        End::Page | End::Edge | End::Unclear(_) | End::Slow(_) => false,
+        End::Absent(_) => {
+            address.key_opens == Some(true) || (knock.way == Way::OwnName && address.knows_only_the_site == Some(true))
+        }
+        // The owner's edge, by its rules: the way that everybody goes.
+        End::Edge => address.platforms && knock.way != Way::OwnName && address.edges_rules == Some(true),
+        End::Page | End::Unclear(_) | End::Slow(_) => false,
     };
     let asked = |way| address.knocks.iter().any(|knock| knock.way == way);
     asked(Way::OwnName) && asked(Way::SitesName) && address.knocks.iter().all(shut)
-}
-
-fn opened(address: &Address, facts: &OriginFacts) -> Option<Finding> {
-    let knock = address.knocks.iter().find(|knock| knock.end == End::Page)?;
-    let (url, path, site) = (&address.url, &knock.path, &facts.site);
-    let header = facts.header.as_deref().unwrap_or("the secret header");
-    let how = match knock.way {
-        Way::OwnName => String::new(),
-        Way::SitesName => format!(" when it is asked for under the name {site}"),
-        Way::EmptyKey => format!(" when {header} is empty"),
-        Way::MadeUpKey => format!(" with a made-up {header}"),
-    };
-    let whence = address.read_from.as_ref().map_or_else(String::new, |file| format!(" (it stands in {file})"));
-    let key = match knock.way {
-        Way::EmptyKey => format!(" -H '{header};'"),
-        Way::MadeUpKey => format!(" -H '{header}: x'"),
-        Way::OwnName | Way::SitesName => String::new(),
-    };
-    let show = match (knock.way, url.split_once("://")) {
-        (Way::OwnName, _) => format!("curl -sI '{url}{path}'"),
-        (_, Some(("https", at))) => format!("curl -skI --connect-to '::{at}:'{key} 'https://{site}{path}'"),
-        _ => format!("curl -sI -H 'Host: {site}'{key} '{url}{path}'"),
-    };
-    let todo = match knock.way {
-        Way::EmptyKey | Way::MadeUpKey => format!(
-            "let the middleware compare {header} with a value that is never empty (hmac.compare_digest), refuse when the variable is \
-             missing, and look that it is set in production"
-        ),
-        Way::OwnName | Way::SitesName => "let the edge add a secret header (Cloudflare: Transform Rules, modify request header) and a \
-            middleware answer 403 without it; removing the platform's name alone does not help, as its router still leads your own \
-            name to the app"
-            .to_owned(),
-    };
-    Some(Finding {
-        seen: format!(
-            "{url}{whence} gives a stranger {path} past the edge{how}: no rate limit and no firewall rule protects it there"
-        ),
-        todo: format!("{todo}; see it: {show}"),
-    })
-}
-
-/// What was seen at an address that is not open.
-fn seen(address: &Address) -> String {
-    if !address.exists {
-        return "its name leads nowhere".to_owned();
-    }
-    let word = |end: &End| match end {
-        End::Page => "the page".to_owned(),
-        End::Edge => "the edge itself stands there".to_owned(),
-        End::Refused(status) | End::Sent(status) | End::Absent(status) => format!("status {status}"),
-        End::Unclear(status) => format!("another page or a failure (status {status})"),
-        End::Silent(why) | End::Slow(why) => why.clone(),
-    };
-    let mut words: Vec<String> = address.knocks.iter().map(|knock| word(&knock.end)).collect();
-    words.dedup();
-    words.join(", ")
 }
 
 #[cfg(test)]
@@ -233,7 +205,7 @@ mod tests {
             read_from: None,
             exists: true,
             knocks: knocks.iter().map(|(way, end)| Knock { way: *way, path: "/".into(), end: end.clone() }).collect(),
-            key_opens: None,
+            ..Address::default()
         }
     }
 
@@ -250,6 +222,15 @@ mod tests {
             address
         };
         let guessed = |address: Address| Address { read_from: Some("config/settings.py".into()), ..address };
+        let only_site = |knows_only_the_site| Address {
+            knows_only_the_site,
+            ..address(&[(Way::OwnName, End::Absent(404)), (Way::SitesName, End::Refused(403))])
+        };
+        let same_make = |own, edges_rules| Address {
+            platforms: true,
+            edges_rules,
+            ..address(&[(Way::OwnName, own), (Way::SitesName, End::Edge)])
+        };
         let silent = || both(End::Silent("connection refused".into()));
         let gone = || Address { exists: false, ..address(&[]) };
         for (word, addresses) in [
@@ -266,6 +247,17 @@ mod tests {
             ("pass", vec![refused(), guessed(gone())]),
             ("fail", vec![both(End::Page)]),
             ("fail", vec![refused(), guessed(both(End::Page))]),
+            // The platform's name was given back, and the app refuses the site's.
+            ("pass", vec![only_site(Some(true))]),
+            ("unknown", vec![only_site(Some(false))]),
+            ("unknown", vec![only_site(None)]),
+            // A platform behind an edge of the same make.
+            ("pass", vec![same_make(End::Refused(403), Some(true))]),
+            ("unknown", vec![same_make(End::Absent(404), Some(true))]),
+            ("unknown", vec![same_make(End::Refused(403), None)]),
+            ("fail", vec![same_make(End::Refused(403), Some(false))]),
+            ("fail", vec![same_make(End::Page, Some(true))]),
+            ("unknown", vec![Address { platforms: false, ..same_make(End::Edge, Some(true)) }]),
             // Only the platform's name is refused, or only the site's.
             ("fail", vec![address(&[(Way::OwnName, End::Refused(403)), (Way::SitesName, End::Page)])]),
             ("fail", vec![address(&[(Way::OwnName, End::Page), (Way::SitesName, End::Refused(403))])]),

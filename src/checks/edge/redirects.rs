@@ -133,7 +133,7 @@ pub(super) const PLATFORMS: [&str; 7] = [
 ];
 
 /// True for a name that a platform gave to the app.
-fn platforms_own(host: &str) -> bool {
+pub(super) fn platforms_own(host: &str) -> bool {
     PLATFORMS.iter().any(|suffix| host.ends_with(suffix))
 }
 

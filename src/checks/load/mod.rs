@@ -1,8 +1,9 @@
 //! The load test itself: was it one that counts, did it climb the whole ladder, do both ends agree, and were the systems
-//! behind the app watched while it ran?
+//! behind the app watched while it ran? Did the app stay at its size?
 
 mod far_side;
 mod ladder;
+mod memory;
 mod run_valid;
 mod series;
 
@@ -15,6 +16,7 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<ladder::LadderDone>(),
     Entry::of::<far_side::FarSideAgrees>(),
     Entry::of::<series::SeriesSampled>(),
+    Entry::of::<memory::MemorySteady>(),
 ];
 
 /// Answers that a shared cache gave without asking the app, by its own word.

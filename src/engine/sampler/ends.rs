@@ -1,7 +1,7 @@
 //! What is read at the two ends of a hold and compared: the app's own count of requests, its release, the database's
 //! statements. A hold that never began has none of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -50,15 +50,24 @@ async fn at_both_ends<T, F: Future<Output = Result<T, ProbeError>>>(
     }
 }
 
-/// Requests that the app's own metrics counted from the hold's first second to its last.
+/// What the app's own metrics say of a hold.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// Requests counted from its first second to its last.
+    pub requests: f64,
+    /// Memory by process, at its first second and at its last.
+    pub memory: [BTreeMap<String, f64>; 2],
+}
+
+/// Reads the app's own metrics at the hold's ends.
 pub(super) async fn counted(
     probes: Arc<Probes>,
     hold: watch::Receiver<Hold>,
     stop: CancellationToken,
-) -> Result<f64, ProbeError> {
-    let [before, after] = at_both_ends(app_requests, probes, hold, stop).await?;
+) -> Result<Counted, ProbeError> {
+    let [(before, first), (after, last)] = at_both_ends(app_metrics, probes, hold, stop).await?;
     if after >= before {
-        Ok(after - before)
+        Ok(Counted { requests: after - before, memory: [first, last] })
     } else {
         Err(ProbeError::odd("the metrics page", "its counter began anew meanwhile"))
     }
@@ -73,10 +82,10 @@ pub(super) async fn releases(
     at_both_ends(release, probes, hold, stop).await
 }
 
-async fn app_requests(probes: Arc<Probes>) -> Result<f64, ProbeError> {
+async fn app_metrics(probes: Arc<Probes>) -> Result<(f64, BTreeMap<String, f64>), ProbeError> {
     let scrape = probes.scrape().await?;
     let none = || ProbeError::odd("the metrics page", format!("status {}, no {}", scrape.status, metrics::REQUESTS));
-    metrics::sum(&scrape.text, metrics::REQUESTS).ok_or_else(none)
+    Ok((metrics::sum(&scrape.text, metrics::REQUESTS).ok_or_else(none)?, metrics::memory(&scrape.text)))
 }
 
 /// Several answers, each over a connection of its own: a balancer leads them to several replicas.

@@ -46,7 +46,7 @@ pub struct Sampler {
     stop: CancellationToken,
     collector: JoinHandle<FarSide>,
     statements: JoinHandle<Result<Spent, ProbeError>>,
-    requests: JoinHandle<Result<f64, ProbeError>>,
+    requests: JoinHandle<Result<ends::Counted, ProbeError>>,
     releases: JoinHandle<Result<[BTreeSet<String>; 2], ProbeError>>,
 }
 
@@ -133,7 +133,7 @@ impl Sampler {
             Err(error) => far_side.missing.push(error.into()),
         }
         match requests {
-            Ok(requests) => far_side.app_requests = Some(requests),
+            Ok(counted) => (far_side.app_requests, far_side.memory) = (Some(counted.requests), counted.memory),
             Err(error) => far_side.app_missing = Some(error.into()),
         }
         match releases {

@@ -60,6 +60,8 @@ pub struct Trail {
     pub content_type: String,
     /// `location` of a redirect, without its query: that may hold a signature.
     pub location: Option<String>,
+    /// `server` is what CloudFront or Fastly write on answers of their own: on others they leave the app's standing.
+    pub edges_server: bool,
     /// A `set-cookie` is there (its value is nobody's business).
     pub sets_cookie: bool,
     /// The names of the cookies it sets.
@@ -137,6 +139,9 @@ impl Answer {
                 .map(|v| v.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
                 .unwrap_or_default(),
             location: self.header("location").map(|to| to.split(['?', '#']).next().unwrap_or_default().to_owned()),
+            edges_server: self.headers.get_all("server").iter().any(|name| {
+                [&b"cloudfront"[..], b"varnish"].iter().any(|own| name.as_bytes().eq_ignore_ascii_case(own))
+            }),
             sets_cookie: self.headers.contains_key("set-cookie"),
             cookies: self.cookies().map(|(name, _)| tame(&name, 60)).collect(),
             ms: self.took.as_millis().try_into().unwrap_or(u64::MAX),
@@ -234,11 +239,20 @@ impl Trail {
     }
 
     /// True when the edge itself made this answer: it bears the edge's mark, and nothing that only an answer from behind
-    /// it has. Cloudflare leaves `cf-cache-status` out of what it makes itself, CloudFront says "Error".
+    /// it has. Cloudflare leaves `cf-cache-status` out of what it makes itself. CloudFront says "Error" of the app's errors
+    /// too, and Fastly "MISS" or "HIT" of everything: of these two, `server` tells.
     #[must_use]
     pub fn by_edge(&self) -> bool {
-        let passed_on = [&self.cache, &self.platform_cache].into_iter().flatten().any(|word| word != "ERROR");
-        self.carrier().is_some() && !passed_on && self.platform.is_none() && self.origin_signs.is_empty()
+        let made = ["ERROR", "FUNCTIONGENERATEDRESPONSE", "LAMBDAGENERATEDRESPONSE"];
+        let passed_on =
+            || [&self.cache, &self.platform_cache].into_iter().flatten().any(|w| !made.contains(&w.as_str()));
+        let its_own = match self.carrier() {
+            None => false,
+            Some("Fastly") => self.edges_server,
+            Some("CloudFront") => self.edges_server && !passed_on(),
+            Some(_) => !passed_on(),
+        };
+        its_own && self.platform.is_none() && self.origin_signs.is_empty()
     }
 
     /// A cookie by its name, unless Cloudflare itself added it behind its cache (`__cf_bm`): those do no harm there.
@@ -370,7 +384,23 @@ mod tests {
         for (by_edge, headers) in [
             (true, &[("cf-ray", "1-LAB"), ("server", "cloudflare")][..]),
             (true, &[("x-amz-cf-id", "1"), ("x-cache", "Error from cloudfront"), ("server", "CloudFront")]),
-            // The app's own refusal, passed on.
+            (
+                true,
+                &[
+                    ("x-amz-cf-id", "1"),
+                    ("x-cache", "FunctionGeneratedResponse from cloudfront"),
+                    ("server", "CloudFront"),
+                ],
+            ),
+            (true, &[("x-served-by", "cache-fra-1"), ("x-cache", "MISS"), ("server", "Varnish"), ("retry-after", "0")]),
+            (true, &[("x-served-by", "cache-fra-1"), ("x-cache", "HIT"), ("server", "Varnish")]),
+            // The app's own refusal, passed on: CloudFront says "Error" of any 4xx and 5xx.
+            (false, &[("x-amz-cf-id", "1"), ("x-cache", "Error from cloudfront"), ("server", "nginx")]),
+            (false, &[("x-amz-cf-id", "1"), ("x-cache", "Error from cloudfront"), ("server", "AmazonS3")]),
+            (false, &[("x-amz-cf-id", "1"), ("x-cache", "Error from cloudfront")]),
+            (false, &[("x-amz-cf-id", "1"), ("x-cache", "Miss from cloudfront"), ("server", "CloudFront")]),
+            (false, &[("x-served-by", "cache-fra-1"), ("x-cache", "MISS"), ("server", "nginx")]),
+            (false, &[("x-served-by", "cache-fra-1")]),
             (false, &[("cf-ray", "1-LAB"), ("cf-cache-status", "DYNAMIC")]),
             (false, &[("cf-ray", "1-LAB"), ("x-railway-request-id", "1")]),
             (false, &[("x-amz-cf-id", "1"), ("x-cache", "Error from cloudfront"), ("server", "gunicorn")]),

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Address, End, Knock, Way};
 use crate::checks::edge::alike::alike;
 use crate::checks::edge::authority;
-use crate::checks::edge::redirects::PLATFORMS;
+use crate::checks::edge::redirects::{PLATFORMS, platforms_own};
 use crate::domain::check::Missing;
 use crate::domain::text::tame;
 use crate::probes::http::answer::{Answer, Trail};
@@ -27,7 +27,8 @@ pub(super) async fn look(
     header: Option<&str>,
 ) -> Result<Address, Missing> {
     let read_from_owner = read_from.is_none();
-    let mut found = Address { url: authority(url), read_from, exists: false, knocks: Vec::new(), key_opens: None };
+    let platforms = url.host_str().is_some_and(platforms_own);
+    let mut found = Address { url: authority(url), read_from, platforms, exists: false, ..Address::default() };
     for way in [Way::OwnName, Way::SitesName, Way::EmptyKey, Way::MadeUpKey] {
         // Whoever stands at a guessed address need not hear what the header is called.
         let header = header.filter(|_| read_from_owner);
@@ -46,7 +47,7 @@ pub(super) async fn look(
                 ask = ask.header(name, value.clone());
             }
             let end = match ask.send_raw().await {
-                Ok(answer) => end(&answer, through_edge, &probes.site.url),
+                Ok(answer) => end(&answer, through_edge, &probes.site.url, platforms && way == Way::OwnName),
                 Err(ProbeError::NotGiven { what, provide }) => return Err(Missing::new(what, provide)),
                 Err(why) => no_answer(&why),
             };
@@ -61,9 +62,44 @@ pub(super) async fn look(
     if by_key && probes.access.edge_secret.is_some() {
         let (path, through_edge) = &pages[0];
         let answer = probes.http.get_origin(path).send_raw().await;
-        found.key_opens = Some(answer.is_ok_and(|a| end(&a, through_edge, &probes.site.url) == End::Page));
+        found.key_opens = Some(answer.is_ok_and(|a| end(&a, through_edge, &probes.site.url, platforms) == End::Page));
+    }
+    let ended = |way, wanted: fn(&End) -> bool| found.knocks.iter().any(|k| k.way == way && wanted(&k.end));
+    if ended(Way::OwnName, |e| matches!(e, End::Absent(_))) && ended(Way::SitesName, |e| matches!(e, End::Refused(_))) {
+        found.knows_only_the_site = nobody(probes, url, &pages[0]).await?;
+    }
+    if ended(Way::SitesName, |e| *e == End::Edge) {
+        found.edges_rules = rules(probes, url).await?;
     }
     Ok(found)
+}
+
+/// Whether a name that nobody has leads nowhere there; none when nothing was said.
+async fn nobody(probes: &Probes, url: &Url, page: &(String, Answer)) -> Result<Option<bool>, Missing> {
+    let mut name = probes.site.url.clone();
+    if name.set_host(Some(&format!("rampup-{}.example.net", probes.nonce()))).is_err() {
+        return Ok(None);
+    }
+    let Some(door) = Door::of(url, Some(&name)).await? else { return Ok(None) };
+    let ask = probes.http.knock(&door, &page.0).header("x-forwarded-proto", probes.site.url.scheme());
+    let answer = ask.send_raw().await.ok();
+    Ok(answer.map(|a| matches!(end(&a, &page.1, &probes.site.url, false), End::Absent(_))))
+}
+
+/// Whether the path that the owner's firewall refuses is refused there too, under the site's name: then it is the owner's
+/// edge that stands there, and not a platform's own. None when no path is named, or it is not refused at the front.
+async fn rules(probes: &Probes, url: &Url) -> Result<Option<bool>, Missing> {
+    let Some(path) = probes.site.edge.as_ref().and_then(|edge| edge.blocked.clone()) else { return Ok(None) };
+    let refused =
+        |answer: &Answer| answer.challenged() || (answer.trail().by_edge() && (400..500).contains(&answer.status));
+    let front = probes.http.get(&path).fresh().send_raw().await.ok();
+    let Some(door) = Door::of(url, Some(&probes.site.url)).await?.filter(|_| front.as_ref().is_some_and(refused))
+    else {
+        return Ok(None);
+    };
+    let there = probes.http.knock(&door, &path).send_raw().await.ok();
+    // A failure says nothing of rules.
+    Ok(there.filter(|a| refused(a) || (a.status < 500 && !a.trail().by_edge())).map(|a| refused(&a)))
 }
 
 /// What it means that nothing came back. Only a connection that was not made is a closed door.
@@ -76,12 +112,15 @@ fn no_answer(why: &ProbeError) -> End {
     }
 }
 
-/// What an answer past the edge is, beside the one through it.
-fn end(answer: &Answer, through_edge: &Answer, site: &Url) -> End {
+/// What an answer past the edge is, beside the one through it. Some platforms stand behind an edge of the same make: under
+/// the name that one of them gave (`platforms`) it is the platform's, and no rule of the owner's is in force there.
+fn end(answer: &Answer, through_edge: &Answer, site: &Url, platforms: bool) -> End {
     let (trail, edges) = (answer.trail(), through_edge.trail());
     let location = |trail: &Trail| trail.location.clone();
     match answer.status {
-        _ if trail.carrier().is_some() && trail.carrier() == edges.carrier() => End::Edge,
+        _ if !platforms && trail.carrier().is_some() && trail.carrier() == edges.carrier() => End::Edge,
+        // The platform's edge itself knows no such app any more.
+        status @ 400..500 if platforms && trail.by_edge() => End::Absent(status),
         200..300 if edges.status == answer.status && alike(&answer.text(), &through_edge.text()) => End::Page,
         300..400 if edges.status == answer.status && location(&trail) == location(&edges) => {
             let leads_home =
@@ -182,7 +221,28 @@ mod tests {
             let answers = [answer(through.1, &through.2, &through.0), answer(status, &headers, body)];
             let (http, _) = server(&answers).await;
             let (through, past) = (http.get("/").send_raw().await.unwrap(), http.get("/").send_raw().await.unwrap());
-            assert_eq!(end(&past, &through, &site), wanted, "{status} {headers}");
+            assert_eq!(end(&past, &through, &site, false), wanted, "{status} {headers}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_platforms_edge_of_the_same_make_is_not_the_owners() {
+        const PAGE: &str = "<title>Shop</title>\n<h1>Menu</h1>\n<p>Soup</p>\n<p>Salad</p>\n";
+        let site: Url = "https://shop.test/".parse().unwrap();
+        let passed_on = "cf-ray: 1\r\ncf-cache-status: DYNAMIC\r\n";
+        for (wanted, status, headers, body) in [
+            (End::Page, "200 OK", passed_on, PAGE),
+            (End::Refused(403), "403 Forbidden", passed_on, "Ask the edge."),
+            (End::Refused(400), "400 Bad Request", passed_on, ""),
+            // The name was given back: the platform's edge says so itself.
+            (End::Absent(404), "404 Not Found", passed_on, "Not Found"),
+            (End::Absent(403), "403 Forbidden", "cf-ray: 1\r\n", "error code: 1000"),
+            (End::Unclear(502), "502 Bad Gateway", passed_on, ""),
+        ] {
+            let (http, _) = server(&[answer("200 OK", passed_on, PAGE), answer(status, headers, body)]).await;
+            let (through, past) = (http.get("/").send_raw().await.unwrap(), http.get("/").send_raw().await.unwrap());
+            assert_eq!(end(&past, &through, &site, true), wanted, "{status} {headers}");
+            assert_eq!(end(&past, &through, &site, false), End::Edge, "{status} {headers}");
         }
     }
 
