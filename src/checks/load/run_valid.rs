@@ -1,8 +1,11 @@
 //! `load.run-valid`: do the ramp's numbers say something of the app?
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
+use crate::domain::measurement::{Answers, Endpoint};
 use crate::domain::ramp::RampEnd;
 use crate::domain::verdict::{BLOCKED_LIMIT, TAINTED_LIMIT};
 
@@ -13,11 +16,13 @@ use super::{Check, Context, kept, ramp};
 pub(super) struct RunValid {
     /// Share of successful answers that may come from the edge's cache: above it the app was hardly asked.
     cached: f64,
+    /// Share of answers that may be redirects: above it hardly a page was made.
+    redirected: f64,
 }
 
 impl Default for RunValid {
     fn default() -> Self {
-        Self { cached: 0.98 }
+        Self { cached: 0.98, redirected: 0.5 }
     }
 }
 
@@ -30,6 +35,9 @@ pub(super) struct Facts {
     tainted: f64,
     /// Answers that say they came from the edge's cache.
     hits: u64,
+    /// Answers that only named another address, and the endpoints of which half the answers did.
+    redirects: u64,
+    sent_on: Vec<String>,
     /// Why it did not end by itself.
     ended: Option<String>,
 }
@@ -38,8 +46,9 @@ impl Check for RunValid {
     const ID: &'static str = "load.run-valid";
     const TITLE: &'static str = "the ramp's numbers are the app's own";
     const ABOUT: &'static str = "Looks at who answered and who asked: under one request in a hundred may have been answered by the edge instead of \
-        the app, the generator must have been well in 95 % of the seconds, the hold have ended by itself, and not nearly every answer have come from the \
-        edge's cache. Traps: a firewall that answers quickly, a generator short of processor or sockets, a ramp that never reached Django.";
+        the app, the generator must have been well in 95 % of the seconds, the hold have ended by itself, not nearly every answer have come from the \
+        edge's cache, and at most half of them have been redirects, which are not followed. Traps: a firewall that answers quickly, pages that send \
+        everybody to a login or to https, a generator short of processor or sockets, a ramp that never reached Django.";
     const PHASE: Phase = Phase::After;
     const HOW: Rung = Rung::Observed;
     const DOCS: &'static [&'static str] = &[
@@ -56,6 +65,8 @@ impl Check for RunValid {
             blocked: measured.blocked,
             tainted: ramp.verdict.tainted,
             hits: kept(measured),
+            redirects: redirects(&measured.answers),
+            sent_on: sent_on(&measured.endpoints),
             ended: match &measured.end {
                 RampEnd::Completed => None,
                 RampEnd::Aborted(why) | RampEnd::Invalid(why) => Some(why.clone()),
@@ -94,11 +105,41 @@ impl Check for RunValid {
                 "let the flows also do what only the app can answer: search, sign in, put into the cart",
             );
         }
+        if share(facts.redirects) > self.redirected {
+            found(
+                format!(
+                    "{} of {} answers were redirects, at {}: what was measured is how quickly the app sends people on, not its pages",
+                    facts.redirects,
+                    facts.requests,
+                    facts.sent_on.join(", ")
+                ),
+                "see where they lead: rampup flow check; then let the flows ask for the addresses that pages really have (https, www, \
+                 the language, the last slash), or give them a login (login = { path = \"/login/\", … }); a step for which a redirect is \
+                 wrong says expect = [200]",
+            );
+        }
         if let Some(why) = &facts.ended {
             found(format!("the ramp did not end by itself: {why}"), "mend what stopped it, and run the step again");
         }
         if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
     }
+}
+
+/// Answers that name another address.
+fn redirects(answers: &Answers) -> u64 {
+    [301, 302, 303, 307, 308].iter().filter_map(|status| answers.statuses.get(status)).sum()
+}
+
+/// Endpoints of which half the answers are redirects, the most frequent first; five at most.
+fn sent_on(endpoints: &BTreeMap<String, Endpoint>) -> Vec<String> {
+    let mut found: Vec<(&String, u64)> = endpoints
+        .iter()
+        .map(|(name, endpoint)| (name, redirects(&endpoint.answers), endpoint.requests))
+        .filter(|(_, redirects, requests)| *redirects > 0 && redirects * 2 >= *requests)
+        .map(|(name, redirects, _)| (name, redirects))
+        .collect();
+    found.sort_by_key(|(_, redirects)| std::cmp::Reverse(*redirects));
+    found.iter().take(5).map(|(name, redirects)| format!("{name} ({redirects})")).collect()
 }
 
 #[cfg(test)]
@@ -107,13 +148,24 @@ mod tests {
 
     #[test]
     fn validity_traps() {
-        let good = Facts { requests: 4000, blocked: 0, tainted: 0.0, hits: 2000, ended: None };
+        let good = Facts {
+            requests: 4000,
+            blocked: 0,
+            tainted: 0.0,
+            hits: 2000,
+            redirects: 120,
+            sent_on: vec![],
+            ended: None,
+        };
         for (word, facts) in [
             ("pass", good.clone()),
             ("pass", Facts { blocked: 40, tainted: 0.05, ..good.clone() }),
             ("fail", Facts { blocked: 41, ..good.clone() }),
             ("fail", Facts { tainted: 0.06, ..good.clone() }),
             ("fail", Facts { hits: 3960, ..good.clone() }),
+            // Each second request a form that leads on is fine; all pages behind a login are not.
+            ("pass", Facts { redirects: 2000, ..good.clone() }),
+            ("fail", Facts { redirects: 2900, sent_on: vec!["product (1900)".to_owned()], ..good.clone() }),
             ("fail", Facts { ended: Some("stopped by hand".to_owned()), ..good.clone() }),
             ("unknown", Facts { requests: 0, hits: 0, ..good.clone() }),
             // It was blocked before its hold began.
@@ -121,5 +173,23 @@ mod tests {
         ] {
             assert_eq!(RunValid::default().judge(&facts).word(), word, "{facts:?}");
         }
+    }
+    #[test]
+    fn redirects_are_counted_and_named() {
+        let of = |statuses: &[(u16, u64)]| Endpoint {
+            requests: statuses.iter().map(|(_, n)| n).sum(),
+            answers: Answers { statuses: statuses.iter().copied().collect(), ..Answers::default() },
+            ..Endpoint::default()
+        };
+        // 304 is an answer with a page that the caller has already.
+        let product = of(&[(200, 2), (302, 90), (308, 10), (304, 3)]);
+        assert_eq!(redirects(&product.answers), 100);
+        let endpoints = BTreeMap::from([
+            ("product".to_owned(), product),
+            ("home".to_owned(), of(&[(200, 50), (302, 40)])),
+            ("login".to_owned(), of(&[(302, 110)])),
+            ("none".to_owned(), of(&[])),
+        ]);
+        assert_eq!(sent_on(&endpoints), ["login (110)", "product (100)"]);
     }
 }

@@ -10,10 +10,17 @@ pub(super) fn repeated(sql: &str) -> String {
     let (Some(table), Some(column)) = (table(sql), filters(sql).into_iter().next()) else { return general.to_owned() };
     let model = model(&table);
     let upper = sql.to_ascii_uppercase();
-    let counts = ["COUNT(", "AVG(", "SUM(", "MAX(", "MIN("].iter().any(|word| upper.contains(word));
+    let sums = [
+        ("COUNT(", "counts", "Count"),
+        ("AVG(", "averages", "Avg"),
+        ("SUM(", "sums up", "Sum"),
+        ("MAX(", "takes the largest of", "Max"),
+        ("MIN(", "takes the smallest of", "Min"),
+    ];
+    let counts = sums.into_iter().find(|(word, ..)| upper.contains(word));
     // What .exists() makes, and what .get() makes of the other side of a OneToOneField.
     let exists = upper.starts_with("SELECT $1 AS ") || upper.starts_with("SELECT 1 AS ");
-    let one = upper.contains(" LIMIT ") && !upper.contains(" ORDER BY ");
+    let (ordered, limited) = (upper.contains(" ORDER BY "), upper.contains(" LIMIT "));
     match (column.as_str(), column.strip_suffix("_id")) {
         _ if exists => format!(
             "it asks row by row whether there is a {model}: fetch the keys of all of them in one query before the loop (a set \
@@ -24,23 +31,32 @@ pub(super) fn repeated(sql: &str) -> String {
              when the keys come from elsewhere)",
             related(&table)
         ),
-        (_, Some(parent)) if counts => format!(
-            "it counts or sums up the {model} rows of one {parent} after the other: annotate the list of {parent} rows once, or group \
-             {model} by {parent} in one query"
-        ),
-        (_, Some(parent)) if through(sql, &table, &column) => format!(
-            "it fetches the {model} rows of one {parent} after the other: prefetch_related on the list of {parent} rows (the \
-             ManyToManyField between {parent} and {model})"
-        ),
-        (_, Some(parent)) if one => format!(
-            "it fetches the one {model} of each {parent}: select_related(\"{}\") on the list of {parent} rows if \
-             {model}.{parent} is a OneToOneField, else prefetch_related",
-            related(&table)
-        ),
-        (_, Some(parent)) => format!(
-            "it fetches the {model} rows of one {parent} after the other: prefetch_related on the list of {parent} rows (the \
-             related_name of {model}.{parent})"
-        ),
+        (_, Some(parent)) => match counts {
+            Some((word, verb, call)) => format!(
+                "it {verb} the {model} rows of one {parent} after the other: .annotate({call}(\"{}\")) on the list of {parent} rows \
+                 ({}, or its related_name, is the way back), or group {model} by {parent} in one query",
+                summed(sql, &upper, word, &table),
+                related(&table)
+            ),
+            // .first() and .filter() on what was prefetched ask again.
+            None if ordered && limited => format!(
+                "it fetches the first {model} row of one {parent} after the other: prefetch_related(Prefetch(…, to_attr=…)) on the \
+                 list of {parent} rows and take [0] of that; .first(), .filter() and .order_by() ask again in spite of a prefetch"
+            ),
+            None if through(sql, &table, &column) => format!(
+                "it fetches the {model} rows of one {parent} after the other: prefetch_related on the list of {parent} rows (the \
+                 ManyToManyField between {parent} and {model})"
+            ),
+            None if limited => format!(
+                "it fetches the one {model} of each {parent}: select_related(\"{}\") on the list of {parent} rows if \
+                 {model}.{parent} is a OneToOneField, else prefetch_related",
+                related(&table)
+            ),
+            None => format!(
+                "it fetches the {model} rows of one {parent} after the other: prefetch_related on the list of {parent} rows (the \
+                 related_name of {model}.{parent})"
+            ),
+        },
         _ => format!("it asks {model} by {column} again and again: ask once with {column}__in. In general: {general}"),
     }
 }
@@ -148,6 +164,16 @@ fn through(sql: &str, table: &str, column: &str) -> bool {
     clause.contains(&anywhere) && !clause.contains(&here)
 }
 
+/// What is summed, as annotate names it: "review__stars", and "product" where rows are counted.
+fn summed(sql: &str, upper: &str, word: &str, table: &str) -> String {
+    let column = upper.find(word).map(|at| &sql[at + word.len()..]).and_then(|rest| {
+        let name = rest.split(')').next()?.rsplit('.').next()?.trim_matches('"');
+        let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        plain.then(|| format!("{}__{name}", related(table)))
+    });
+    column.unwrap_or_else(|| related(table).to_owned())
+}
+
 fn related(table: &str) -> &str {
     table.split_once('_').map_or(table, |(_, name)| name)
 }
@@ -221,7 +247,15 @@ mod tests {
         assert!(repeated(vendor).contains("select_related(\"vendor\")"), "{}", repeated(vendor));
         let rating =
             r#"SELECT AVG("shop_review"."stars") AS "mean" FROM "shop_review" WHERE "shop_review"."product_id" = $1"#;
-        assert!(repeated(rating).contains("annotate the list of product rows"), "{}", repeated(rating));
+        assert!(
+            repeated(rating).contains(r#".annotate(Avg("review__stars")) on the list of product rows"#),
+            "{}",
+            repeated(rating)
+        );
+        let dishes = r#"SELECT COUNT(*) AS "__count" FROM "shop_product" WHERE "shop_product"."vendor_id" = $1"#;
+        assert!(repeated(dishes).contains(r#".annotate(Count("product"))"#), "{}", repeated(dishes));
+        let first = r#"SELECT "r"."id" FROM "shop_review" WHERE "shop_review"."product_id" = $1 ORDER BY "r"."id" ASC LIMIT $2"#;
+        assert!(repeated(first).contains("to_attr"), "{}", repeated(first));
         let items = r#"SELECT "shop_orderitem"."id" FROM "shop_orderitem" WHERE "shop_orderitem"."order_id" = $1"#;
         assert!(repeated(items).contains("prefetch_related"), "{}", repeated(items));
         for (sql, said) in [

@@ -17,8 +17,7 @@ impl Machine {
         let same = |theirs: &CheckLine| {
             (&theirs.check, &theirs.parameters, theirs.level) == (&line.check, &line.parameters, Level::Required)
         };
-        StepId::all()
-            .filter(move |other| *other != step && self.prepared(*other).step.checks.iter().any(&same))
+        StepId::all().filter(move |other| *other != step && self.prepared(*other).step.checks.iter().any(&same))
     }
 
     /// True when this answer (none when there was none) holds nothing up, by a signature: the check is waived here, or with
