@@ -124,6 +124,13 @@ impl Check for DeceptionSafe {
                 "name a page that shows [site.account] username, such as the account page, in rampup.toml: [site] private_pages",
             ));
         }
+        let past = |t: &Tried| [&t.user, &t.stranger].iter().all(|t| t.carrier().is_none() && t.platform_cache.is_none());
+        if facts.tried.iter().all(past) {
+            return CheckOutcome::Unknown(Missing::new(
+                "none of the answers passed through an edge that could keep them",
+                "switch the proxy on first (orange cloud): edge.proxied of step 2 says for which host",
+            ));
+        }
         let spoilt = |t: &&Tried| [&t.user, &t.stranger].iter().any(|trail| trail.status == 429 || trail.status >= 500);
         let spoilt = facts.tried.iter().filter(spoilt).count();
         if spoilt * 2 > facts.tried.len() {
@@ -220,6 +227,16 @@ mod tests {
             (
                 "fail",
                 facts(vec![tried(Trail { edge: false, cache: None, ..trail(200, "") }, trail(200, ""), true, true)]),
+            ),
+            // Nobody was there to keep anything.
+            (
+                "unknown",
+                facts(vec![tried(
+                    Trail { status: 404, ..Trail::default() },
+                    Trail { status: 404, ..Trail::default() },
+                    false,
+                    false,
+                )]),
             ),
             ("unknown", facts(vec![])),
             ("unknown", DeceptionFacts { personal: vec![], ..facts(vec![]) }),

@@ -129,7 +129,8 @@ fn sentence(
             format!("Step {step} has no check that looks without load; its ramp is next.")
         }
         (None, _) if job.wish == Wish::Verify && held_by.is_empty() => {
-            format!("Every required check of step {step} that needs no load passes; the ramp is next.")
+            let waived = if waived.is_empty() { String::new() } else { format!(", with {} waived", waived.join(", ")) };
+            format!("Every required check of step {step} that needs no load passes{waived}; the ramp is next.")
         }
         (None, _) if held_by.is_empty() => format!("Step {step} was measured without judging it.{measured}"),
         (None, _) => format!("Step {step} is not shown to be right: {blockers}.{measured}"),
