@@ -124,7 +124,8 @@ impl Check for DeceptionSafe {
                 "name a page that shows [site.account] username, such as the account page, in rampup.toml: [site] private_pages",
             ));
         }
-        let past = |t: &Tried| [&t.user, &t.stranger].iter().all(|t| t.carrier().is_none() && t.platform_cache.is_none());
+        let past =
+            |t: &Tried| [&t.user, &t.stranger].iter().all(|t| t.carrier().is_none() && t.platform_cache.is_none());
         if facts.tried.iter().all(past) {
             return CheckOutcome::Unknown(Missing::new(
                 "none of the answers passed through an edge that could keep them",
