@@ -248,7 +248,7 @@ fn a_flow_check_shows_each_step_and_where_the_failed_one_stands() {
     assert_eq!(code, 1, "{shown}");
     assert!(shown.contains("FAIL  cart") && shown.contains("the body lacks \"basket\""), "{shown}");
     assert!(shown.contains(&format!("rampup.toml:{line}:")), "{line}: {shown}");
-    assert!(!shown.contains("browse") && shown.contains("1 more steps were not reached"), "{shown}");
+    assert!(!shown.contains("browse") && shown.contains("1 more step was not reached"), "{shown}");
     let (code, shown) = output(folder.path(), &["flow", "check", "buy", "--json"]);
     let first: serde_json::Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
     assert_eq!((code, first["ok"].as_bool(), first["flow"].as_str()), (1, Some(false), Some("buy")));
