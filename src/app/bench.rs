@@ -76,7 +76,7 @@ impl Printer for Answers {
             EventKind::CheckFinished { evidence } => self.checks.push(evidence.clone()),
             EventKind::RampFinished { verdict, .. } => {
                 self.unwell |= verdict.tainted > TAINTED_LIMIT;
-                if verdict.outcome != RampOutcome::Pass {
+                if matches!(verdict.outcome, RampOutcome::Fail | RampOutcome::Aborted | RampOutcome::Invalid) {
                     self.ramps.push(verdict.sentence.clone());
                 }
             }
@@ -209,7 +209,7 @@ impl Matrix {
         let named = |is: fn(&Evidence) -> bool| seen.checks.iter().filter(move |e| is(e)).map(|e| e.check.to_string());
         let blinded: Vec<String> = named(|e| matches!(e.outcome, CheckOutcome::Unknown(_))).collect();
         let blinded = fault.unknown.iter().filter(|check| blinded.contains(check)).cloned();
-        let ramp = (!seen.ramps.is_empty()).then(|| RAMP.to_owned());
+        let ramp = (!seen.ramps.is_empty() && !seen.unwell).then(|| RAMP.to_owned());
         let failed: Vec<String> = named(failed).chain(ramp).chain(blinded).collect();
         let expected = [fault.expected.as_slice(), &fault.unknown].concat();
         let caught = expected.iter().all(|check| failed.contains(check));
@@ -225,6 +225,9 @@ impl Matrix {
         let mut alarms: Vec<String> = seen.checks.iter().filter(wrong).map(|e| e.check.to_string()).collect();
         if seen.checks.is_empty() {
             alarms.push("no check answered".to_owned());
+        }
+        if !seen.ramps.is_empty() {
+            alarms.push(RAMP.to_owned());
         }
         self.healthy.push(Spared { id: id.to_owned(), alarms, seconds: began.elapsed().as_secs_f64() });
     }

@@ -171,7 +171,9 @@ mod tests {
         };
         assert!(word("get = \"/\"", 302).starts_with("a redirect"));
         assert_eq!(word("get = \"/\"\nexpect = [302]", 302), "-");
-        assert!(word("post = \"/contact/\"\nform = { a = \"b\" }\nexpect = [200]", 200).starts_with("200, which Django"));
+        assert!(
+            word("post = \"/contact/\"\nform = { a = \"b\" }\nexpect = [200]", 200).starts_with("200, which Django")
+        );
         for told in ["expect_text = \"Thank you\"", "expect_select = \"p.thanks\""] {
             assert_eq!(word(&format!("post = \"/contact/\"\nform = {{ a = \"b\" }}\n{told}"), 200), "-");
         }

@@ -295,6 +295,8 @@ pub struct RampFacts {
     pub plan: RampPlan,
     /// Digest of the flows, as in the step's contract.
     pub flows: String,
+    /// Scheme, host and port that it went to, as in the step's contract.
+    pub target: String,
     /// What was measured.
     pub measurement: Measurement,
     /// What the other systems did meanwhile.
@@ -316,6 +318,7 @@ impl RampFacts {
             step: self.step,
             users: self.plan.users,
             flows: self.flows.clone(),
+            target: self.target.clone(),
             at,
             quick: self.plan.quick,
             outcome: self.verdict.outcome,
@@ -341,6 +344,8 @@ pub struct RampRecord {
     pub users: u32,
     /// Digest of the flows.
     pub flows: String,
+    /// Scheme, host and port that it went to.
+    pub target: String,
     /// When it ended.
     pub at: jiff::Timestamp,
     /// A practice measurement.

@@ -315,6 +315,7 @@ impl Machine {
         let mut facts = RampFacts {
             step,
             flows: prepared.contract.flows.clone(),
+            target: prepared.contract.target.clone(),
             plan: prepared.plan.clone(),
             measurement: measurement.clone(),
             far_side: far_side.clone(),

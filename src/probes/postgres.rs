@@ -28,7 +28,7 @@ const MARK: &str = "/* rampup */";
 /// Statements of this database, in the view under the name `s`.
 const OURS_DB: &str = "s.dbid = (select oid from pg_database where datname = current_database())";
 /// Characters kept of a statement's text.
-const TEXT: usize = 400;
+const TEXT: usize = 1200;
 /// Characters read of it: a wide table's columns alone fill more than is kept.
 const READ: usize = 6000;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::domain::event::{Event, EventKind};
+use crate::domain::fingerprint::Contract;
 use crate::domain::ids::StepId;
 use crate::domain::measurement::RampRecord;
 use crate::domain::ramp::RampPlan;
@@ -14,8 +15,8 @@ use super::{StoreError, log};
 /// The measured ramps of one run, gathered event by event.
 #[derive(Debug, Default)]
 pub struct Ramps {
-    /// Digest of the flows by step, as its contract says.
-    flows: BTreeMap<StepId, String>,
+    /// What each step's ramp is about.
+    contracts: BTreeMap<StepId, Contract>,
     /// What the step's latest ramp was to drive.
     plans: BTreeMap<StepId, RampPlan>,
 }
@@ -27,7 +28,7 @@ impl Ramps {
     pub fn see(&mut self, event: &Event) -> Option<RampRecord> {
         match &event.kind {
             EventKind::StepStarted { step, contract } => {
-                self.flows.insert(*step, contract.flows.clone());
+                self.contracts.insert(*step, contract.clone());
                 None
             }
             EventKind::RampStarted { step, plan, .. } => {
@@ -36,11 +37,13 @@ impl Ramps {
             }
             EventKind::RampFinished { step, measurement, far_side, verdict, .. } => {
                 let plan = self.plans.remove(step)?;
+                let contract = self.contracts.get(step)?.clone();
                 Some(RampRecord {
                     run: event.run.clone(),
                     step: *step,
                     users: measurement.users,
-                    flows: self.flows.get(step)?.clone(),
+                    flows: contract.flows,
+                    target: contract.target,
                     at: event.at,
                     quick: plan.quick,
                     outcome: verdict.outcome,

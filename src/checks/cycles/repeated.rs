@@ -134,6 +134,7 @@ mod tests {
             step: StepId::new(10).unwrap(),
             users: 1000,
             flows: "f".to_owned(),
+            target: "http://a.test".to_owned(),
             at: "2026-11-23T04:00:00Z".parse().unwrap(),
             quick: false,
             outcome,

@@ -130,7 +130,8 @@ impl Check for RateLimitFires {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let answer = ask(None).await?;
             // The app's own limit may hold on for longer: that is no door of the edge's.
-            if !facts.edge_refuses(&answer) {
+            // Nor is a failure one.
+            if !facts.edge_refuses(&answer) && answer.status < 500 {
                 facts.recovered_seconds = Some(began.elapsed().as_secs_f64());
             }
         }

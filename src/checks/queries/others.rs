@@ -25,14 +25,26 @@ impl Others {
 
     /// The statements without what would have run anyway, half as much again and three standard deviations for luck:
     /// visitors come in bursts.
-    pub(super) fn taken_off(&self, ran: Vec<Statement>, took: Duration) -> Vec<Statement> {
-        let anyway = |s: &Statement| {
+    pub(super) fn taken_off(&self, ran: &[Statement], took: Duration) -> Vec<Statement> {
+        self.less(ran, took, |usual| usual.sqrt().mul_add(3.0, usual * 1.5))
+    }
+
+    /// The most that may have been run for us: the statements without what runs on average. Those of which less than half
+    /// as much again ran are a job's and no page's.
+    pub(super) fn at_most(&self, ran: &[Statement], took: Duration) -> Vec<Statement> {
+        let usual = |id| self.rates.get(&id).copied().unwrap_or(0.0) * took.as_secs_f64();
+        let mut most = self.less(ran, took, |usual| usual);
+        most.retain(|s| s.calls as f64 >= usual(s.queryid) / 2.0);
+        most
+    }
+
+    fn less(&self, ran: &[Statement], took: Duration, anyway: impl Fn(f64) -> f64) -> Vec<Statement> {
+        let off = |s: &Statement| {
             let rate = self.rates.get(&s.queryid).copied().unwrap_or(0.0);
-            let usual = rate * took.as_secs_f64();
-            usual.sqrt().mul_add(3.0, usual * 1.5).ceil() as u64
+            anyway(rate * took.as_secs_f64()).ceil() as u64
         };
-        ran.into_iter()
-            .map(|s| Statement { calls: s.calls.saturating_sub(anyway(&s)), ..s })
+        ran.iter()
+            .map(|s| Statement { calls: s.calls.saturating_sub(off(s)), ..s.clone() })
             .filter(|s| s.calls > 0)
             .collect()
     }
@@ -46,8 +58,14 @@ mod tests {
     fn what_runs_anyway_is_nobodys_page() {
         let ran = |queryid, calls| Statement { queryid, text: "SELECT a".to_owned(), calls, total_ms: 1.0 };
         let others = Others { rates: BTreeMap::from([(1, 200.0)]) };
-        let left = others.taken_off(vec![ran(1, 175), ran(2, 40), ran(3, 3)], Duration::from_millis(500));
+        let left = others.taken_off(&[ran(1, 175), ran(2, 40), ran(3, 3)], Duration::from_millis(500));
         // A job asks 1 two hundred times a second, in bursts; 2 is the page's own.
         assert_eq!(left.iter().map(|s| (s.queryid, s.calls)).collect::<Vec<_>>(), [(2, 40), (3, 3)]);
+        let most = |calls| others.at_most(&[ran(1, calls)], Duration::from_millis(500)).first().map(|s| s.calls);
+        assert_eq!(
+            (most(120), most(260)),
+            (None, Some(160)),
+            "a visitor's page beside ours is more than a job's burst"
+        );
     }
 }

@@ -55,6 +55,9 @@ pub(super) fn comparable(record: &RampRecord, now: &RampFacts, since: u8) -> Res
     if record.flows != now.flows {
         return Err("other flows");
     }
+    if record.target != now.target {
+        return Err("another target");
+    }
     if record.quick != now.plan.quick {
         return Err("a quick and a full measurement");
     }

@@ -98,6 +98,13 @@ impl Check for TopImproved {
             ));
         };
         let (old, new) = (self.of_requests(base), self.of_requests(now));
+        if new.is_empty() {
+            return CheckOutcome::Unknown(Missing::new(
+                "none of the costliest statements of this ramp was run by its requests",
+                "check that [services] database_direct_env leads to the database that the app asks, and run the step while no dump or batch \
+                 job runs",
+            ));
+        }
         let before: f64 = old.iter().map(|s| s.total_ms).sum();
         let top: Vec<&Statement> =
             old.iter().copied().take(self.top).filter(|s| s.total_ms >= self.share * before).collect();

@@ -88,6 +88,7 @@ pub fn comparable(record: &RampRecord, newest: &RampRecord) -> Result<(), &'stat
     for (same, why) in [
         (record.users == newest.users, "another number of users"),
         (record.flows == newest.flows, "other flows"),
+        (record.target == newest.target, "another target"),
         (record.think == newest.think, "other pauses"),
         (record.model == newest.model, "another model of arrivals"),
         (record.engine == newest.engine, "another load engine"),
@@ -138,6 +139,7 @@ mod tests {
             step: StepId::new(7).unwrap(),
             users: 500,
             flows: "f".to_owned(),
+            target: "http://a.test".to_owned(),
             at: "2026-11-23T04:00:00Z".parse().unwrap(),
             quick: false,
             outcome: RampOutcome::Pass,
@@ -176,6 +178,7 @@ mod tests {
         for (other, why) in [
             (RampRecord { users: 1, ..new.clone() }, "users"),
             (RampRecord { flows: "g".into(), ..new.clone() }, "flows"),
+            (RampRecord { target: "http://b.test".into(), ..new.clone() }, "target"),
             (RampRecord { think: Mix::THINK.times(0.5), ..new.clone() }, "pauses"),
             (RampRecord { model: Model::Open, ..new.clone() }, "arrivals"),
             (RampRecord { engine: Engine::Locust { workers: 2 }, ..new.clone() }, "engine"),

@@ -15,6 +15,8 @@ use super::{Hold, sources};
 
 /// Statements kept of a hold.
 const STATEMENTS: usize = 20;
+/// Calls in a hold from which a statement may be the requests'.
+const OFTEN: u64 = 10;
 /// Times that the app is asked for its release at either end.
 const ANSWERS: usize = 5;
 
@@ -129,7 +131,10 @@ pub(super) async fn spent(
             }
             (Err(error), _) | (_, Err(error)) => spent.missing = Some(error),
         }
+        // A dump's few long statements must not crowd out what the users' requests run; the sort keeps the order of cost.
+        spent.statements.sort_by_key(|statement| statement.calls < OFTEN);
         spent.statements.truncate(STATEMENTS);
+        spent.statements.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
         spent.tables.truncate(STATEMENTS);
         Ok(spent)
     };
