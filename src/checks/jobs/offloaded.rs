@@ -230,7 +230,8 @@ impl SlowWorkOffloaded {
 
     /// True when only what comes in anyway can still decide.
     fn open(&self, facts: &OffloadFacts) -> bool {
-        let unmeasured = OffloadFacts { idle: Some(Came { tasks: 0.0, seconds: 1.0 }), ..facts.clone() };
+        // As if nothing had come in a watch without end.
+        let unmeasured = OffloadFacts { idle: Some(Came { tasks: 0.0, seconds: f64::INFINITY }), ..facts.clone() };
         matches!(self.judge(&unmeasured), CheckOutcome::Pass)
     }
 }

@@ -18,6 +18,9 @@ fn offload_traps() {
     };
     let idle =
         |tasks: Option<f64>, facts| OffloadFacts { idle: tasks.map(|tasks| Came { tasks, seconds: 60.0 }), ..facts };
+    // Whatever can still pass is watched; what cannot is not waited for.
+    let unwatched = |processed| idle(None, facts(5, Some(42.0), processed, 0.0));
+    assert_eq!([5.0, 0.0].map(|processed| check.open(&unwatched(processed))), [true, false]);
     for (word, facts) in [
         ("pass", facts(20, Some(42.0), 20.0, 0.0)),
         ("pass", facts(20, Some(42.0), 15.0, 2.0)),
@@ -38,6 +41,8 @@ fn offload_traps() {
         ("unknown", idle(Some(20.0), facts(20, Some(42.0), 21.0, 0.0))),
         ("pass", idle(Some(20.0), facts(60, Some(42.0), 80.0, 0.0))),
         ("pass", idle(Some(2.0), facts(20, Some(42.0), 22.0, 0.0))),
+        // None seen in a minute may be three in the next one.
+        ("unknown", facts(5, Some(42.0), 4.0, 0.0)),
         // So many that ours drown in them, and a count that is hidden.
         ("unknown", idle(Some(900.0), facts(20, Some(42.0), 920.0, 0.0))),
         ("unknown", idle(None, facts(20, Some(42.0), 20.0, 0.0))),
