@@ -126,8 +126,7 @@ pub async fn bench(
         let began = Instant::now();
         if fault.twice {
             lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
-            let step = fault.step..=fault.step;
-            if let Err(code) = answers(lab, environment, &project, step, true, signals).await? {
+            if let Err(code) = well(lab, environment, &project, fault, fault.step..=fault.step, signals).await? {
                 return Ok(code);
             }
         }
@@ -139,16 +138,9 @@ pub async fn bench(
         }
         let began = Instant::now();
         let asked = if fault.healthy { steps.clone() } else { fault.step..=fault.step };
-        let mut tries = 1;
-        let seen = loop {
-            match answers(lab, environment, &project, asked.clone(), fault.load, signals).await? {
-                Ok(seen) if seen.unwell && tries < TRIES => {
-                    tries += 1;
-                    narrate.say(format!("{}: the generator was unwell; once more", fault.id));
-                }
-                Ok(seen) => break seen,
-                Err(code) => return Ok(code),
-            }
+        let seen = match well(lab, environment, &project, fault, asked, signals).await? {
+            Ok(seen) => seen,
+            Err(code) => return Ok(code),
         };
         if fault.healthy {
             matrix.spare(&fault.id, &seen, &fault.may, began);
@@ -191,6 +183,24 @@ async fn answers(
         code @ (exit::INTERRUPTED | exit::TERMINATED) => Ok(Err(code)),
         _ => Ok(Ok(seen)),
     }
+}
+
+/// The same for a row of the bench, asked again while the generator was unwell.
+async fn well(
+    lab: &Lab,
+    environment: &Environment,
+    project: &Path,
+    fault: &Fault,
+    steps: std::ops::RangeInclusive<u8>,
+    signals: &mut Signals,
+) -> Result<Result<Answers, u8>, Trouble> {
+    for _ in 1..TRIES {
+        match answers(lab, environment, project, steps.clone(), fault.load, signals).await? {
+            Ok(seen) if seen.unwell => narrator().say(format!("{}: the generator was unwell; once more", fault.id)),
+            settled => return Ok(settled),
+        }
+    }
+    answers(lab, environment, project, steps, fault.load, signals).await
 }
 
 /// A step can only be run when those before it are done; here they are beside the point.

@@ -139,6 +139,9 @@ fn page(name: &str, text: &str) -> Result<Vec<Fault>> {
             let rule = "a fault has `expected` or `unknown`, a healthy variant has neither";
             return Err(wrong(&format!("{}: {rule}", row.id)));
         }
+        if row.twice && !row.load {
+            return Err(wrong(&format!("{}: `twice` compares ramps, so it wants `load = true`", row.id)));
+        }
         for patch in &row.patch {
             patch.applied(assets::text(&patch.file)?).map_err(|why| wrong(&format!("{}: {why}", row.id)))?;
         }
@@ -211,6 +214,7 @@ mod tests {
             ("1.toml", row("patch = [{ file = 'nginx.conf', find = 'no such text', put = '' }]"), "stands 0 times"),
             ("1.toml", row("patch = [{ file = 'nginx.con', find = 'x', put = '' }]"), "nginx.con"),
             ("1.toml", "[[fault]]\nid = 'x'\ntitle = 'X'".to_owned(), "a fault has `expected`"),
+            ("1.toml", row("twice = true"), "wants `load = true`"),
             ("1.toml", row("").replace("[[fault]]", "[[healthy]]"), "a healthy variant has neither"),
         ] {
             let error = page(name, &text).unwrap_err().to_string();

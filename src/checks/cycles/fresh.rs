@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
-use crate::domain::ids::StepId;
 use crate::domain::progress::{Standing, StepState};
 
 use super::{Check, Context};
@@ -54,34 +53,34 @@ impl Check for Fresh {
             ));
         }
         let limit = SignedDuration::from_hours(24 * i64::from(self.days));
-        let weak = |standing: &Standing| {
-            let (step, state) = (standing.step, standing.state);
-            match (state, standing.since) {
-                (StepState::Waived, _) => None,
-                (StepState::Proven, Some(since)) => {
-                    let age = facts.at.duration_since(since);
-                    let days = age.as_secs_f64() / A_DAY;
-                    (age > limit).then(|| (step, format!("step {step} was proven {days:.0} days ago")))
-                }
-                _ => Some((step, format!("step {step} is {}", state.word()))),
+        let age = |standing: &Standing| standing.since.map(|since| facts.at.duration_since(since));
+        let stands = |standing: &&Standing| match standing.state {
+            StepState::Waived => true,
+            StepState::Proven => age(standing).is_some_and(|age| age <= limit),
+            _ => false,
+        };
+        let weak: Vec<&Standing> = facts.before.iter().filter(|standing| !stands(standing)).collect();
+        let Some(first) = weak.first() else { return CheckOutcome::Pass };
+        let said = |standing: &&Standing| match (standing.state, age(standing)) {
+            (StepState::Proven, Some(age)) => {
+                format!("step {} was proven {:.0} days ago", standing.step, age.as_secs_f64() / A_DAY)
             }
+            (state, _) => format!("step {} is {}", standing.step, state.word()),
         };
-        let weak: Vec<(StepId, String)> = facts.before.iter().filter_map(weak).collect();
-        let Some((first, _)) = weak.first() else { return CheckOutcome::Pass };
-        let seen = weak.iter().map(|(_, seen)| seen.as_str()).collect::<Vec<_>>().join(", ");
-        let todo = format!("prove it as things are now, the lowest first: rampup run {first}");
-        let never = |standing: &Standing| {
-            matches!(standing.state, StepState::Open | StepState::Locked | StepState::Running | StepState::Waived)
-        };
-        let all_new = facts.before.iter().filter(|s| weak.iter().any(|(step, _)| *step == s.step)).all(never);
+        let seen = weak.iter().map(said).collect::<Vec<_>>().join(", ");
+        let todo = format!("prove it as things are now, the lowest first: rampup run {}", first.step);
         // What was never measured has not failed.
-        if all_new { CheckOutcome::Unknown(Missing::new(seen, todo)) } else { CheckOutcome::fail(seen, todo) }
+        if weak.iter().all(|standing| matches!(standing.state, StepState::Open | StepState::Locked)) {
+            return CheckOutcome::Unknown(Missing::new(seen, todo));
+        }
+        CheckOutcome::fail(seen, todo)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::StepId;
 
     #[test]
     fn freshness_traps() {

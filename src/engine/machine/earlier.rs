@@ -69,9 +69,9 @@ impl Machine {
                 step: other,
                 state: StepState::Regressed,
                 sentence: format!(
-                    "Step {other} no longer holds, seen while step {} was looked at: {}.",
-                    job.step,
-                    held_by.join("; ")
+                    "Step {other} no longer holds: {}. Seen while step {} was looked at.",
+                    held_by.join("; "),
+                    job.step
                 ),
                 // As last measured.
                 contract: proof.contract,

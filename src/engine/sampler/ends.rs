@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::measurement::{Statement, TableReads};
-use crate::probes::postgres::reads;
+use crate::probes::postgres::{Snapshot, reads};
 use crate::probes::{ProbeError, Probes, metrics};
 
 use super::{Hold, sources};
@@ -29,27 +29,32 @@ pub(super) struct Spent {
     pub missing: Option<ProbeError>,
 }
 
-/// Reads once when the hold begins and once when it ends.
+/// Reads once when the hold begins and once when it ends; none when it never began, or is over for us.
 async fn at_both_ends<T, F: Future<Output = Result<T, ProbeError>>>(
     read: impl Fn(Arc<Probes>) -> F,
     probes: Arc<Probes>,
     mut hold: watch::Receiver<Hold>,
     stop: CancellationToken,
-) -> Result<[T; 2], ProbeError> {
-    let never = || ProbeError::odd("the ramp", "it ended before its hold");
+) -> Result<Option<[T; 2]>, ProbeError> {
     let looking = async {
-        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(|_| never())?;
-        if began.from.is_none() {
-            return Err(never());
+        let began = hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await;
+        if !began.is_ok_and(|hold| hold.from.is_some()) {
+            return Ok(None);
         }
         let first = read(probes.clone()).await?;
-        hold.wait_for(|h| h.to.is_some()).await.map_err(|_| never())?;
-        Ok([first, read(probes.clone()).await?])
+        if hold.wait_for(|h| h.to.is_some()).await.is_err() {
+            return Ok(None);
+        }
+        Ok(Some([first, read(probes.clone()).await?]))
     };
     tokio::select! {
         found = looking => found,
-        () = stop.cancelled() => Err(never()),
+        () = stop.cancelled() => Ok(None),
     }
+}
+
+fn no_hold() -> ProbeError {
+    ProbeError::odd("the ramp", "it ended before its hold")
 }
 
 /// What the app's own metrics say of a hold.
@@ -67,7 +72,8 @@ pub(super) async fn counted(
     hold: watch::Receiver<Hold>,
     stop: CancellationToken,
 ) -> Result<Counted, ProbeError> {
-    let [(before, first), (after, last)] = at_both_ends(app_metrics, probes, hold, stop).await?;
+    let ends = at_both_ends(app_metrics, probes, hold, stop).await?;
+    let [(before, first), (after, last)] = ends.ok_or_else(no_hold)?;
     if after >= before {
         Ok(Counted { requests: after - before, memory: [first, last] })
     } else {
@@ -81,7 +87,7 @@ pub(super) async fn releases(
     hold: watch::Receiver<Hold>,
     stop: CancellationToken,
 ) -> Result<[BTreeSet<String>; 2], ProbeError> {
-    at_both_ends(release, probes, hold, stop).await
+    at_both_ends(release, probes, hold, stop).await?.ok_or_else(no_hold)
 }
 
 async fn app_metrics(probes: Arc<Probes>) -> Result<(f64, BTreeMap<String, f64>), ProbeError> {
@@ -102,44 +108,39 @@ async fn release(probes: Arc<Probes>) -> Result<BTreeSet<String>, ProbeError> {
 /// The statements and table reads of the hold: a snapshot when it begins, one when it ends, and the difference.
 pub(super) async fn spent(
     probes: Arc<Probes>,
-    mut hold: watch::Receiver<Hold>,
+    hold: watch::Receiver<Hold>,
     stop: CancellationToken,
 ) -> Result<Spent, ProbeError> {
-    let looking = async {
-        let never = |_| ProbeError::odd("the ramp", "it ended before its hold");
-        let began = *hold.wait_for(|h| h.from.is_some() || h.to.is_some()).await.map_err(never)?;
-        if began.from.is_none() {
-            return Ok(Spent::default());
-        }
-        let database = probes.database().await?;
-        let (tables, before) = (database.tables().await?, database.snapshot().await);
-        drop(database);
-        hold.wait_for(|h| h.to.is_some()).await.map_err(never)?;
-        // A connection of its own again: the first may have been idle for minutes.
-        let database = probes.database().await?;
-        let mut spent = Spent { tables: reads(&tables, &database.tables().await?), ..Spent::default() };
-        match (before, database.snapshot().await) {
-            (Ok(before), Ok(after)) => {
-                spent.statements = before.until(&after)?;
-                if spent.statements.is_empty() && after.hidden > 0 {
-                    spent.missing = Some(ProbeError::Refused {
-                        system: "pg_stat_statements",
-                        why: format!("{} statements of other users are hidden", after.hidden),
-                        provide: sources::GRANT.to_owned(),
-                    });
-                }
-            }
-            (Err(error), _) | (_, Err(error)) => spent.missing = Some(error),
-        }
-        // A dump's few long statements must not crowd out what the users' requests run; the sort keeps the order of cost.
-        spent.statements.sort_by_key(|statement| statement.calls < OFTEN);
-        spent.statements.truncate(STATEMENTS);
-        spent.statements.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
-        spent.tables.truncate(STATEMENTS);
-        Ok(spent)
+    let Some([(tables, before), (tables_after, after)]) = at_both_ends(database, probes, hold, stop).await? else {
+        return Ok(Spent::default());
     };
-    tokio::select! {
-        found = looking => found,
-        () = stop.cancelled() => Ok(Spent::default()),
+    let mut spent = Spent { tables: reads(&tables, &tables_after), ..Spent::default() };
+    match (before, after) {
+        (Ok(before), Ok(after)) => {
+            spent.statements = before.until(&after)?;
+            if spent.statements.is_empty() && after.hidden > 0 {
+                spent.missing = Some(ProbeError::Refused {
+                    system: "pg_stat_statements",
+                    why: format!("{} statements of other users are hidden", after.hidden),
+                    provide: sources::GRANT.to_owned(),
+                });
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => spent.missing = Some(error),
     }
+    // A dump's few long statements must not crowd out what the users' requests run; the sort keeps the order of cost.
+    spent.statements.sort_by_key(|statement| statement.calls < OFTEN);
+    spent.statements.truncate(STATEMENTS);
+    spent.statements.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
+    spent.tables.truncate(STATEMENTS);
+    Ok(spent)
+}
+
+/// Tables by name, and statements where they may be read.
+type Read = (BTreeMap<String, TableReads>, Result<Snapshot, ProbeError>);
+
+/// Over a connection of its own each time: the first would be idle for minutes.
+async fn database(probes: Arc<Probes>) -> Result<Read, ProbeError> {
+    let database = probes.database().await?;
+    Ok((database.tables().await?, database.snapshot().await))
 }
