@@ -269,6 +269,9 @@ pub struct Statement {
     pub calls: u64,
     /// Time spent executing it in the hold, ms.
     pub total_ms: f64,
+    /// Rows it gave or wrote in the hold, all calls together.
+    #[serde(default)]
+    pub rows: u64,
 }
 
 /// How one table was read.

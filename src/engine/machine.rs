@@ -294,8 +294,15 @@ impl Machine {
         let Some(job) = self.job.as_mut().filter(|job| job.step == evidence.step) else { return Vec::new() };
         let asked = job.asked.iter().position(|(task, line)| (*task, &line.check) == (evidence.task, &evidence.check));
         let Some(place) = asked else { return Vec::new() };
-        job.asked.remove(place);
-        job.evidence.push(evidence.clone());
+        let (_, line) = job.asked.remove(place);
+        let again = self.job.as_ref().is_some_and(|job| self.worth_asking_again(job, &line, &evidence.outcome));
+        if let Some(job) = &mut self.job {
+            job.evidence.retain(|e| e.check != evidence.check);
+            job.evidence.push(evidence.clone());
+            if again {
+                job.waiting.push_front(line);
+            }
+        }
         let mut effects = vec![self.record(now, EventKind::CheckFinished { evidence })];
         effects.extend(self.go_on(now));
         effects

@@ -136,6 +136,11 @@ impl Action {
         })
     }
 
+    /// True when it asks for a page and says nothing of the status.
+    pub fn wants_a_page(&self) -> bool {
+        self.method == Method::GET && self.expect.statuses.is_empty()
+    }
+
     /// True when the body must be kept for what follows; otherwise it is read and thrown away.
     pub fn reads_body(&self) -> bool {
         let expect = &self.expect;

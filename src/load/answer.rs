@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io;
 
 use reqwest::header::HeaderMap;
+use url::Url;
 
 use super::wire::Fault;
 use crate::domain::measurement::ErrorKind;
@@ -93,6 +94,15 @@ pub(super) fn judge(status: u16, headers: &HeaderMap, expect: &[u16]) -> Outcome
         500..=599 => Outcome::Error(ErrorKind::ServerError),
         _ => Outcome::Error(ErrorKind::UnexpectedStatus),
     }
+}
+
+/// Whether a redirect leads to a login: it names the page that was asked for, to come back to (Django's `?next=/orders/`).
+pub(super) fn turned_away(asked: &Url, status: u16, headers: &HeaderMap) -> bool {
+    let to = headers.get("location").and_then(|to| asked.join(to.to_str().ok()?).ok());
+    let here = |value: &str| asked.join(value).is_ok_and(|back| back.path() == asked.path());
+    let address = |value: &str| value.starts_with('/') || value.starts_with("http");
+    let back = |to: &Url| to.query_pairs().any(|(_, value)| address(&value) && here(&value));
+    matches!(status, 302 | 303 | 307) && to.is_some_and(|to| to.path() != asked.path() && back(&to))
 }
 
 /// Whether the edge or the platform refused on its own. Only what cannot be the app's doing counts: a server error never
@@ -202,6 +212,26 @@ mod tests {
 
     fn headers(written: &[(&'static str, &'static str)]) -> HeaderMap {
         written.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_redirect_that_comes_back_is_a_login() {
+        let asked = Url::parse("https://shop.example/orders/?page=2").unwrap();
+        for (status, to, away) in [
+            (302, "/login/?next=/orders/%3Fpage%3D2", true),
+            (302, "https://id.example/?redirect_url=https%3A%2F%2Fshop.example%2Forders%2F", true),
+            (200, "/login/?next=/orders/", false),
+            // Another address of the page, another language, another page of the list.
+            (301, "https://www.shop.example/orders/?page=2", false),
+            (302, "/en/orders/?page=2", false),
+            (302, "/orders/?next=/orders/", false),
+            (302, "/all-orders/?page=2&next=", false),
+            (302, "/login/?next=/basket/", false),
+            (302, "http://[", false),
+        ] {
+            assert_eq!(turned_away(&asked, status, &headers(&[("location", to)])), away, "{status} {to}");
+        }
+        assert!(!turned_away(&asked, 302, &headers(&[])));
     }
 
     #[test]

@@ -202,6 +202,10 @@ impl<'a> Visitor<'a> {
                 let why = format!("the body went on over {} MiB, and was read no further", body::READ >> 20);
                 (Outcome::Error(ErrorKind::Truncated), Some(why))
             }
+            None if action.wants_a_page() && answer::turned_away(url, status, &headers) => {
+                let why = "sent to a login, to come back here: give the flow a login; expect = [302] if that was meant";
+                (Outcome::Error(ErrorKind::UnexpectedStatus), Some(why.to_owned()))
+            }
             None => (answer::judge(status, &headers, &action.expect.statuses), None),
         };
         let mut links = Vec::new();

@@ -278,7 +278,7 @@ impl Postgres {
         // Names moved between versions: total_time became total_exec_time, toplevel and the info view came later.
         let rows = self
             .rows(&format!(
-                "select {MARK} s.queryid, left(s.query, {READ}) as query, s.calls, \
+                "select {MARK} s.queryid, left(s.query, {READ}) as query, s.calls, s.rows, \
                  coalesce(to_jsonb(s) ->> 'total_exec_time', to_jsonb(s) ->> 'total_time') as total_ms \
                  from {view} s where {OURS} and coalesce((to_jsonb(s) ->> 'toplevel')::boolean, true)",
                 OURS = ours("s")
@@ -296,8 +296,10 @@ impl Postgres {
                 text: shown(query),
                 calls: 0,
                 total_ms: 0.0,
+                rows: 0,
             });
             entry.calls += number(row, "calls").unwrap_or(0);
+            entry.rows += number(row, "rows").unwrap_or(0);
             entry.total_ms += row.try_get("total_ms").ok().flatten().and_then(|t| t.parse().ok()).unwrap_or(0.0);
         }
         Ok(snapshot)
@@ -351,7 +353,8 @@ impl Snapshot {
                 let before = self.rows.get(&now.queryid);
                 let calls = now.calls.saturating_sub(before.map_or(0, |b| b.calls));
                 let total_ms = (now.total_ms - before.map_or(0.0, |b| b.total_ms)).max(0.0);
-                (calls > 0).then(|| Statement { calls, total_ms, ..now.clone() })
+                let rows = now.rows.saturating_sub(before.map_or(0, |b| b.rows));
+                (calls > 0).then(|| Statement { calls, total_ms, rows, ..now.clone() })
             })
             .collect();
         spent.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
@@ -422,7 +425,7 @@ mod tests {
             rows: rows
                 .iter()
                 .map(|&(queryid, calls, total_ms)| {
-                    (queryid, Statement { queryid, text: format!("q{queryid}"), calls, total_ms })
+                    (queryid, Statement { queryid, text: format!("q{queryid}"), calls, total_ms, rows: 0 })
                 })
                 .collect(),
         }

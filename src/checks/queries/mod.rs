@@ -3,6 +3,7 @@
 
 mod foreign_keys;
 mod indexes_valid;
+mod loops;
 mod n_plus_one;
 mod others;
 mod plans;

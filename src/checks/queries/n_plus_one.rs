@@ -11,6 +11,7 @@ use crate::probes::http::session::Session;
 use crate::probes::postgres::Postgres;
 use crate::probes::{ProbeError, Probes};
 
+use super::loops::{Loops, Repeated, fits, list_for};
 use super::others::Others;
 use super::{Check, Context, SHOWN, remedy, shape};
 
@@ -24,8 +25,8 @@ pub(super) struct NoNPlusOne {
     rounds: u32,
     /// Runs of any one SELECT for one request that are too many.
     limit: f64,
-    /// Runs for one request that are too many of a SELECT that asks for one row, or for what belongs to one. Twice is who
-    /// is signed in.
+    /// Runs for one request that are too many of a SELECT that asks for one row, or for what belongs to one, beside a list
+    /// whose rows it may be asked for. Twice is who is signed in.
     few: f64,
     /// How long the database is watched without us first, ms: what runs anyway is nobody's page.
     idle_ms: u64,
@@ -63,13 +64,6 @@ struct Page {
     unsure: Option<Repeated>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Repeated {
-    /// Runs for one request, in the quietest round.
-    runs: f64,
-    text: String,
-}
-
 /// Repeated statements that are kept and told of each page.
 const KEPT: usize = 5;
 const TOLD: usize = 2;
@@ -79,8 +73,9 @@ impl Check for NoNPlusOne {
     const TITLE: &'static str = "no page runs the same query row by row";
     const ABOUT: &'static str = "Asks for each named page a few times, private ones as the test user, always under a new address so that no \
         cache answers, and counts per statement what the database ran around them: one SELECT that runs ten times and more for one \
-        request is an N+1, and so is one that runs three times and asks for one row by its key, or for what belongs to one row: with \
-        a longer list it runs more often. Traps: a cached page that hides its queries, a short list, who is signed in (asked twice), \
+        request is an N+1, and so is one that runs three times and asks for one row by its key, or for what belongs to one row, when \
+        another query of the page gave as many rows: with a longer list it runs more often. Traps: a cached page that hides its \
+        queries, a short list, who is signed in (asked twice), a row that is asked for by three parts of a page that shows no list, \
         a prefetch (IN), counts that a cache holds, batch jobs and visitors meanwhile (what runs without us is taken off, and each \
         statement's quietest round counts), statements whose text may not be seen.";
     const PHASE: Phase = Phase::Before;
@@ -123,7 +118,8 @@ impl Check for NoNPlusOne {
     fn judge(&self, facts: &PageFacts) -> CheckOutcome {
         let mut findings = Vec::new();
         for page in &facts.pages {
-            findings.extend(page.repeated.iter().filter(|r| self.too_often(r)).take(TOLD).map(|r| told(page, r)));
+            let looped = page.repeated.iter().filter(|r| self.loops(r) == Loops::Yes);
+            findings.extend(looped.take(TOLD).map(|r| told(page, r)));
         }
         if !findings.is_empty() {
             return CheckOutcome::Fail(findings);
@@ -142,6 +138,10 @@ impl Check for NoNPlusOne {
                 ),
                 "verify at a quiet hour, or name in rampup.toml pages that nobody else asks for just now",
             ));
+        }
+        let perhaps = |page: &'_ Page| page.repeated.iter().find(|r| self.loops(r) == Loops::Perhaps).cloned();
+        if let Some((page, perhaps)) = facts.pages.iter().find_map(|page| Some((page, perhaps(page)?))) {
+            return CheckOutcome::Unknown(self.undecided(page, &perhaps));
         }
         // A private page may well turn the test user away (the admin does): then it runs no query of its own. But one must
         // open, or nobody is signed in.
@@ -196,7 +196,7 @@ impl NoNPlusOne {
             most.push(shape::by_shape(at_most));
         }
         self.count(&mut page, &rounds);
-        if page.repeated.iter().any(|r| self.too_often(r)) {
+        if page.repeated.iter().any(|r| self.loops(r) != Loops::No) {
             // A job that began after we looked would be called this page's: look at what runs without us once more.
             let others = Others::watch(database, self.idle_ms).await?;
             let [ours, at_most] = self.round(probes, database, &others, &mut page, session).await?;
@@ -204,7 +204,7 @@ impl NoNPlusOne {
             most.push(shape::by_shape(at_most));
             self.count(&mut page, &rounds);
         }
-        page.unsure = self.repeated(&most).into_iter().find(|r| self.too_often(r));
+        page.unsure = self.repeated(&most).into_iter().find(|r| self.loops(r) == Loops::Yes);
         Ok(page)
     }
 
@@ -253,21 +253,48 @@ impl NoNPlusOne {
         let first = rounds.first().map_or(&[][..], Vec::as_slice);
         let selects = first.iter().filter(|s| shape::is_select(&s.text));
         let mut repeated: Vec<Repeated> = selects
-            .map(|s| Repeated { runs: self.per_request(least(s)), text: s.text.clone() })
-            .filter(|r| r.runs > 1.0)
+            .map(|s| (s, self.per_request(least(s))))
+            .filter(|(_, runs)| *runs > 1.0)
+            .map(|(s, runs)| Repeated { runs, text: s.text.clone(), list: list_for(runs, s.queryid, rounds) })
             .collect();
         repeated.sort_by(|a, b| b.runs.total_cmp(&a.runs));
         repeated.truncate(KEPT);
         repeated
     }
 
-    fn too_often(&self, repeated: &Repeated) -> bool {
-        repeated.runs >= self.limit || (repeated.runs >= self.few && shape::of_one_row(&repeated.text))
+    fn loops(&self, repeated: &Repeated) -> Loops {
+        match repeated.list {
+            _ if repeated.runs >= self.limit => Loops::Yes,
+            Some(list) if repeated.runs >= self.few && shape::of_one_row(&repeated.text) => {
+                if fits(repeated.runs, list) { Loops::Yes } else { Loops::Perhaps }
+            }
+            _ => Loops::No,
+        }
+    }
+
+    fn undecided(&self, page: &Page, repeated: &Repeated) -> Missing {
+        Missing::new(
+            format!(
+                "{} runs one query {:.0} times for one request, and shows a list of {:.0} rows: whether it is asked for some of \
+                 them, or for one thing {:.0} times, cannot be told apart: {}",
+                page.path,
+                repeated.runs,
+                repeated.list.unwrap_or_default(),
+                repeated.runs,
+                tame(&repeated.text, SHOWN)
+            ),
+            format!(
+                "if it is a loop: {}; if not, ask once and keep the answer, or let the page show {:.0} rows or more, so that a loop \
+                 would show",
+                remedy::repeated(&repeated.text),
+                self.limit
+            ),
+        )
     }
 }
 
 fn told(page: &Page, repeated: &Repeated) -> Finding {
-    let Repeated { runs, text } = repeated;
+    let Repeated { runs, text, .. } = repeated;
     Finding {
         seen: format!(
             "{} runs one query {runs:.0} times for one request, as a loop over the rows it shows does: {}",
@@ -299,13 +326,19 @@ mod tests {
             turned_away: false,
             from_cache: false,
             statements: runs + 3.0,
-            repeated: vec![Repeated { runs, text: text.to_owned() }],
+            repeated: vec![Repeated { runs, text: text.to_owned(), list: Some(runs) }],
             unsure: None,
         }
     }
 
     fn page(runs: f64) -> Page {
         asks(runs, BY_KEY)
+    }
+
+    fn beside(list: Option<f64>, runs: f64) -> Page {
+        let mut page = page(runs);
+        page.repeated[0].list = list;
+        page
     }
 
     fn quiet() -> Page {
@@ -323,7 +356,13 @@ mod tests {
             // Somebody else opened the same page meanwhile.
             (
                 "unknown",
-                vec![Page { unsure: Some(Repeated { runs: 6.0, text: BY_KEY.to_owned() }), ..page(1.0) }, quiet()],
+                vec![
+                    Page {
+                        unsure: Some(Repeated { runs: 6.0, text: BY_KEY.to_owned(), list: Some(6.0) }),
+                        ..page(1.0)
+                    },
+                    quiet(),
+                ],
                 None,
             ),
             // Six rows on the page are six queries already.
@@ -331,6 +370,13 @@ mod tests {
             ("fail", vec![page(3.0)], None),
             ("fail", vec![page(72.0)], None),
             ("fail", vec![page(1.0), page(10.0)], None),
+            // A dashboard that counts one user's rows by status, and shows none of them.
+            ("pass", vec![beside(None, 4.0)], None),
+            ("fail", vec![beside(None, 10.0)], None),
+            // Twice for each of three rows; and perhaps for those of twenty that have one.
+            ("fail", vec![beside(Some(3.0), 6.0)], None),
+            ("unknown", vec![beside(Some(20.0), 6.0)], None),
+            ("pass", vec![beside(Some(20.0), 2.0)], None),
             // A list that three parts of the page show, and one that a loop asks for.
             ("pass", vec![asks(4.0, LIST)], None),
             ("fail", vec![asks(12.0, LIST)], None),
@@ -356,7 +402,7 @@ mod tests {
 
     #[test]
     fn each_statement_is_counted_in_its_quietest_round() {
-        let ran = |queryid, calls| Statement { queryid, text: BY_KEY.to_owned(), calls, total_ms: 1.0 };
+        let ran = |queryid, calls| Statement { queryid, text: BY_KEY.to_owned(), calls, total_ms: 1.0, rows: calls };
         let check = NoNPlusOne::default();
         let mut page = quiet();
         // 1 is the page's; 2 is a count that a cache keeps; 3 and 4 are somebody else, once here and once there.

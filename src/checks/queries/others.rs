@@ -43,10 +43,12 @@ impl Others {
             let rate = self.rates.get(&s.queryid).copied().unwrap_or(0.0);
             anyway(rate * took.as_secs_f64()).ceil() as u64
         };
-        ran.iter()
-            .map(|s| Statement { calls: s.calls.saturating_sub(off(s)), ..s.clone() })
-            .filter(|s| s.calls > 0)
-            .collect()
+        let rest = |s: &Statement| {
+            let calls = s.calls.saturating_sub(off(s));
+            // A call of theirs gave as many rows as one of ours, for all that is known.
+            Statement { calls, rows: s.rows * calls / s.calls.max(1), ..s.clone() }
+        };
+        ran.iter().map(rest).filter(|s| s.calls > 0).collect()
     }
 }
 
@@ -56,7 +58,7 @@ mod tests {
 
     #[test]
     fn what_runs_anyway_is_nobodys_page() {
-        let ran = |queryid, calls| Statement { queryid, text: "SELECT a".to_owned(), calls, total_ms: 1.0 };
+        let ran = |queryid, calls| Statement { queryid, text: "SELECT a".to_owned(), calls, total_ms: 1.0, rows: 0 };
         let others = Others { rates: BTreeMap::from([(1, 200.0)]) };
         let left = others.taken_off(&[ran(1, 175), ran(2, 40), ran(3, 3)], Duration::from_millis(500));
         // A job asks 1 two hundred times a second, in bursts; 2 is the page's own.

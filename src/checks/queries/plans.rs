@@ -136,6 +136,17 @@ impl Check for Plans {
                 "let the user of [services] database_env be the app's own, and run a ramp first so that there are statements",
             ));
         }
+        if !facts.refused.is_empty() {
+            return CheckOutcome::weak(
+                format!(
+                    "{} of {} statements could not be planned: {}",
+                    facts.refused.len(),
+                    facts.refused.len() + facts.plans.len(),
+                    facts.refused.join("; ")
+                ),
+                "let the user of [services] database_env be the app's own; see it yourself: EXPLAIN them with real values in psql",
+            );
+        }
         if !facts.plans.iter().any(|plan| plan.ran) {
             return CheckOutcome::weak(
                 "no named page made the database run a SELECT, so only what PostgreSQL remembers as costliest was planned",
@@ -279,6 +290,9 @@ mod tests {
             ("weak", gone(facts(index.clone()))),
             ("weak", in_part_of(facts(scan("shop_order", 300)))),
             ("pass", in_part_of(facts(index.clone()))),
+            // Some of them only.
+            ("weak", Facts { refused: vec!["permission denied".to_owned()], ..facts(index.clone()) }),
+            ("fail", Facts { refused: vec!["permission denied".to_owned()], ..facts(scan("shop_order", 300)) }),
             ("unknown", Facts { version: 110_004, plans: vec![], largest: None, refused: vec![] }),
             ("unknown", Facts { plans: vec![], refused: vec!["permission denied".to_owned()], ..facts(index) }),
         ] {

@@ -137,7 +137,7 @@ mod tests {
         Facts {
             requests: 4000,
             tables: vec![TableReads { table, rows, scans, rows_read, by_index: 9 }],
-            statements: vec![Statement { queryid: 1, text, calls: 400, total_ms: 900.0 }],
+            statements: vec![Statement { queryid: 1, text, calls: 400, total_ms: 900.0, rows: 0 }],
             missing: vec![],
         }
     }

@@ -72,6 +72,7 @@ pub(super) fn by_shape(ran: Vec<Statement>) -> Vec<Statement> {
             Some(same) => {
                 same.calls += statement.calls;
                 same.total_ms += statement.total_ms;
+                same.rows += statement.rows;
             }
             None => together.push(Statement { queryid, ..statement }),
         }
@@ -132,7 +133,7 @@ mod tests {
     fn lists_of_different_lengths_are_one_loop() {
         let ran = |queryid, calls, ids: &str| {
             let text = format!(r#"SELECT "p"."id" FROM "p" WHERE "p"."id" IN ({ids})"#);
-            Statement { queryid, text, calls, total_ms: 1.0 }
+            Statement { queryid, text, calls, total_ms: 1.0, rows: 0 }
         };
         let loops = by_shape(vec![ran(1, 12, "$1, $2"), ran(2, 12, "$1, $2, $3"), ran(3, 12, "$1, $2, $3, $4")]);
         let again = by_shape(vec![ran(3, 20, "$1, $2, $3, $4"), ran(1, 16, "$1, $2")]);

@@ -231,6 +231,7 @@ mod tests {
                 text: format!("select {queryid}"),
                 calls,
                 total_ms,
+                rows: 0,
             })
             .collect()
     }

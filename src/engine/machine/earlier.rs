@@ -21,6 +21,30 @@ impl Machine {
         StepId::all().filter(move |other| *other != step && self.prepared(*other).step.checks.iter().any(&same))
     }
 
+    /// True when a step is proven, in force, and stands on this line of another one.
+    fn holds_up(&self, step: StepId, line: &CheckLine) -> bool {
+        !self.prepared(step).after.contains(&line.check)
+            && self.also_required_by(step, line).any(|other| self.in_force(other).is_some())
+    }
+
+    /// True when this answer would show a proven step broken and was given once: one slow answer of a vendor is not the
+    /// end of a proof.
+    pub(super) fn worth_asking_again(&self, job: &Job, line: &CheckLine, outcome: &CheckOutcome) -> bool {
+        matches!(outcome, CheckOutcome::Fail(_))
+            && job.evidence.iter().all(|e| e.check != line.check)
+            && !job.stopping
+            && self.holds_up(job.step, line)
+    }
+
+    /// The proof of a step, as long as nothing that it rests on has changed.
+    fn in_force(&self, step: StepId) -> Option<&StepRecord> {
+        let contract = &self.prepared(step).contract;
+        let proof = self.progress.steps.get(&step).filter(|record| record.state == StepState::Proven)?;
+        // What is asked without load is the same in a practice run.
+        let rests = Contract { quick: contract.quick, ..proof.contract.clone() };
+        (rests == *contract).then_some(proof)
+    }
+
     /// True when this answer (none when there was none) holds nothing up, by a signature: the check is waived here, or with
     /// every earlier step that requires it too. There, too, a check that is waived by name may fail; one that is only part
     /// of a waived step may be unknown, as the uploads of an app that has none, but what fails fails.
@@ -43,12 +67,7 @@ impl Machine {
     pub(super) fn broken_elsewhere(&mut self, job: &Job, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         for other in StepId::all().filter(|other| *other != job.step) {
-            let proof = self.progress.steps.get(&other).filter(|record| record.state == StepState::Proven);
-            let contract = self.prepared(other).contract.clone();
-            // What is asked without load is the same in a practice run.
-            let in_force =
-                |record: &&StepRecord| Contract { quick: contract.quick, ..record.contract.clone() } == contract;
-            let Some(proof) = proof.filter(in_force).cloned() else { continue };
+            let Some(proof) = self.in_force(other).cloned() else { continue };
             let prepared = self.prepared(job.step);
             let lines = prepared.step.checks.iter().filter(|line| !prepared.after.contains(&line.check));
             let broken: Vec<Evidence> = lines

@@ -71,6 +71,17 @@ async fn a_redirect_to_itself_is_an_answer_and_not_followed() {
 }
 
 #[tokio::test]
+async fn a_page_that_sends_to_a_login_and_back_is_no_page() {
+    let server =
+        Server::start(|_| Reply::new(302, "").header("location", "/accounts/login/?next=/orders/%3Fpage%3D2")).await;
+    let asked = walk(&server.url, "{ get = '/orders/', query = { page = '2' } }").await;
+    assert!(asked.error.is_some_and(|why| why.starts_with("sent to a login")));
+    for step in ["{ get = '/orders/', expect = [302] }", "{ post = '/orders/' }", "{ get = '/basket/' }"] {
+        assert_eq!(walk(&server.url, step).await.error, None, "{step}");
+    }
+}
+
+#[tokio::test]
 async fn an_expectation_that_is_not_met_says_which() {
     let server = Server::start(|asked| match asked.path.as_str() {
         "/json" => Reply::new(200, r#"{"id": 7, "name": "Tea"}"#).header("x-cache", "HIT, fresh"),

@@ -45,6 +45,30 @@ fn what_a_later_step_sees_broken_is_regressed_where_it_was_proven() {
     assert_eq!(machine.state(second, now(9)), StepState::Proven);
 }
 
+#[test]
+fn what_fails_once_is_asked_again_before_it_breaks_a_proof() {
+    let [first, second, third] = [1, 2, 3].map(|n| StepId::new(n).unwrap());
+    for (check, failures, asked, state) in [
+        ("shared.before", 1, 2, StepState::Proven),
+        ("shared.before", 2, 2, StepState::Regressed),
+        // Nobody else stands on it.
+        ("3.before", 1, 1, StepState::Proven),
+    ] {
+        let mut machine = asking_again();
+        play(&mut machine, first, &|_| CheckOutcome::Pass, good());
+        play(&mut machine, second, &|_| CheckOutcome::Pass, good());
+        let seen = std::cell::Cell::new(0);
+        let say = |id: &CheckId| {
+            seen.set(seen.get() + u32::from(id.0 == check));
+            let fails = id.0 == check && seen.get() <= failures;
+            if fails { CheckOutcome::fail("slow", "look") } else { CheckOutcome::Pass }
+        };
+        let events = play(&mut machine, third, &say, good());
+        assert_eq!((seen.get(), machine.state(second, now(9))), (asked, state), "{check} {failures}");
+        assert_eq!(judged(&events).map(StepState::unlocks_next), Some(check == "shared.before" && failures == 1));
+    }
+}
+
 fn waived(step: StepId, check: Option<&str>) -> Command {
     let check = check.map(CheckId::from);
     Command::Waive(Waiver { step, check, reason: "none here".into(), owner: "me".into(), until: day(now(86_400)) })
