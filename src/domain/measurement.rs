@@ -277,7 +277,7 @@ pub struct Statement {
 /// How one table was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableReads {
-    /// Its name.
+    /// Its name, with its schema where the search path does not find it.
     pub table: String,
     /// Rows it has, roughly.
     pub rows: u64,
@@ -287,6 +287,14 @@ pub struct TableReads {
     pub rows_read: u64,
     /// Times it was read by an index.
     pub by_index: u64,
+}
+
+impl TableReads {
+    /// Its name without a schema.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.table.rsplit('.').next().unwrap_or(&self.table)
+    }
 }
 
 /// A ramp that has just been judged: what checks of the phase "after" look at.

@@ -97,7 +97,7 @@ fn whole(t: &TableReads) -> f64 {
 
 impl SequentialScans {
     fn finding(&self, t: &TableReads, facts: &Facts) -> Finding {
-        let reads = |s: &&Statement| remedy::table(&s.text).as_deref() == Some(t.table.as_str());
+        let reads = |s: &&Statement| remedy::table(&s.text).as_deref() == Some(t.name());
         let suspect = facts.statements.iter().find(reads);
         let named =
             suspect.map_or(String::new(), |s| format!("; the costliest statement on it: {}", tame(&s.text, SHOWN)));
@@ -121,7 +121,7 @@ impl SequentialScans {
             ),
             todo: format!(
                 "{todo}; see it yourself: SELECT seq_scan, seq_tup_read FROM pg_stat_user_tables WHERE relname = '{}'",
-                t.table
+                t.name()
             ),
         }
     }

@@ -132,8 +132,19 @@ pub(super) async fn spent(
     spent.statements.sort_by_key(|statement| statement.calls < OFTEN);
     spent.statements.truncate(STATEMENTS);
     spent.statements.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
-    spent.tables.truncate(STATEMENTS);
+    spent.tables = most_read(spent.tables);
     Ok(spent)
+}
+
+/// The tables that were read most, and the largest of all, however it was read: by its rows a check sees whether a missing
+/// index would show.
+fn most_read(mut tables: Vec<TableReads>) -> Vec<TableReads> {
+    let largest = tables.iter().enumerate().max_by_key(|(_, table)| table.rows).map(|(at, _)| at);
+    if let Some(at) = largest.filter(|at| *at >= STATEMENTS) {
+        tables.swap(STATEMENTS - 1, at);
+    }
+    tables.truncate(STATEMENTS);
+    tables
 }
 
 /// Tables by name, and statements where they may be read.
@@ -143,4 +154,23 @@ type Read = (BTreeMap<String, TableReads>, Result<Snapshot, ProbeError>);
 async fn database(probes: Arc<Probes>) -> Result<Read, ProbeError> {
     let database = probes.database().await?;
     Ok((database.tables().await?, database.snapshot().await))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_table_is_kept_though_nobody_reads_it_whole() {
+        let table = |at: usize| TableReads {
+            table: format!("t{at}"),
+            rows: if at == 40 { 9_000_000 } else { 10 },
+            scans: 1,
+            rows_read: 100 - at as u64,
+            by_index: 0,
+        };
+        let kept = most_read((0..50).map(table).collect());
+        assert_eq!((kept.len(), kept[0].name(), kept[STATEMENTS - 1].name()), (STATEMENTS, "t0", "t40"));
+        assert_eq!(most_read((0..3).map(table).collect()).len(), 3);
+    }
 }

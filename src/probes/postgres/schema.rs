@@ -172,14 +172,16 @@ impl Postgres {
             .collect())
     }
 
-    /// How the app's tables were read since the statistics began.
+    /// How the app's tables were read since the statistics began. One that the search path does not find (another tenant's)
+    /// has its schema before its name.
     ///
     /// # Errors
     /// As [`Postgres::rows`].
     pub async fn tables(&self) -> Result<BTreeMap<String, TableReads>, ProbeError> {
         let rows = self
             .rows(&format!(
-                "select {MARK} s.relname as tab, greatest(c.reltuples, s.n_live_tup, 0)::bigint as rows, s.seq_scan as scans, \
+                "select {MARK} case when pg_table_is_visible(s.relid) then s.relname \
+                 else s.schemaname || '.' || s.relname end as tab, greatest(c.reltuples, s.n_live_tup, 0)::bigint as rows, s.seq_scan as scans, \
                  s.seq_tup_read as read, coalesce(s.idx_scan, 0) as by_index \
                  from pg_stat_user_tables s join pg_class c on c.oid = s.relid order by 2 desc limit {MOST}"
             ))
