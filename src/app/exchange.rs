@@ -17,12 +17,18 @@ use super::steps_of;
 
 /// Prints the flow of a recording as TOML.
 pub fn import(project: &Path, wish: &FlowImport, out: &mut dyn Write, notes: &mut dyn Write) -> Result<u8, Trouble> {
-    let host = match &wish.host {
-        Some(host) => Some(authority(host)),
-        None => settings(project)?.map(|settings| authority(settings.site.url.as_str())),
+    // With a host of its own a recording needs no settings, and no faultless ones.
+    let (host, settings) = match &wish.host {
+        Some(host) => (Some(authority(host)), settings(project).ok().flatten()),
+        None => {
+            let settings = settings(project)?;
+            (settings.as_ref().map(|settings| authority(settings.site.url.as_str())), settings)
+        }
     };
+    let password_env = settings.and_then(|settings| settings.variables.account_password);
     let text = recording(&wish.file).map_err(Trouble::usage)?;
-    let imported = exchange::import(&text, &wish.name, host.as_deref()).map_err(Trouble::usage)?;
+    let imported =
+        exchange::import(&text, &wish.name, host.as_deref(), password_env.as_deref()).map_err(Trouble::usage)?;
     let toml = exchange::to_toml(&imported.flow).map_err(Trouble::usage)?;
     for note in &imported.notes {
         writeln!(notes, "NOTE {}", tame(note, 1000))?;

@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const AT_ONCE_MS: f64 = 1000.0;
 /// A page that follows sooner was a redirect.
 const REDIRECT_MS: f64 = 100.0;
-/// The variable that will hold the test users' password.
+/// The variable that will hold the test users' password, unless the settings name one.
 const PASSWORD_ENV: &str = "TEST_PASSWORD";
 
 /// A flow, and what it lacks of the recording.
@@ -29,17 +29,23 @@ pub struct Imported {
 }
 
 /// Turns the text of a HAR file into a flow of requests to `host` (`shop.example` or `shop.example:8000`; the host of the
-/// first page when absent).
+/// first page when absent). A login's password will be looked for in the variable `password_env`.
 ///
 /// # Errors
 /// When it is no HAR file, or holds no request of the site.
-pub fn import(text: &str, name: &str, host: Option<&str>) -> Result<Imported, ExchangeError> {
+pub fn import(
+    text: &str,
+    name: &str,
+    host: Option<&str>,
+    password_env: Option<&str>,
+) -> Result<Imported, ExchangeError> {
     let log = har::read(text)?;
     let host = match host {
         Some(host) => host.to_ascii_lowercase(),
         None => first_page(&log.entries).ok_or(ExchangeError::NoHost)?,
     };
-    let mut reader = Reader::default();
+    let password_env = password_env.unwrap_or(PASSWORD_ENV).to_owned();
+    let mut reader = Reader { password_env, ..Reader::default() };
     for entry in &log.entries {
         reader.take(entry, &host);
     }
@@ -119,6 +125,7 @@ fn is_static(entry: &Entry, url: &Url) -> bool {
 struct Reader {
     steps: Vec<FlowStep>,
     login: Option<Login>,
+    password_env: String,
     /// Milliseconds since the epoch at which the last kept request ended.
     ended: Option<f64>,
     /// Requests to other hosts, by host.
@@ -215,10 +222,11 @@ impl Reader {
             self.notes.push(format!("the login moved to the front: {before} recorded steps came before it"));
         }
         self.notes.push(format!(
-            "every user logs in as {:?}: write a name with {{{{user}}}} to tell them apart; set {PASSWORD_ENV} to the password",
-            tame(username, 80)
+            "every user logs in as {:?}: write a name with {{{{user}}}} to tell them apart; set {} to the password",
+            tame(username, 80),
+            self.password_env
         ));
-        self.login = Some(Login { path, username: username.clone(), password_env: PASSWORD_ENV.into() });
+        self.login = Some(Login { path, username: username.clone(), password_env: self.password_env.clone() });
         self.ended = Some(end_of(entry));
         true
     }

@@ -59,7 +59,7 @@ fn recorded() -> Imported {
             "csrfmiddlewaretoken=tok-3&product=17",
         ),
     ];
-    import(&har(&entries), "recorded", None).unwrap()
+    import(&har(&entries), "recorded", None, Some("SHOP_PASSWORD")).unwrap()
 }
 
 #[test]
@@ -67,6 +67,7 @@ fn a_recording_becomes_a_flow_of_the_sites_own_requests() {
     let Imported { flow, notes } = recorded();
     let login = flow.login.as_ref().unwrap();
     assert_eq!((login.path.as_str(), login.username.as_str()), ("/login/", "ann"));
+    assert_eq!(login.password_env, "SHOP_PASSWORD", "the one of the settings");
     let paths: Vec<_> = flow.steps.iter().map(|step| step.path()).collect();
     assert_eq!(paths, ["/", "/p/17/", "/api/like", "/cart/"]);
     assert!(flow.steps[0].at_once, "the redirect behind the login");
@@ -96,7 +97,7 @@ fn multipart_becomes_an_upload() {
     let text = "--B\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nred\r\n--B\r\nContent-Disposition: form-data; \
                 name=\"photo\"; filename=\"a.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n\r\n--B--\r\n";
     let sent = sending(entry(0.0, "POST", &format!("{S}/up"), "fetch", 201), "multipart/form-data; boundary=B", text);
-    let flow = import(&har(&[sent]), "up", None).unwrap().flow;
+    let flow = import(&har(&[sent]), "up", None, None).unwrap().flow;
     let upload = flow.steps[0].upload.as_ref().unwrap();
     assert_eq!((upload.field.as_str(), upload.content_type.as_str()), ("photo", "image/jpeg"));
     assert_eq!(flow.steps[0].form["title"], "red");
@@ -110,7 +111,7 @@ fn what_is_no_recording_of_the_site_says_so() {
         (har(&[]), None, "--host"),
         (har(&[entry(0.0, "GET", &format!("{S}/"), "document", 200)]), Some("else.example"), "only to shop.example"),
     ] {
-        let error = import(&text, "x", host).unwrap_err().to_string();
+        let error = import(&text, "x", host, None).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
 }
@@ -131,7 +132,7 @@ proptest! {
             sending(entry(gap, &method, url.as_str(), "fetch", 200), "application/json", &body),
             sending(entry(gap + 1.0, &method, url.as_str(), "fetch", 200), FORM, &form),
         ];
-        let flow = import(&har(&entries), "n", Some("shop.example")).unwrap().flow;
+        let flow = import(&har(&entries), "n", Some("shop.example"), None).unwrap().flow;
         let text = to_toml(&flow).unwrap();
         let back: Document = toml::from_str(&text).unwrap();
         prop_assert_eq!(&back.flow[..], &[flow][..]);
@@ -146,7 +147,7 @@ fn scripts_name_variables_instead_of_passwords_and_say_what_they_lack() {
     let target = url::Url::parse(S).unwrap();
     let job = Job { target: &target, mix: &mix, slo: &Slo::default(), users: 25 };
     for exported in [k6(&job), locust(&job)] {
-        assert!(exported.script.contains("TEST_PASSWORD"));
+        assert!(exported.script.contains("SHOP_PASSWORD"));
         assert!(exported.notes.iter().any(|note| exported.script.contains(note.as_str()) && note.contains("assets")));
     }
     assert!(k6(&job).script.contains("__ENV.USERS || 25"));
