@@ -1,7 +1,7 @@
 //! Shows the terminal interface with no engine behind it: plays a recorded run, or a story that is built in.
 //!
 //! `cargo run --example tui_replay -- [RUN.jsonl] [--speed N] [--play] [--light] [--cvd] [--mono] [--sixteen] [--ascii]
-//! [--demo] [--quick] [--breaks | --unsure]`. In the story `r` runs the checks of step 5, which hold it; `R` runs it whole.
+//! [--demo] [--quick] [--breaks | --unsure] [--recorded]`. In the story `r` runs the checks of step 5, which hold it; `R` runs it whole.
 //! `--panic-ui` and `--panic-task` make `r` panic, to see that the terminal is given back.
 #![expect(clippy::print_stderr, reason = "an example speaks to whoever started it")]
 
@@ -38,6 +38,9 @@ async fn main() -> ExitCode {
     let mut start = story::start(Look { theme, tier, ascii: has("--ascii") });
     start.demo = has("--demo").then(|| "rampup lab fix".into());
     start.quick = has("--quick");
+    if has("--recorded") {
+        start.replay = Some(("20261123T140000Z-51a7".into(), story::recorded(Ending::Breaks)));
+    }
     let value = |flag: &str| arguments.iter().skip_while(|a| *a != flag).nth(1);
     let speed = value("--speed").and_then(|s| s.parse::<f64>().ok()).unwrap_or(10.0).max(0.1);
     let recorded = arguments.iter().find(|a| a.ends_with(".jsonl"));
@@ -61,7 +64,7 @@ async fn main() -> ExitCode {
     let trap = (has("--panic-ui").then_some(pull), has("--panic-task"));
     let player = tokio::spawn(play(to_screen, asked, first, speed, ending, trap));
     let left = tokio::select! {
-        left = run(start, events, commands) => left,
+        left = run(start, events, commands, |run| Err(format!("no log of {run} is here"))) => left,
         Ok(()) = pulled => panic!("a panic beside the screen, as asked for"),
     };
     player.abort();

@@ -73,6 +73,8 @@ pub enum Verb {
     Ramp(Ramp),
     /// Show how far the climb is.
     Status(Output),
+    /// Play a recorded run back in the terminal interface; the last one when none is named.
+    Replay(Replay),
     /// Print the climb as Markdown, for a pull request.
     Report,
     /// Count a step or one of its checks as done, with a reason, an owner and a last day.
@@ -135,6 +137,13 @@ pub struct Run {
     pub pace: Pace,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The run's name, or how it begins.
+    pub run: Option<String>,
 }
 
 /// `ramp`.

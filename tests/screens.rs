@@ -163,6 +163,26 @@ fn screens(look: Look, size: (u16, u16)) -> Vec<(&'static str, Session)> {
         s.keys("v");
         s.wait();
     });
+    add("history", &|s| s.keys("H"));
+    add("history_refused", &|s| s.keys("H↓↓b↓↓"));
+    add("replay_hold", &|s| {
+        s.keys("H");
+        s.tell(Msg::Recorded(
+            "20261122T090000Z-51a7".into(),
+            Some(story::step_id(5)),
+            Ok(story::recorded(Ending::Breaks)),
+        ));
+        s.keys("llllll ");
+    });
+    add("replay_end", &|s| {
+        s.keys("H");
+        s.tell(Msg::Recorded(
+            "20261122T090000Z-51a7".into(),
+            Some(story::step_id(5)),
+            Ok(story::recorded(Ending::Holds)),
+        ));
+        s.keys("llllllllllllllllllll");
+    });
     add("help", &|s| s.keys("?"));
     add("help_ramp", &|s| {
         s.feed(until(100, Ending::Holds));
@@ -315,6 +335,44 @@ fn the_live_screen_opens_by_itself_and_the_verdict_follows() {
     assert!(session.text().contains("✓ PROVEN"));
     assert!(session.text().contains("Step 6, Background jobs, is unlocked"));
     assert!(session.text().contains("proven 200 of 1000 users"));
+}
+
+#[test]
+fn a_recording_plays_at_its_pace_and_leaves_today_as_it_was() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    let before = session.text();
+    session.keys("H\n");
+    let step = Some(story::step_id(5));
+    assert_eq!(session.asked, [Out::Read("20261122T090000Z-51a7".into(), step)]);
+    let events = story::recorded(Ending::Breaks);
+    session.tell(Msg::Recorded("20261122T090000Z-51a7".into(), step, Ok(events)));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut now = story::dawn();
+    for _ in 0..400 {
+        now += jiff::SignedDuration::from_millis(100);
+        session.tell(Msg::Tick(now));
+        let text = session.text();
+        assert!(rows(&session.buffer())[0].contains("REPLAY"));
+        seen.extend(
+            ["Latency, ms", "✗ HELD", "PgBouncer lends per transaction"].into_iter().filter(|w| text.contains(w)),
+        );
+    }
+    assert_eq!(seen.len(), 3, "checks, ramp and verdict were all shown: {seen:?}");
+    assert!(!session.model.is_playing(), "a tape has an end");
+    // Nothing can be asked of a recording, and what happens meanwhile is there when it is left.
+    session.asked.clear();
+    session.keys("rRs");
+    assert!(session.asked.is_empty() && session.text().contains("this is a recording"));
+    session.feed([Feed::States(vec![(story::step_id(5), StepState::Proven)])]);
+    session.keys("\x1b\x1b\x1b\x1b\x1b");
+    assert!(session.text().contains("5 PgBouncer") && !before.contains("REPLAY"));
+    assert!(!rows(&session.buffer())[0].contains("REPLAY"));
+    // Back and on again, and a log that cannot be read.
+    session.keys("H\n");
+    session.tell(Msg::Recorded("x".into(), step, Ok(story::recorded(Ending::Holds))));
+    session.keys("lllllhhhhhhhhlll+-  ");
+    session.tell(Msg::Recorded("x".into(), step, Err("no log of run x is here".to_owned())));
+    assert!(session.text().contains("no log of run x is here"));
 }
 
 #[test]

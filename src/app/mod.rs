@@ -45,6 +45,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Verify(wish)) => drive::verify(&cli.project, &environment, wish).await,
         Some(Verb::Ramp(wish)) => drive::ramp(&cli.project, &environment, wish).await,
         Some(Verb::Status(wish)) => show_status(&cli.project, &environment, *wish, &mut out),
+        Some(Verb::Replay(wish)) => terminal::replay(&cli, &environment, wish).await,
         Some(Verb::Report) => show_report(&cli.project, &environment, &mut out),
         Some(Verb::Waive(wish)) => {
             let waiver = Waiver {

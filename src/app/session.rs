@@ -14,6 +14,7 @@ use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind, Feed};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{RunId, StepId};
+use crate::domain::measurement::RampRecord;
 use crate::domain::plan;
 use crate::domain::progress::{Progress, StepState};
 use crate::domain::ramp::{Claim, RampPlan};
@@ -174,6 +175,12 @@ impl Session {
     /// When a run's log cannot be read.
     pub fn past(&self) -> Result<Vec<Event>, Trouble> {
         Ok(self.store.past()?)
+    }
+
+    /// Measured ramps of all runs whose logs are here, the newest last.
+    #[must_use]
+    pub fn ramps(&self) -> Vec<RampRecord> {
+        self.store.ramps()
     }
 
     /// What is known so far.

@@ -1,17 +1,21 @@
 //! The interactive way through a session: the terminal interface on one side, the pump on the other.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
 
-use crate::cli::{Cli, ColorWhen, Look, Theme};
+use crate::cli::{Cli, ColorWhen, Look, Replay, Theme};
 use crate::config::Environment;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::ids::RunId;
 use crate::headless::exit;
+use crate::store::Store;
 use crate::tui;
 
-use super::session::{Session, Trouble};
+use super::session::{Session, Trouble, configured};
 use super::signals::Signals;
 
 /// Which project to open, and how it is marked.
@@ -33,9 +37,7 @@ pub async fn open(cli: &Cli, environment: &Environment) -> Result<u8, Trouble> {
 
 /// Opens the terminal interface on a project and stays until the person leaves. The caller has taken the signals.
 pub async fn show(cli: &Cli, environment: &Environment, opening: Opening<'_>) -> Result<u8, Trouble> {
-    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return Err(Trouble::usage(anyhow!("this is no terminal; `rampup run` and `rampup status` work without one")));
-    }
+    on_a_terminal()?;
     let mut session = Session::open(opening.project, environment, opening.quick)?;
     let now = jiff::Timestamp::now();
     let start = tui::Start {
@@ -47,6 +49,8 @@ pub async fn show(cli: &Cli, environment: &Environment, opening: Opening<'_>) ->
         progress: session.progress().clone(),
         plans: session.plans(),
         past: session.past()?,
+        ramps: session.ramps(),
+        replay: None,
         today: now.to_zoned(jiff::tz::TimeZone::UTC).date(),
         zone: jiff::tz::TimeZone::system(),
         demo: opening.demo,
@@ -55,14 +59,83 @@ pub async fn show(cli: &Cli, environment: &Environment, opening: Opening<'_>) ->
     };
     let (commands, asked) = mpsc::channel(8);
     let (feed, fed) = mpsc::channel(1024);
-    let (pumped, left) = tokio::join!(session.pump(asked, feed), tui::run(start, fed, commands));
-    pumped?;
-    let code = match left? {
-        tui::Leave::Quit => exit::PROVEN,
-        tui::Leave::Signal(number) => 128 + u8::try_from(number).unwrap_or(0),
+    let (pumped, left) = {
+        let log = recorded(&session.settings.project_dir);
+        tokio::join!(session.pump(asked, feed), tui::run(start, fed, commands, log))
     };
+    pumped?;
+    let code = self::left(left?);
     session.finish(code)?;
     Ok(code)
+}
+
+fn on_a_terminal() -> Result<(), Trouble> {
+    if io::stdout().is_terminal() && io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Trouble::usage(anyhow!("this is no terminal; `rampup run` and `rampup status` work without one")))
+}
+
+/// The exit code of how the screen was left.
+fn left(leave: tui::Leave) -> u8 {
+    match leave {
+        tui::Leave::Quit => exit::PROVEN,
+        tui::Leave::Signal(number) => 128 + u8::try_from(number).unwrap_or(0),
+    }
+}
+
+/// `rampup replay`: a recorded run through the same screens. Takes no lock and reaches no system.
+pub async fn replay(cli: &Cli, environment: &Environment, wish: &Replay) -> Result<u8, Trouble> {
+    on_a_terminal()?;
+    let settings = configured(&cli.project, environment)?.settings;
+    let folder = settings.project_dir.clone();
+    let run = chosen(Store::runs(&folder)?, wish.run.as_deref())?;
+    let events = Store::read_run(&folder, &run)?;
+    let quick = events.iter().any(|event| matches!(event.kind, EventKind::RunStarted { quick: true, .. }));
+    let standing = super::standing(&cli.project, environment)?;
+    let start = tui::Start {
+        steps: standing.steps,
+        site: settings.site.name.clone(),
+        target: settings.site.url.to_string(),
+        slo: settings.slo.clone(),
+        states: standing.states,
+        progress: standing.progress,
+        plans: BTreeMap::new(),
+        past: Vec::new(),
+        ramps: Vec::new(),
+        replay: Some((run, events)),
+        today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
+        zone: jiff::tz::TimeZone::system(),
+        demo: None,
+        quick,
+        look: look(&cli.look, environment),
+    };
+    // Nothing happens beside a recording, and nothing can be asked for.
+    let (commands, _asked) = mpsc::channel(1);
+    let (_feed, fed) = mpsc::channel(1);
+    Ok(left(tui::run(start, fed, commands, recorded(&folder)).await?))
+}
+
+/// The run whose name begins so; the last one when none is named.
+fn chosen(runs: Vec<RunId>, wanted: Option<&str>) -> Result<RunId, Trouble> {
+    let wanted_or_any = wanted.unwrap_or_default();
+    let mut fitting: Vec<RunId> = runs.into_iter().filter(|run| run.as_str().starts_with(wanted_or_any)).collect();
+    match (fitting.len(), wanted) {
+        (0, None) => Err(Trouble::usage(anyhow!("no run is recorded here yet; rampup run makes one"))),
+        (0, Some(wanted)) => {
+            Err(Trouble::usage(anyhow!("no run here begins with {wanted:?}; .rampup/runs has those there are")))
+        }
+        (2.., Some(wanted)) => {
+            Err(Trouble::usage(anyhow!("{} runs begin with {wanted:?}; write more of it", fitting.len())))
+        }
+        _ => Ok(fitting.remove(fitting.len() - 1)),
+    }
+}
+
+/// Reads an earlier run's log.
+fn recorded(folder: &Path) -> impl Fn(&RunId) -> Result<Vec<Event>, String> + use<> {
+    let folder = folder.to_owned();
+    move |run| Store::read_run(&folder, run).map_err(|why| why.to_string())
 }
 
 /// Colours and signs from flags first, then the environment.

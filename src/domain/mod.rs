@@ -18,6 +18,7 @@ pub mod place;
 pub mod plan;
 pub mod progress;
 pub mod ramp;
+pub mod ramps;
 pub mod secret;
 pub mod site;
 pub mod slo;

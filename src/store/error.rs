@@ -49,6 +49,12 @@ pub enum StoreError {
         /// What is wrong, then what to do.
         what: String,
     },
+    /// No log of that run is here.
+    #[error("no log of run {run} is here; logs stay on the machine that made them")]
+    NoRun {
+        /// The run.
+        run: RunId,
+    },
     /// An event that does not belong at this point of the log. A fault of the program, never of a file.
     #[error(
         "run {run}: event {found} cannot follow, the log expects {wanted}; this is a fault in rampup, please report it"

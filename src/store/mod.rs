@@ -22,8 +22,8 @@ use crate::domain::ids::RunId;
 use crate::domain::measurement::RampRecord;
 use crate::domain::place::Place;
 use crate::domain::progress::Progress;
+use crate::domain::ramps::Ramps;
 
-use history::Ramps;
 use lock::Lock;
 use log::Log;
 
@@ -132,6 +132,26 @@ impl Store {
     /// When a log cannot be read or is damaged.
     pub fn read_past(project_dir: &Path, progress: &Progress) -> Result<Vec<Event>, StoreError> {
         past(&Places::of(project_dir), progress)
+    }
+
+    /// One run's events, without the lock.
+    ///
+    /// # Errors
+    /// When there is no such log, or it cannot be read or is damaged.
+    pub fn read_run(project_dir: &Path, run: &RunId) -> Result<Vec<Event>, StoreError> {
+        let known = log::list(&Places::of(project_dir).runs)?;
+        match known.into_iter().find(|(known, _)| known == run) {
+            Some((_, path)) => log::read(&path, 0),
+            None => Err(StoreError::NoRun { run: run.clone() }),
+        }
+    }
+
+    /// Runs whose logs are here, oldest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn runs(project_dir: &Path) -> Result<Vec<RunId>, StoreError> {
+        Ok(log::list(&Places::of(project_dir).runs)?.into_iter().map(|(run, _)| run).collect())
     }
 
     /// Things worth a line: a newer schema, a log that could not be used.

@@ -25,6 +25,13 @@ pub enum Action {
     Stop,
     Verdict,
     Evidence,
+    History,
+    Against,
+    Pause,
+    Faster,
+    Slower,
+    Forward,
+    Backward,
     Theme,
     Help,
     Redraw,
@@ -37,7 +44,7 @@ pub enum Action {
 
 /// Where a key works, as a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Where(u8);
+pub struct Where(u16);
 
 impl Where {
     /// The rail and the capacity proven.
@@ -52,10 +59,16 @@ impl Where {
     pub const HELP: Where = Where(16);
     /// A question that waits for yes or no.
     pub const ASK: Where = Where(32);
-    /// All four screens.
+    /// The measured ramps.
+    pub const HISTORY: Where = Where(64);
+    /// A recording, over any screen.
+    pub const REPLAY: Where = Where(128);
+    /// All screens of a climb.
     pub const SCREENS: Where = Where(15);
+    /// These, and the history.
+    pub const PLACES: Where = Where(15 | 64);
     /// Screens, help and questions.
-    pub const ALL: Where = Where(63);
+    pub const ALL: Where = Where(255);
 
     /// Either.
     #[must_use]
@@ -116,7 +129,7 @@ const fn bind(
 const UP: &[(KeyCode, KeyModifiers)] = &[named(KeyCode::Up), key('k')];
 const DOWN: &[(KeyCode, KeyModifiers)] = &[named(KeyCode::Down), key('j')];
 const READ: Where = Where::STEP.or(Where::VERDICT).or(Where::HELP);
-const LISTS: Where = READ.or(Where::OVERVIEW);
+const LISTS: Where = READ.or(Where::OVERVIEW).or(Where::HISTORY);
 
 /// The table, in the order in which the footer and the help show it.
 pub const TABLE: &[Binding] = &[
@@ -143,16 +156,33 @@ pub const TABLE: &[Binding] = &[
         "the live ramp, or the verdict",
     ),
     bind(&[key('e')], Action::Evidence, Where::SCREENS, "e", "evidence", "the step's checks and what they saw"),
-    bind(&[key('1')], Action::Step(1), Where::SCREENS, "1-9, 0", "", "go to step 1 to 10"),
-    bind(&[key('2')], Action::Step(2), Where::SCREENS, "", "", ""),
-    bind(&[key('3')], Action::Step(3), Where::SCREENS, "", "", ""),
-    bind(&[key('4')], Action::Step(4), Where::SCREENS, "", "", ""),
-    bind(&[key('5')], Action::Step(5), Where::SCREENS, "", "", ""),
-    bind(&[key('6')], Action::Step(6), Where::SCREENS, "", "", ""),
-    bind(&[key('7')], Action::Step(7), Where::SCREENS, "", "", ""),
-    bind(&[key('8')], Action::Step(8), Where::SCREENS, "", "", ""),
-    bind(&[key('9')], Action::Step(9), Where::SCREENS, "", "", ""),
-    bind(&[key('0')], Action::Step(10), Where::SCREENS, "", "", ""),
+    bind(&[key('H')], Action::History, Where::SCREENS, "H", "history", "measured ramps: compare two, play one again"),
+    bind(UP, Action::Up, Where::HISTORY, "↑↓", "ramp", "choose a ramp (also j k)"),
+    bind(DOWN, Action::Down, Where::HISTORY, "↑↓", "", ""),
+    bind(&[named(KeyCode::Enter)], Action::Open, Where::HISTORY, "enter", "play", "play the ramp again"),
+    bind(&[key('b')], Action::Against, Where::HISTORY, "b", "compare with", "compare the others with this ramp"),
+    bind(&[key(' ')], Action::Pause, Where::REPLAY, "space", "pause", "stop or go on"),
+    bind(
+        &[named(KeyCode::Right), key('l')],
+        Action::Forward,
+        Where::REPLAY,
+        "← →",
+        "10 s",
+        "ten seconds back, on (also h l)",
+    ),
+    bind(&[named(KeyCode::Left), key('h')], Action::Backward, Where::REPLAY, "← →", "", ""),
+    bind(&[key('+'), key('=')], Action::Faster, Where::REPLAY, "+ -", "", "faster, slower"),
+    bind(&[key('-')], Action::Slower, Where::REPLAY, "+ -", "", ""),
+    bind(&[key('1')], Action::Step(1), Where::PLACES, "1-9, 0", "", "go to step 1 to 10"),
+    bind(&[key('2')], Action::Step(2), Where::PLACES, "", "", ""),
+    bind(&[key('3')], Action::Step(3), Where::PLACES, "", "", ""),
+    bind(&[key('4')], Action::Step(4), Where::PLACES, "", "", ""),
+    bind(&[key('5')], Action::Step(5), Where::PLACES, "", "", ""),
+    bind(&[key('6')], Action::Step(6), Where::PLACES, "", "", ""),
+    bind(&[key('7')], Action::Step(7), Where::PLACES, "", "", ""),
+    bind(&[key('8')], Action::Step(8), Where::PLACES, "", "", ""),
+    bind(&[key('9')], Action::Step(9), Where::PLACES, "", "", ""),
+    bind(&[key('0')], Action::Step(10), Where::PLACES, "", "", ""),
     bind(&[key('g'), named(KeyCode::Home)], Action::Top, LISTS, "g G", "", "top, bottom"),
     bind(&[key('G'), named(KeyCode::End)], Action::Bottom, LISTS, "", "", ""),
     bind(
@@ -164,22 +194,22 @@ pub const TABLE: &[Binding] = &[
         "half a page (also PgDn PgUp)",
     ),
     bind(&[ctrl('u'), named(KeyCode::PageUp)], Action::PageUp, LISTS, "", "", ""),
-    bind(&[key('T')], Action::Theme, Where::SCREENS, "T", "", "theme: dark, light, blue and orange"),
+    bind(&[key('T')], Action::Theme, Where::PLACES, "T", "", "theme: dark, light, blue and orange"),
     bind(
         &[named(KeyCode::Esc)],
         Action::Back,
-        Where::STEP.or(Where::RAMP).or(Where::VERDICT).or(Where::HELP),
+        Where::STEP.or(Where::RAMP).or(Where::VERDICT).or(Where::HISTORY).or(Where::HELP),
         "esc",
         "back",
         "back",
     ),
     bind(&[named(KeyCode::Esc)], Action::Back, Where::OVERVIEW, "esc", "", ""),
-    bind(&[key('?'), named(KeyCode::F(1))], Action::Help, Where::SCREENS.or(Where::HELP), "?", "help", "this help"),
+    bind(&[key('?'), named(KeyCode::F(1))], Action::Help, Where::PLACES.or(Where::HELP), "?", "help", "this help"),
     bind(&[ctrl('l')], Action::Redraw, Where::ALL, "ctrl-l", "", "draw again"),
     bind(&[ctrl('z')], Action::Suspend, Where::ALL, "ctrl-z", "", "to the shell, fg to return"),
     bind(&[ctrl('c')], Action::Interrupt, Where::ALL, "ctrl-c", "", "stop the ramp, or leave; twice: leave now"),
     bind(&[key('q')], Action::Quit, Where::OVERVIEW, "q", "quit", "leave (asks)"),
-    bind(&[key('q')], Action::Quit, READ.or(Where::RAMP), "q", "", "back, then leave"),
+    bind(&[key('q')], Action::Quit, READ.or(Where::RAMP).or(Where::HISTORY), "q", "", "back, then leave"),
 ];
 
 /// The line of the table that a key press means here.
@@ -216,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_place_can_be_left_and_explains_itself() {
-        for at in [Where::OVERVIEW, Where::STEP, Where::RAMP, Where::VERDICT, Where::HELP] {
+        for at in [Where::OVERVIEW, Where::STEP, Where::RAMP, Where::VERDICT, Where::HISTORY, Where::HELP] {
             for code in ['?', 'q'] {
                 assert!(find(KeyEvent::new(KeyCode::Char(code), NONE), at).is_some(), "{code} in {at:?}");
             }

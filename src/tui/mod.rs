@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::event::Event;
-use crate::domain::ids::StepId;
+use crate::domain::ids::{RunId, StepId};
+use crate::domain::measurement::RampRecord;
 use crate::domain::progress::{Progress, StepState};
 use crate::domain::ramp::{Claim, RampPlan};
 use crate::domain::slo::Slo;
@@ -16,7 +17,9 @@ use crate::domain::step::Step;
 mod fold;
 pub mod keys;
 pub mod model;
+mod replay;
 mod run;
+mod tape;
 mod terminal;
 pub mod theme;
 pub mod update;
@@ -46,6 +49,10 @@ pub struct Start {
     pub plans: BTreeMap<StepId, (RampPlan, Claim)>,
     /// Events of earlier runs, oldest first: their evidence and verdicts can be read again; they change no state.
     pub past: Vec<Event>,
+    /// Measured ramps of all runs whose logs are here, the newest last.
+    pub ramps: Vec<RampRecord>,
+    /// A run to play back instead of opening on today: its events.
+    pub replay: Option<(RunId, Vec<Event>)>,
     /// Today, for waivers.
     pub today: jiff::civil::Date,
     /// Clock times are shown in this zone.

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::keys::Where;
+use super::replay::Replay;
 use super::{Look, Start};
 use crate::domain::check::Evidence;
 use crate::domain::ids::{CheckId, StepId, TaskId};
-use crate::domain::measurement::Measurement;
+use crate::domain::measurement::{Measurement, RampRecord};
 use crate::domain::progress::{Progress, StepState};
 use crate::domain::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
+use crate::domain::ramps::Ramps;
 use crate::domain::slo::Slo;
 use crate::domain::step::Step;
 use crate::domain::verdict::Verdict;
@@ -49,6 +51,17 @@ pub struct Model {
     pub(super) scroll: Scroll,
     pub(super) over: Option<Over>,
     pub(super) toast: Option<Toast>,
+    /// Measured ramps, the newest first.
+    pub(super) ramps: Vec<RampRecord>,
+    /// What is known of the ramp under way, for the history.
+    pub(super) gathered: Ramps,
+    /// The ramp the history points at, and the one it is compared with.
+    pub(super) at: usize,
+    pub(super) against: Option<usize>,
+    /// A recording in front of what happens now.
+    pub(super) replay: Option<Replay>,
+    /// True when there is nothing behind the recording.
+    pub(super) only_replay: bool,
 }
 
 /// A screen.
@@ -58,6 +71,7 @@ pub(super) enum Place {
     Step(StepId),
     Ramp,
     Verdict(StepId),
+    History,
 }
 
 /// A part of the step screen.
@@ -220,18 +234,33 @@ impl Model {
             scroll: Scroll::default(),
             over: None,
             toast: None,
+            ramps: start.ramps.into_iter().rev().collect(),
+            gathered: Ramps::default(),
+            at: 0,
+            against: None,
+            replay: None,
+            only_replay: start.replay.is_some(),
         };
         for event in &start.past {
             model.climb.recall(event);
         }
         model.cursor = model.next_step().unwrap_or(StepId::FIRST);
+        if let Some((run, events)) = start.replay {
+            model.play(run, &events, None);
+        }
         model
     }
 
     /// True when something on the screen moves by itself.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.climb.running.is_some() || self.toast.is_some()
+        self.climb.running.is_some() || self.toast.is_some() || self.is_playing()
+    }
+
+    /// True while a recording plays: time passes quicker there.
+    #[must_use]
+    pub fn is_playing(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.playing)
     }
 
     pub(super) fn step(&self, id: StepId) -> Option<&Step> {
@@ -257,6 +286,7 @@ impl Model {
             Place::Overview => self.cursor,
             Place::Step(id) | Place::Verdict(id) => id,
             Place::Ramp => self.climb.ramp.as_ref().map_or(self.cursor, |r| r.step),
+            Place::History => self.ramps.get(self.at).map_or(self.cursor, |ramp| ramp.step),
         }
     }
 
@@ -284,6 +314,7 @@ impl Model {
         match self.over {
             Some(Over::Help) => Where::HELP,
             Some(Over::Ask(_)) => Where::ASK,
+            None if self.replay.is_some() => self.under().or(Where::REPLAY),
             None => self.under(),
         }
     }
@@ -295,6 +326,7 @@ impl Model {
             Place::Step(_) => Where::STEP,
             Place::Ramp => Where::RAMP,
             Place::Verdict(_) => Where::VERDICT,
+            Place::History => Where::HISTORY,
         }
     }
 

@@ -16,7 +16,8 @@ use super::terminal::{self, Guard, Screen};
 use super::update::{Msg, Out, update};
 use super::{Leave, Start, view};
 use crate::domain::command::Command;
-use crate::domain::event::Feed;
+use crate::domain::event::{Event, Feed};
+use crate::domain::ids::RunId;
 
 /// Least time between two frames when only data changed.
 const PACE: Duration = Duration::from_millis(100);
@@ -27,11 +28,17 @@ const BATCH: usize = 256;
 /// The turning sign and a toast's end.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Shows the climb until a person or a signal ends it. The terminal is given back on every way out.
+/// Shows the climb until a person or a signal ends it. The terminal is given back on every way out. `log` reads an earlier
+/// run's events, or says why it cannot.
 ///
 /// # Errors
 /// When the terminal cannot be taken, read or written, or when another part of the program panicked.
-pub async fn run(start: Start, mut events: mpsc::Receiver<Feed>, commands: mpsc::Sender<Command>) -> io::Result<Leave> {
+pub async fn run(
+    start: Start,
+    mut events: mpsc::Receiver<Feed>,
+    commands: mpsc::Sender<Command>,
+    log: impl Fn(&RunId) -> Result<Vec<Event>, String>,
+) -> io::Result<Leave> {
     let mut signals = Signals::new()?;
     terminal::enter()?;
     let _guard = Guard;
@@ -93,7 +100,7 @@ pub async fn run(start: Start, mut events: mpsc::Receiver<Feed>, commands: mpsc:
             }
             () = until(wake) => {
                 if beat <= Instant::now() {
-                    beat = Instant::now() + BEAT;
+                    beat = Instant::now() + if model.is_playing() { PACE } else { BEAT };
                     update(&mut model, Msg::Tick(Timestamp::now()));
                     due = sooner(due, last + PACE);
                 }
@@ -118,6 +125,11 @@ pub async fn run(start: Start, mut events: mpsc::Receiver<Feed>, commands: mpsc:
                 Out::Suspend => {
                     sleep(&mut screen, &mut model)?;
                     due = Some(Instant::now());
+                }
+                Out::Read(run, step) => {
+                    let read = log(&run);
+                    update(&mut model, Msg::Recorded(run, step, read));
+                    beat = Instant::now();
                 }
                 Out::Redraw => {
                     repaint(&mut screen, &mut model)?;

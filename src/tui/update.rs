@@ -8,7 +8,7 @@ use super::model::{Model, Over, Pane, Place, Question, Scroll, Toast};
 use super::{view, words};
 use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind, Feed};
-use crate::domain::ids::StepId;
+use crate::domain::ids::{RunId, StepId};
 use crate::domain::progress::StepState;
 
 /// How long a toast stays.
@@ -31,6 +31,8 @@ pub enum Msg {
     Busy(bool),
     /// A command could not be handed on, and why.
     Refused(String),
+    /// A run's events, or why its log could not be read.
+    Recorded(RunId, Option<StepId>, Result<Vec<Event>, String>),
 }
 
 impl From<Feed> for Msg {
@@ -54,6 +56,8 @@ pub enum Out {
     Suspend,
     /// Draw every cell again.
     Redraw,
+    /// Read a run's log, to play what it did for this step.
+    Read(RunId, Option<StepId>),
 }
 
 /// Takes one message in.
@@ -73,6 +77,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             if model.climb.running.is_some() && now.as_second() != model.now.as_second() {
                 model.beat = model.beat.wrapping_add(1);
             }
+            model.play_on(model.passed(now));
             model.now = now;
             if model.toast.as_ref().is_some_and(|t| t.until <= now) {
                 model.toast = None;
@@ -80,12 +85,18 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             Vec::new()
         }
         Msg::Event(event) => {
-            happened(model, &event);
+            learn(model, &event);
+            if model.replay.is_some() {
+                model.live().fold(&event);
+            } else {
+                happened(model, &event);
+            }
             Vec::new()
         }
         Msg::States(states) => {
-            model.climb.states = states.into_iter().collect();
+            model.live().states = states.into_iter().collect();
             if let Place::Overview = model.place()
+                && model.replay.is_none()
                 && !model.climb.busy
                 && let Some(next) = model.next_step()
                 && model.state(model.cursor) == StepState::Proven
@@ -95,14 +106,23 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             Vec::new()
         }
         Msg::Busy(busy) => {
-            model.climb.busy = busy;
+            let live = model.live();
+            live.busy = busy;
             if !busy {
-                model.climb.at_rest();
+                live.at_rest();
             }
             Vec::new()
         }
         Msg::Refused(why) => {
             toast(model, why);
+            Vec::new()
+        }
+        Msg::Recorded(run, step, Ok(events)) => {
+            model.play(run, &events, step);
+            Vec::new()
+        }
+        Msg::Recorded(_, _, Err(why)) => {
+            toast(model, words::tame(&why));
             Vec::new()
         }
     };
@@ -118,6 +138,7 @@ fn settle(model: &mut Model) {
     if model.places.is_empty() {
         model.places.push(Place::Overview);
     }
+    model.at = model.at.min(model.ramps.len().saturating_sub(1));
     let checks = model.step(model.subject()).map_or(0, |s| s.checks.len());
     model.check = model.check.min(checks.saturating_sub(1));
     // A question about something that has ended answers itself.
@@ -127,10 +148,18 @@ fn settle(model: &mut Model) {
 }
 
 fn running(model: &Model) -> bool {
-    model.climb.busy || model.climb.running.is_some()
+    let now = model.replay.as_ref().map_or(&model.climb, |replay| &replay.live);
+    now.busy || now.running.is_some()
 }
 
-fn happened(model: &mut Model, event: &Event) {
+/// A ramp that was just measured is the newest of the history.
+fn learn(model: &mut Model, event: &Event) {
+    if let Some(record) = model.gathered.see(event) {
+        model.ramps.insert(0, record);
+    }
+}
+
+pub(super) fn happened(model: &mut Model, event: &Event) {
     let (asked_whole, running) = (model.climb.whole, model.climb.running);
     model.climb.fold(event);
     match &event.kind {
@@ -144,7 +173,7 @@ fn happened(model: &mut Model, event: &Event) {
             let watched = match model.place() {
                 Place::Ramp => running.is_none_or(|running| running == *step),
                 Place::Step(id) => id == *step && asked_whole,
-                Place::Overview | Place::Verdict(_) => false,
+                Place::Overview | Place::Verdict(_) | Place::History => false,
             };
             if watched {
                 leave_ramp(model);
@@ -184,7 +213,7 @@ fn go(model: &mut Model, place: Place) {
             model.scroll.verdict = 0;
             model.cursor = id;
         }
-        Place::Ramp => model.places.retain(|p| *p != Place::Ramp),
+        Place::Ramp | Place::History => model.places.retain(|p| *p != place),
     }
     model.places.push(place);
 }
@@ -201,6 +230,12 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     let busy = running(model);
     let what = model.climb.running.map_or_else(|| "something".to_owned(), |s| format!("step {s}"));
     match action {
+        Action::Verify | Action::Run | Action::Stop | Action::History if model.replay.is_some() => {
+            Some("this is a recording; esc leaves it".to_owned())
+        }
+        Action::History | Action::Against | Action::Open if model.ramps.is_empty() && wants_history(model, action) => {
+            Some("no ramp has been measured yet; R runs a step".to_owned())
+        }
         Action::Verify | Action::Run if busy => Some(format!("{what} is running; s stops it")),
         Action::Run if model.state(step) == StepState::Locked => {
             Some(format!("step {step} is locked. {}", words::locked(model, step)))
@@ -218,7 +253,7 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
         {
             Some("all of it is on the screen".to_owned())
         }
-        Action::Back if model.places.len() < 2 && model.over.is_none() => {
+        Action::Back if model.places.len() < 2 && model.over.is_none() && model.replay.is_none() => {
             Some("this is the first screen; q leaves".to_owned())
         }
         _ => None,
@@ -242,8 +277,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
         Action::Bottom => travel(model, isize::MAX / 2),
         Action::NextPane => turn(model, 1),
         Action::PreviousPane => turn(model, Pane::ALL.len() - 1),
-        Action::Open => open(model),
-        Action::Back => back(model),
+        Action::Open => return open(model),
+        Action::Back => return back(model),
         Action::Step(number) => {
             if let Ok(step) = StepId::new(number) {
                 go(model, Place::Step(step));
@@ -268,6 +303,13 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
             go(model, Place::Step(model.subject()));
             model.pane = Pane::Checks;
         }
+        Action::History => go(model, Place::History),
+        Action::Against => model.against = if model.against == Some(model.at) { None } else { Some(model.at) },
+        Action::Pause => model.pause(),
+        Action::Faster => model.pace(1),
+        Action::Slower => model.pace(-1),
+        Action::Forward => model.seek(10.0),
+        Action::Backward => model.seek(-10.0),
         Action::Theme => {
             model.look.theme = model.look.theme.next();
             toast(model, format!("theme: {} (T)", model.look.theme.word()));
@@ -280,7 +322,9 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
         Action::Suspend => return vec![Out::Suspend],
         Action::Interrupt if running(model) && !model.climb.stopping => return stop(model),
         Action::Interrupt => return vec![Out::Quit],
-        Action::Quit if model.over == Some(Over::Help) || model.places.len() > 1 => back(model),
+        Action::Quit if model.over == Some(Over::Help) || model.places.len() > 1 || model.replay.is_some() => {
+            return back(model);
+        }
         Action::Quit => model.over = Some(Over::Ask(Question::Quit)),
         Action::Yes => return yes(model),
         Action::No => model.over = None,
@@ -289,7 +333,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
 }
 
 fn stop(model: &mut Model) -> Vec<Out> {
-    model.climb.stopping = true;
+    model.live().stopping = true;
     toast(model, "stopping; what was seen is kept".to_owned());
     vec![Out::Command(Command::Stop)]
 }
@@ -316,19 +360,37 @@ fn yes(model: &mut Model) -> Vec<Out> {
     }
 }
 
-fn back(model: &mut Model) {
-    if model.over.take().is_none() && model.places.len() > 1 {
-        model.places.pop();
+fn back(model: &mut Model) -> Vec<Out> {
+    if model.over.take().is_some() {
+        return Vec::new();
     }
+    match &model.replay {
+        _ if model.places.len() > 1 => {
+            model.places.pop();
+        }
+        Some(_) if model.only_replay => return vec![Out::Quit],
+        Some(_) => model.leave_replay(),
+        None => {}
+    }
+    Vec::new()
 }
 
-fn open(model: &mut Model) {
+fn wants_history(model: &Model, action: Action) -> bool {
+    action == Action::History || model.place() == Place::History
+}
+
+fn open(model: &mut Model) -> Vec<Out> {
     match model.place() {
+        Place::History => {
+            let chosen = model.ramps.get(model.at).map(|ramp| Out::Read(ramp.run.clone(), Some(ramp.step)));
+            return chosen.into_iter().collect();
+        }
         Place::Overview => go(model, Place::Step(model.cursor)),
         Place::Verdict(step) => go(model, Place::Step(step)),
         Place::Step(_) if model.pane == Pane::Checks => model.pane = Pane::Evidence,
         Place::Step(_) | Place::Ramp => {}
     }
+    Vec::new()
 }
 
 fn turn(model: &mut Model, by: usize) {
@@ -360,6 +422,7 @@ fn travel(model: &mut Model, by: isize) {
         }
         (Place::Step(_), Pane::Evidence) => model.scroll.evidence = moved(model.scroll.evidence),
         (Place::Verdict(_), _) => model.scroll.verdict = moved(model.scroll.verdict),
+        (Place::History, _) => model.at = moved(model.at),
         (Place::Ramp, _) => {}
     }
 }

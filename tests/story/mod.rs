@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rampup::domain::command::Waiver;
-use rampup::domain::event::{Event, EventKind, SCHEMA};
+use rampup::domain::event::{Event, EventKind, Feed, SCHEMA};
 use rampup::domain::fingerprint::Contract;
 use rampup::domain::flow::Think;
 use rampup::domain::ids::{CheckId, RunId, StepId};
+use rampup::domain::measurement::{Engine, FarSide, RampRecord};
 use rampup::domain::progress::{Progress, StepState};
-use rampup::domain::ramp::{Claim, Model, RampPlan};
+use rampup::domain::ramp::{Claim, Model, RampPhase, RampPlan};
 use rampup::domain::slo::Slo;
 use rampup::domain::step::{CheckLine, Gate, Level, Step};
+use rampup::domain::verdict::RampOutcome;
 use rampup::tui::{Look, Start};
 pub use tape::{climbed, held};
 
@@ -239,6 +241,65 @@ pub fn states(fifth: StepState) -> Vec<(StepId, StepState)> {
         .collect()
 }
 
+/// What a run's log keeps of the climb: its events without pulses and samples, whose figures are in the measurement.
+pub fn recorded(ending: Ending) -> Vec<Event> {
+    let told: Vec<Event> = climbed(ending)
+        .into_iter()
+        .filter_map(|feed| match feed {
+            Feed::Event(event) => Some(*event),
+            _ => None,
+        })
+        .collect();
+    let (mut samples, mut windows, mut hold) = (Vec::new(), Vec::new(), None);
+    for event in &told {
+        match &event.kind {
+            EventKind::Sample { sample } => samples.push(sample.clone()),
+            EventKind::Pulse { pulse } if pulse.phase == RampPhase::Hold => {
+                let (from, _) = hold.get_or_insert((pulse.second, 0));
+                hold = Some((*from, pulse.second + 1));
+                windows.push(tape::window(pulse));
+            }
+            _ => {}
+        }
+    }
+    let mut kept: Vec<Event> = told.into_iter().filter(|event| !event.kind.is_droppable()).collect();
+    for event in &mut kept {
+        if let EventKind::RampFinished { measurement, far_side, .. } = &mut event.kind {
+            measurement.windows = windows.clone();
+            **far_side = FarSide { samples: samples.clone(), hold, ..FarSide::default() };
+        }
+    }
+    kept
+}
+
+/// Five ramps of the days before, oldest first.
+pub fn ramps() -> Vec<RampRecord> {
+    let ramp = |days: i64, number: u8, users, p95: [f64; 3], errors: [f64; 3], outcome| RampRecord {
+        run: RunId::from(format!("202611{:02}T090000Z-51a7", 23 - days).as_str()),
+        step: step_id(number),
+        users,
+        flows: "f".to_owned(),
+        target: "http://127.0.0.1:8080".to_owned(),
+        at: at(-86_400 * days),
+        quick: false,
+        outcome,
+        p95_ms: Some(p95),
+        error_percent: Some(errors),
+        requests: u64::from(users) * 31,
+        statements: Vec::new(),
+        think: Think::constant(Duration::from_secs(3)),
+        model: Model::Closed,
+        engine: Engine::Goose,
+    };
+    vec![
+        ramp(5, 1, 10, [88.0, 80.1, 96.4], [0.0, 0.0, 0.21], RampOutcome::Pass),
+        ramp(4, 2, 25, [74.0, 70.2, 79.9], [0.0, 0.0, 0.12], RampOutcome::Pass),
+        ramp(3, 4, 100, [412.0, 390.0, 431.0], [0.31, 0.2, 0.44], RampOutcome::Fail),
+        ramp(2, 4, 100, [95.0, 92.3, 99.1], [0.02, 0.0, 0.08], RampOutcome::Pass),
+        ramp(1, 5, 200, [341.0, 333.0, 350.0], [0.04, 0.01, 0.09], RampOutcome::Fail),
+    ]
+}
+
 /// The morning: three steps proven, the third waived, the fifth open.
 pub fn start(look: Look) -> Start {
     let mut progress = Progress::default();
@@ -263,6 +324,8 @@ pub fn start(look: Look) -> Start {
         progress,
         plans: BTreeMap::from([(step_id(5), (plan(), claim()))]),
         past: Vec::new(),
+        ramps: ramps(),
+        replay: None,
         today: jiff::civil::date(2026, 11, 23),
         zone: jiff::tz::TimeZone::UTC,
         demo: None,

@@ -7,7 +7,7 @@ use rampup::domain::diagnosis::{Change, Compared, Diagnosis, Knee, KneeRung, Mov
 use rampup::domain::event::Feed;
 use rampup::domain::event::{Event, EventKind, SCHEMA};
 use rampup::domain::ids::{CheckId, TaskId};
-use rampup::domain::measurement::{Endpoint, ErrorKind, ErrorKinds, FarSide, Histogram, Measurement, series};
+use rampup::domain::measurement::{Endpoint, ErrorKind, ErrorKinds, FarSide, Histogram, Measurement, Window, series};
 use rampup::domain::progress::StepState;
 use rampup::domain::ramp::{GeneratorSample, LoadPulse, RampEnd, RampPhase, ServerSample};
 use rampup::domain::slo::Slo;
@@ -269,6 +269,14 @@ fn ramp(tape: &mut Tape, ending: Ending) {
         ]);
         tape.say(EventKind::Sample { sample: ServerSample { second, values } });
     }
+}
+
+/// A second of the hold as the measurement keeps it.
+pub fn window(pulse: &LoadPulse) -> Window {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few requests")]
+    let requests = pulse.rps.round() as u64;
+    let latency = endpoint(pulse.p95_ms.unwrap_or_default(), requests.max(1), 0).latency;
+    Window { requests, errors: pulse.errors, latency, generator: pulse.generator, ..Window::default() }
 }
 
 fn endpoint(p95_ms: f64, requests: u64, errors: u64) -> Endpoint {

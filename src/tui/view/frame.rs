@@ -6,6 +6,7 @@ use super::step::named;
 use crate::domain::ids::StepId;
 use crate::tui::keys::{Action, Binding, TABLE};
 use crate::tui::model::{Model, Place, Question};
+use crate::tui::replay::Replay;
 use crate::tui::theme::{self, Role};
 use crate::tui::update::refusal;
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, width, wrap};
@@ -31,13 +32,32 @@ pub(super) fn header(model: &Model, paper: &mut Paper<'_>, area: Rect) {
         left.push(muted(" ▸ "));
         left.push(crumb);
     }
-    paper.ends(line, 0, left, vec![muted(promise)]);
+    let right = match &model.replay {
+        Some(replay) => tape(replay),
+        None => vec![muted(promise)],
+    };
+    paper.ends(line, 0, left, right);
+}
+
+/// Where a recording is: its run, its second, how fast it plays.
+fn tape(replay: &Replay) -> Vec<Ink> {
+    let (second, length, speed) = replay.place();
+    let how = if replay.playing {
+        format!("{speed}×")
+    } else if replay.over() {
+        "end".to_owned()
+    } else {
+        "paused".to_owned()
+    };
+    let at = format!("{} of {} {how} ", words::clock(second), words::clock(length));
+    vec![muted(format!("{}  ", words::tame(replay.run.as_str()))), plain(at)]
 }
 
 /// Practice is said wherever something is shown.
 pub(super) fn marks(model: &Model) -> Vec<Ink> {
     let mut marks = Vec::new();
-    for (on, mark) in [(model.demo.is_some(), "DEMO"), (model.quick, "QUICK")] {
+    let marks_of = [(model.replay.is_some(), "REPLAY"), (model.demo.is_some(), "DEMO"), (model.quick, "QUICK")];
+    for (on, mark) in marks_of {
         if on {
             marks.push(ink(mark, Role::Warn));
             marks.push(plain("  "));
@@ -62,6 +82,7 @@ fn crumbs(model: &Model, wide: bool) -> Vec<Ink> {
             crumbs.push(plain(words::name(model, id)));
             crumbs.push(plain("verdict"));
         }
+        Place::History => crumbs.push(plain("history")),
         Place::Ramp => {
             if let Some(ramp) = &model.climb.ramp {
                 crumbs.push(plain(words::name(model, ramp.step)));
@@ -135,6 +156,8 @@ pub(super) fn keys(model: &Model, columns: usize) -> Vec<Ink> {
 fn word(model: &Model, action: Action, short: &str) -> String {
     match action {
         Action::Verdict if model.ramping() => "live".to_owned(),
+        Action::Pause if model.replay.as_ref().is_some_and(Replay::over) => "again".to_owned(),
+        Action::Pause if !model.is_playing() => "go on".to_owned(),
         _ => short.to_owned(),
     }
 }

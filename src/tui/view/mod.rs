@@ -6,6 +6,7 @@
 mod card;
 mod frame;
 mod help;
+mod history;
 mod overview;
 mod rail;
 mod ramp;
@@ -59,6 +60,7 @@ pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
             Place::Step(id) => step::draw(model, &mut paper, body, id),
             Place::Ramp => ramp::draw(model, &mut paper, body),
             Place::Verdict(id) => verdict::draw(model, &mut paper, body, id),
+            Place::History => history::draw(model, &mut paper, body),
         }
         if layout == Layout::Wide && model.place() != Place::Ramp {
             rail::draw(model, &mut paper, Rect { width: rail::WIDTH, ..inside(area) });
