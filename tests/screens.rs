@@ -183,6 +183,12 @@ fn screens(look: Look, size: (u16, u16)) -> Vec<(&'static str, Session)> {
         ));
         s.keys("llllllllllllllllllll");
     });
+    add("commands", &|s| s.keys(":"));
+    add("commands_found", &|s| s.keys(":histo"));
+    add("waive", &|s| s.keys("4\x1b↓w"));
+    add("waive_unsaid", &|s| {
+        s.keys("\n\t↓w\n");
+    });
     add("help", &|s| s.keys("?"));
     add("help_ramp", &|s| {
         s.feed(until(100, Ending::Holds));
@@ -289,7 +295,7 @@ fn footers_fit_and_end_with_help() {
             session.tell(Msg::Resize(columns, 30));
             let footer = rows(&session.buffer()).pop().expect("a footer");
             assert!(footer.width() <= usize::from(columns), "{name} at {columns}: {footer}");
-            if !name.starts_with("ask") {
+            if !["ask", "commands", "waive"].iter().any(|over| name.starts_with(over)) {
                 assert!(footer.ends_with("? help"), "{name} at {columns}: {footer}");
             }
         }
@@ -312,6 +318,48 @@ fn nothing_but_a_yes_starts_load_or_stops_it() {
     assert!(session.asked.is_empty());
     session.keys("sy");
     assert_eq!(session.asked, [Out::Command(Command::Stop)]);
+}
+
+#[test]
+fn commands_are_found_by_a_few_letters_and_do_what_their_key_does() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys(":goto8\n");
+    assert!(session.text().contains("8 Harden edge") && rows(&session.buffer())[0].contains("8 Harden"));
+    session.keys(":hist\n");
+    assert!(rows(&session.buffer())[0].contains("history"));
+    // Letters are looked for, and mean nothing else.
+    session.keys(":Rq?zzzz");
+    assert!(session.text().contains("nothing is called so") && session.asked.is_empty());
+    session.keys("\n\x1b:\x1b");
+    // What cannot be done says why, like its key.
+    session.keys("\x1b\x1b:stop what\n");
+    assert!(session.text().contains("nothing is running"));
+    session.keys("5:run whole\n");
+    assert!(session.text().contains("Run step") && session.asked.is_empty(), "a command asks what its key asks");
+}
+
+#[test]
+fn a_waiver_is_signed_with_a_reason_and_a_day_to_come() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("w\n");
+    assert!(session.asked.is_empty() && session.text().contains("write why it is acceptable"));
+    session.keys("no uploads, y/n? q\t");
+    session.press(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    session.keys("\n");
+    assert!(session.asked.is_empty() && session.text().contains("who answers for it"));
+    session.keys("ann\t");
+    session.press(KeyCode::Char('u'), KeyModifiers::CONTROL);
+    session.keys("2026-11-22\n");
+    assert!(session.asked.is_empty() && session.text().contains("2026-11-22 is over"));
+    session.press(KeyCode::Backspace, KeyModifiers::NONE);
+    session.keys("8\n");
+    let Some(Out::Command(Command::Waive(waiver))) = session.asked.pop() else { panic!("{:?}", session.asked) };
+    assert_eq!((waiver.step, waiver.check, waiver.owner.as_str()), (story::step_id(5), None, "ann"));
+    assert_eq!((waiver.reason.as_str(), waiver.until), ("no uploads, y/n? q", jiff::civil::date(2026, 11, 28)));
+    // Beside the list of checks it is about one of them.
+    session.keys("\n\t↓wlater\n");
+    let Some(Out::Command(Command::Waive(waiver))) = session.asked.pop() else { panic!("{:?}", session.asked) };
+    assert_eq!(waiver.check.map(|check| check.0).as_deref(), Some("pool.transaction-mode"));
 }
 
 #[test]

@@ -65,6 +65,12 @@ impl Environment {
         self.get("RAMPUP_THEME")
     }
 
+    /// Who sits here: the name that Git signs with, else the account's.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.get("GIT_AUTHOR_NAME").or_else(|| self.get("USER")).or_else(|| self.get("LOGNAME"))
+    }
+
     /// The person's editor: `VISUAL`, else `EDITOR`.
     #[must_use]
     pub fn editor(&self) -> Option<&str> {

@@ -25,6 +25,8 @@ pub enum Action {
     Stop,
     Verdict,
     Evidence,
+    Waive,
+    Palette,
     History,
     Against,
     Pause,
@@ -63,12 +65,16 @@ impl Where {
     pub const HISTORY: Where = Where(64);
     /// A recording, over any screen.
     pub const REPLAY: Where = Where(128);
+    /// The palette: letters are what is looked for.
+    pub const COMMANDS: Where = Where(256);
+    /// A form: letters are what is written.
+    pub const FORM: Where = Where(512);
     /// All screens of a climb.
     pub const SCREENS: Where = Where(15);
     /// These, and the history.
     pub const PLACES: Where = Where(15 | 64);
     /// Screens, help and questions.
-    pub const ALL: Where = Where(255);
+    pub const ALL: Where = Where(1023);
 
     /// Either.
     #[must_use]
@@ -135,6 +141,13 @@ const LISTS: Where = READ.or(Where::OVERVIEW).or(Where::HISTORY);
 pub const TABLE: &[Binding] = &[
     bind(&[key('y'), named(KeyCode::Enter)], Action::Yes, Where::ASK, "y", "yes", ""),
     bind(&[key('n'), named(KeyCode::Esc), key('q')], Action::No, Where::ASK, "n", "no", ""),
+    bind(&[named(KeyCode::Enter)], Action::Yes, Where::COMMANDS, "enter", "do it", ""),
+    bind(&[named(KeyCode::Up)], Action::Up, Where::COMMANDS, "↑↓", "choose", ""),
+    bind(&[named(KeyCode::Down)], Action::Down, Where::COMMANDS, "↑↓", "", ""),
+    bind(&[named(KeyCode::Enter)], Action::Yes, Where::FORM, "enter", "sign", ""),
+    bind(&[named(KeyCode::Tab), named(KeyCode::Down)], Action::NextPane, Where::FORM, "tab", "next field", ""),
+    bind(&[named(KeyCode::BackTab), named(KeyCode::Up)], Action::PreviousPane, Where::FORM, "shift-tab", "", ""),
+    bind(&[named(KeyCode::Esc)], Action::No, Where::COMMANDS.or(Where::FORM), "esc", "leave it", ""),
     bind(UP, Action::Up, Where::OVERVIEW, "↑↓", "step", "choose a step (also j k)"),
     bind(DOWN, Action::Down, Where::OVERVIEW, "↑↓", "", ""),
     bind(&[named(KeyCode::Tab)], Action::NextPane, Where::STEP, "tab", "pane", "next pane: playbook, checks, evidence"),
@@ -156,6 +169,14 @@ pub const TABLE: &[Binding] = &[
         "the live ramp, or the verdict",
     ),
     bind(&[key('e')], Action::Evidence, Where::SCREENS, "e", "evidence", "the step's checks and what they saw"),
+    bind(
+        &[key('w')],
+        Action::Waive,
+        Where::OVERVIEW.or(Where::STEP).or(Where::VERDICT),
+        "w",
+        "",
+        "waive the step or the check, with a reason and a last day",
+    ),
     bind(&[key('H')], Action::History, Where::SCREENS, "H", "history", "measured ramps: compare two, play one again"),
     bind(UP, Action::Up, Where::HISTORY, "↑↓", "ramp", "choose a ramp (also j k)"),
     bind(DOWN, Action::Down, Where::HISTORY, "↑↓", "", ""),
@@ -204,6 +225,7 @@ pub const TABLE: &[Binding] = &[
         "back",
     ),
     bind(&[named(KeyCode::Esc)], Action::Back, Where::OVERVIEW, "esc", "", ""),
+    bind(&[key(':'), ctrl('p')], Action::Palette, Where::PLACES, ":", "commands", "commands, by name"),
     bind(&[key('?'), named(KeyCode::F(1))], Action::Help, Where::PLACES.or(Where::HELP), "?", "help", "this help"),
     bind(&[ctrl('l')], Action::Redraw, Where::ALL, "ctrl-l", "", "draw again"),
     bind(&[ctrl('z')], Action::Suspend, Where::ALL, "ctrl-z", "", "to the shell, fg to return"),

@@ -17,6 +17,7 @@ use crate::domain::step::Step;
 mod fold;
 pub mod keys;
 pub mod model;
+mod palette;
 mod replay;
 mod run;
 mod tape;
@@ -24,6 +25,7 @@ mod terminal;
 pub mod theme;
 pub mod update;
 pub mod view;
+mod waive;
 mod widgets;
 mod words;
 
@@ -53,6 +55,8 @@ pub struct Start {
     pub ramps: Vec<RampRecord>,
     /// A run to play back instead of opening on today: its events.
     pub replay: Option<(RunId, Vec<Event>)>,
+    /// Who sits here, proposed as the one who signs a waiver; may be empty.
+    pub owner: String,
     /// Today, for waivers.
     pub today: jiff::civil::Date,
     /// Clock times are shown in this zone.

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::keys::Where;
+use super::palette::Palette;
 use super::replay::Replay;
+use super::waive::Form;
 use super::{Look, Start};
 use crate::domain::check::Evidence;
 use crate::domain::ids::{CheckId, StepId, TaskId};
@@ -31,6 +33,7 @@ pub struct Model {
     pub(super) target: String,
     pub(super) slo: Slo,
     pub(super) plans: BTreeMap<StepId, (RampPlan, Claim)>,
+    pub(super) owner: String,
     pub(super) today: jiff::civil::Date,
     pub(super) zone: TimeZone,
     pub(super) demo: Option<String>,
@@ -96,10 +99,12 @@ pub(super) struct Scroll {
 }
 
 /// What lies over the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Over {
     Help,
     Ask(Question),
+    Commands(Palette),
+    Waive(Form),
 }
 
 /// What is asked before it is done.
@@ -218,6 +223,7 @@ impl Model {
             target: super::words::tame(&start.target),
             slo: start.slo,
             plans: start.plans,
+            owner: super::words::tame(&start.owner),
             today: start.today,
             zone: start.zone,
             demo: start.demo,
@@ -314,9 +320,15 @@ impl Model {
         match self.over {
             Some(Over::Help) => Where::HELP,
             Some(Over::Ask(_)) => Where::ASK,
-            None if self.replay.is_some() => self.under().or(Where::REPLAY),
-            None => self.under(),
+            Some(Over::Commands(_)) => Where::COMMANDS,
+            Some(Over::Waive(_)) => Where::FORM,
+            None => self.screen(),
         }
+    }
+
+    /// The screen's keys and a recording's, whatever lies over them.
+    pub(super) fn screen(&self) -> Where {
+        if self.replay.is_some() { self.under().or(Where::REPLAY) } else { self.under() }
     }
 
     /// The screen's keys, whatever lies over it.

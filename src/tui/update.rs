@@ -1,16 +1,20 @@
 //! What a key press or an event does to the screen, and what it asks of the rest. No IO, no clock.
 
-use crossterm::event::{KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use jiff::{SignedDuration, Timestamp};
 
 use super::keys::{self, Action};
 use super::model::{Model, Over, Pane, Place, Question, Scroll, Toast};
+use super::palette::{self, Palette};
+use super::waive::Form;
 use super::{view, words};
 use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind, Feed};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::progress::StepState;
 
+/// Letters of one line that is written.
+const LINE: usize = 300;
 /// How long a toast stays.
 const TOAST: SignedDuration = SignedDuration::from_secs(5);
 
@@ -65,6 +69,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
     let moved = matches!(msg, Msg::Key(_) | Msg::Resize(..));
     let outs = match msg {
         Msg::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
+        Msg::Key(key) if typed(model, key) => Vec::new(),
         Msg::Key(key) => match keys::find(key, model.focus()) {
             Some(binding) => act(model, binding.action),
             None => Vec::new(),
@@ -131,6 +136,29 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
         view::clamp(model);
     }
     outs
+}
+
+/// Takes a letter where letters are written; true when it was one.
+fn typed(model: &mut Model, key: KeyEvent) -> bool {
+    let text = match &mut model.over {
+        Some(Over::Commands(palette)) => {
+            palette.at = if matches!(key.code, KeyCode::Char(_) | KeyCode::Backspace) { 0 } else { palette.at };
+            &mut palette.text
+        }
+        Some(Over::Waive(form)) => &mut form.fields[form.at],
+        Some(Over::Help | Over::Ask(_)) | None => return false,
+    };
+    match key.code {
+        KeyCode::Char(c) if (key.modifiers - KeyModifiers::SHIFT).is_empty() && !c.is_control() => {
+            if text.chars().count() < LINE {
+                text.push(c);
+            }
+        }
+        KeyCode::Char('u') if key.modifiers == KeyModifiers::CONTROL => text.clear(),
+        KeyCode::Backspace => drop(text.pop()),
+        _ => return false,
+    }
+    true
 }
 
 /// Keeps the places a person can be in valid after anything happened.
@@ -230,7 +258,7 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     let busy = running(model);
     let what = model.climb.running.map_or_else(|| "something".to_owned(), |s| format!("step {s}"));
     match action {
-        Action::Verify | Action::Run | Action::Stop | Action::History if model.replay.is_some() => {
+        Action::Verify | Action::Run | Action::Stop | Action::Waive | Action::History if model.replay.is_some() => {
             Some("this is a recording; esc leaves it".to_owned())
         }
         Action::History | Action::Against | Action::Open if model.ramps.is_empty() && wants_history(model, action) => {
@@ -303,6 +331,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
             go(model, Place::Step(model.subject()));
             model.pane = Pane::Checks;
         }
+        Action::Palette => model.over = Some(Over::Commands(Palette::default())),
+        Action::Waive => model.over = Some(Over::Waive(Form::new(model))),
         Action::History => go(model, Place::History),
         Action::Against => model.against = if model.against == Some(model.at) { None } else { Some(model.at) },
         Action::Pause => model.pause(),
@@ -356,6 +386,21 @@ fn yes(model: &mut Model) -> Vec<Out> {
         },
         Some(Over::Ask(Question::Stop)) => stop(model),
         Some(Over::Ask(Question::Quit)) => vec![Out::Quit],
+        Some(Over::Commands(palette)) => {
+            let chosen = palette::entries(model, &palette.text).into_iter().nth(palette.at);
+            chosen.map_or_else(Vec::new, |entry| act(model, entry.action))
+        }
+        Some(Over::Waive(form)) => match form.signed(model.today) {
+            Ok(waiver) => {
+                let what = waiver.check.as_ref().map_or_else(|| format!("step {}", waiver.step), |c| words::tame(&c.0));
+                toast(model, format!("waiving {what} until {} (w)", waiver.until));
+                vec![Out::Command(Command::Waive(waiver))]
+            }
+            Err((at, why)) => {
+                model.over = Some(Over::Waive(Form { at, said: Some(why), ..form }));
+                Vec::new()
+            }
+        },
         Some(Over::Help) | None => Vec::new(),
     }
 }
@@ -394,6 +439,11 @@ fn open(model: &mut Model) -> Vec<Out> {
 }
 
 fn turn(model: &mut Model, by: usize) {
+    if let Some(Over::Waive(form)) = &mut model.over {
+        // Backwards is forwards all the way round.
+        form.turn(if by == 1 { 1 } else { Form::NAMES.len() - 1 });
+        return;
+    }
     let at = Pane::ALL.iter().position(|p| *p == model.pane).unwrap_or(0);
     model.pane = Pane::ALL[(at + by) % Pane::ALL.len()];
 }
@@ -408,6 +458,12 @@ fn travel(model: &mut Model, by: isize) {
     let moved = |at: usize| at.saturating_add_signed(by);
     if model.over == Some(Over::Help) {
         model.scroll.help = moved(model.scroll.help);
+        return;
+    }
+    if let Some(Over::Commands(palette)) = &model.over {
+        let last = palette::entries(model, &palette.text).len().saturating_sub(1);
+        let palette = Palette { at: moved(palette.at).min(last), ..palette.clone() };
+        model.over = Some(Over::Commands(palette));
         return;
     }
     match (model.place(), model.pane) {

@@ -326,6 +326,7 @@ pub fn start(look: Look) -> Start {
         past: Vec::new(),
         ramps: ramps(),
         replay: None,
+        owner: "maria".to_owned(),
         today: jiff::civil::date(2026, 11, 23),
         zone: jiff::tz::TimeZone::UTC,
         demo: None,

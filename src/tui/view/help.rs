@@ -54,6 +54,8 @@ fn title(model: &Model) -> &'static str {
         "step"
     } else if at == Where::RAMP {
         "live ramp"
+    } else if at == Where::HISTORY {
+        "history"
     } else {
         "verdict"
     }
@@ -61,7 +63,7 @@ fn title(model: &Model) -> &'static str {
 
 /// Two columns when there is room for them.
 fn lines(model: &Model, columns: usize) -> Vec<Vec<Ink>> {
-    let at = model.under();
+    let at = model.screen();
     let here = |b: &&Binding| b.at.meets(at) && !b.long.is_empty();
     let (general, special): (Vec<_>, Vec<_>) =
         TABLE.iter().filter(here).partition(|b| b.at.meets(Where::RAMP) && b.at.meets(Where::OVERVIEW));

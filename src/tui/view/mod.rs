@@ -8,6 +8,7 @@ mod frame;
 mod help;
 mod history;
 mod overview;
+mod popup;
 mod rail;
 mod ramp;
 mod series;
@@ -69,9 +70,11 @@ pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
             rail::strip(model, &mut paper, Rect { height: 1, ..inside(area) });
         }
     }
-    match model.over {
+    match &model.over {
         Some(Over::Help) => help::draw(model, &mut paper, area),
-        Some(Over::Ask(question)) => frame::ask(model, &mut paper, area, question),
+        Some(Over::Ask(question)) => frame::ask(model, &mut paper, area, *question),
+        Some(Over::Commands(palette)) => popup::palette(model, &mut paper, area, palette),
+        Some(Over::Waive(form)) => popup::waive(model, &mut paper, area, form),
         None => {}
     }
     if model.look.ascii {
