@@ -15,10 +15,24 @@ use std::time::Duration;
 use rampup::domain::command::Command;
 use rampup::domain::event::Event;
 use rampup::domain::event::Feed;
+use rampup::domain::ids::RunId;
 use rampup::tui::theme::{Look, Theme, Tier};
-use rampup::tui::{Leave, run};
+use rampup::tui::{Desk, Leave, run};
 use story::Ending;
 use tokio::sync::mpsc;
+
+/// A machine with no folder.
+struct Nowhere;
+
+impl Desk for Nowhere {
+    fn read(&self, run: &RunId) -> Result<Vec<Event>, String> {
+        Err(format!("no log of {run} is here"))
+    }
+
+    fn keep(&self, _text: &str) -> String {
+        "an example keeps nothing".to_owned()
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -64,7 +78,7 @@ async fn main() -> ExitCode {
     let trap = (has("--panic-ui").then_some(pull), has("--panic-task"));
     let player = tokio::spawn(play(to_screen, asked, first, speed, ending, trap));
     let left = tokio::select! {
-        left = run(start, events, commands, |run| Err(format!("no log of {run} is here"))) => left,
+        left = run(start, events, commands, Nowhere) => left,
         Ok(()) = pulled => panic!("a panic beside the screen, as asked for"),
     };
     player.abort();

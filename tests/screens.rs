@@ -339,6 +339,21 @@ fn commands_are_found_by_a_few_letters_and_do_what_their_key_does() {
 }
 
 #[test]
+fn code_in_sight_is_copied_as_it_was_written_and_a_remedy_beside_its_check() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("\ny");
+    let Some(Out::Copy(code)) = session.asked.pop() else { panic!("{:?}", session.asked) };
+    let guide = &story::start(Look::default()).steps[4].guide;
+    assert!(guide.contains(code.trim_end()) && code.lines().count() > 1, "{code}");
+    session.keys("\ty");
+    assert!(session.asked.is_empty() && session.text().contains("nothing to copy here"));
+    session.feed(story::held());
+    session.keys("↓↓y");
+    let Some(Out::Copy(remedy)) = session.asked.pop() else { panic!("{:?}", session.asked) };
+    assert!(session.text().contains(&remedy[..20]), "what is copied is what is read: {remedy}");
+}
+
+#[test]
 fn a_waiver_is_signed_with_a_reason_and_a_day_to_come() {
     let mut session = Session::new(Look::default(), (120, 36));
     session.keys("w\n");

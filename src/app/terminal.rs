@@ -1,8 +1,9 @@
 //! The interactive way through a session: the terminal interface on one side, the pump on the other.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::anyhow;
 use tokio::sync::mpsc;
@@ -12,11 +13,14 @@ use crate::config::Environment;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::RunId;
 use crate::headless::exit;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::tui;
 
 use super::session::{Session, Trouble, configured};
 use super::signals::Signals;
+
+/// What was copied last, in the folder that is rampup's own.
+const CLIPBOARD: &str = "clipboard.txt";
 
 /// Which project to open, and how it is marked.
 pub struct Opening<'a> {
@@ -61,8 +65,8 @@ pub async fn show(cli: &Cli, environment: &Environment, opening: Opening<'_>) ->
     let (commands, asked) = mpsc::channel(8);
     let (feed, fed) = mpsc::channel(1024);
     let (pumped, left) = {
-        let log = recorded(&session.settings.project_dir);
-        tokio::join!(session.pump(asked, feed), tui::run(start, fed, commands, log))
+        let desk = Folder::new(&session.settings.project_dir, environment);
+        tokio::join!(session.pump(asked, feed), tui::run(start, fed, commands, desk))
     };
     pumped?;
     let code = self::left(left?);
@@ -115,7 +119,7 @@ pub async fn replay(cli: &Cli, environment: &Environment, wish: &Replay) -> Resu
     // Nothing happens beside a recording, and nothing can be asked for.
     let (commands, _asked) = mpsc::channel(1);
     let (_feed, fed) = mpsc::channel(1);
-    Ok(left(tui::run(start, fed, commands, recorded(&folder)).await?))
+    Ok(left(tui::run(start, fed, commands, Folder::new(&folder, environment)).await?))
 }
 
 /// The run whose name begins so; the last one when none is named.
@@ -134,10 +138,47 @@ fn chosen(runs: Vec<RunId>, wanted: Option<&str>) -> Result<RunId, Trouble> {
     }
 }
 
-/// Reads an earlier run's log.
-fn recorded(folder: &Path) -> impl Fn(&RunId) -> Result<Vec<Event>, String> + use<> {
-    let folder = folder.to_owned();
-    move |run| Store::read_run(&folder, run).map_err(|why| why.to_string())
+/// A project's folder on this machine.
+struct Folder {
+    project: PathBuf,
+    /// tmux keeps a terminal's clipboard to itself unless it is asked.
+    tmux: bool,
+}
+
+impl Folder {
+    fn new(project: &Path, environment: &Environment) -> Self {
+        Self { project: project.to_owned(), tmux: environment.tmux() }
+    }
+}
+
+impl tui::Desk for Folder {
+    fn read(&self, run: &RunId) -> Result<Vec<Event>, String> {
+        Store::read_run(&self.project, run).map_err(|why| why.to_string())
+    }
+
+    fn keep(&self, text: &str) -> String {
+        let name = format!("{}/{CLIPBOARD}", store::FOLDER);
+        let kept = match store::atomic::write(&self.project.join(&name), text.as_bytes()) {
+            Ok(()) => format!("also in {name}"),
+            Err(why) => why.to_string(),
+        };
+        if self.tmux && to_tmux(text).is_ok() { format!("and to tmux; {kept}") } else { kept }
+    }
+}
+
+/// Into tmux's buffer, and from there into the clipboard of the terminal around it.
+fn to_tmux(text: &str) -> io::Result<()> {
+    let mut tmux = std::process::Command::new("tmux")
+        .args(["load-buffer", "-w", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Some(mut input) = tmux.stdin.take() {
+        input.write_all(text.as_bytes())?;
+    }
+    let done = tmux.wait()?;
+    if done.success() { Ok(()) } else { Err(io::Error::other("tmux did not take it")) }
 }
 
 /// Colours and signs from flags first, then the environment.

@@ -65,6 +65,12 @@ impl Environment {
         self.get("RAMPUP_THEME")
     }
 
+    /// True inside tmux.
+    #[must_use]
+    pub fn tmux(&self) -> bool {
+        self.get("TMUX").is_some()
+    }
+
     /// Who sits here: the name that Git signs with, else the account's.
     #[must_use]
     pub fn user(&self) -> Option<&str> {

@@ -25,6 +25,7 @@ pub enum Action {
     Stop,
     Verdict,
     Evidence,
+    Copy,
     Waive,
     Palette,
     History,
@@ -169,6 +170,7 @@ pub const TABLE: &[Binding] = &[
         "the live ramp, or the verdict",
     ),
     bind(&[key('e')], Action::Evidence, Where::SCREENS, "e", "evidence", "the step's checks and what they saw"),
+    bind(&[key('y')], Action::Copy, Where::STEP, "y", "copy", "copy the code in sight, or what a check says to do"),
     bind(
         &[key('w')],
         Action::Waive,

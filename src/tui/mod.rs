@@ -29,7 +29,7 @@ mod waive;
 mod widgets;
 mod words;
 
-pub use run::run;
+pub use run::{Desk, run};
 pub use theme::{Look, Theme, Tier};
 
 /// All a face needs to know before the first event.

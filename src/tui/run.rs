@@ -28,8 +28,20 @@ const BATCH: usize = 256;
 /// The turning sign and a toast's end.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Shows the climb until a person or a signal ends it. The terminal is given back on every way out. `log` reads an earlier
-/// run's events, or says why it cannot.
+/// What the screen needs of the machine around it.
+pub trait Desk {
+    /// The events of an earlier run.
+    ///
+    /// # Errors
+    /// Why they cannot be read, in words for a person.
+    fn read(&self, run: &RunId) -> Result<Vec<Event>, String>;
+
+    /// Keeps what was copied where it can be found although no terminal took it. Says where, in words for a person.
+    fn keep(&self, text: &str) -> String;
+}
+
+/// Shows the climb until a person or a signal ends it. The terminal is given back on every way out. `desk` is
+/// what a screen needs of the machine.
 ///
 /// # Errors
 /// When the terminal cannot be taken, read or written, or when another part of the program panicked.
@@ -37,7 +49,7 @@ pub async fn run(
     start: Start,
     mut events: mpsc::Receiver<Feed>,
     commands: mpsc::Sender<Command>,
-    log: impl Fn(&RunId) -> Result<Vec<Event>, String>,
+    desk: impl Desk,
 ) -> io::Result<Leave> {
     let mut signals = Signals::new()?;
     terminal::enter()?;
@@ -127,9 +139,18 @@ pub async fn run(
                     due = Some(Instant::now());
                 }
                 Out::Read(run, step) => {
-                    let read = log(&run);
+                    let read = desk.read(&run);
                     update(&mut model, Msg::Recorded(run, step, read));
                     beat = Instant::now();
+                }
+                Out::Copy(text) => {
+                    terminal::copy(&text)?;
+                    let lines = text.trim_end().lines().count();
+                    let plural = if lines == 1 { "" } else { "s" };
+                    let told =
+                        format!("{lines} line{plural} sent to the terminal's clipboard (y); {}", desk.keep(&text));
+                    update(&mut model, Msg::Told(told));
+                    due = sooner(due, last + TYPING);
                 }
                 Out::Redraw => {
                     repaint(&mut screen, &mut model)?;

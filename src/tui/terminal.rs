@@ -9,6 +9,7 @@ use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::Print;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
@@ -50,6 +51,11 @@ pub(super) fn leave() {
     // There is nobody left to tell when the terminal itself is gone.
     let _ = execute!(stdout(), Print(NO_ALTERNATE_SCROLL), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
+}
+
+/// Sends text to the terminal's clipboard (OSC 52). Whether it takes it, nobody says.
+pub(super) fn copy(text: &str) -> io::Result<()> {
+    execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
 }
 
 /// True while it is taken.

@@ -35,6 +35,8 @@ pub enum Msg {
     Busy(bool),
     /// A command could not be handed on, and why.
     Refused(String),
+    /// What became of something that was asked of the machine.
+    Told(String),
     /// A run's events, or why its log could not be read.
     Recorded(RunId, Option<StepId>, Result<Vec<Event>, String>),
 }
@@ -60,6 +62,8 @@ pub enum Out {
     Suspend,
     /// Draw every cell again.
     Redraw,
+    /// Put this into the clipboard.
+    Copy(String),
     /// Read a run's log, to play what it did for this step.
     Read(RunId, Option<StepId>),
 }
@@ -118,8 +122,8 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             }
             Vec::new()
         }
-        Msg::Refused(why) => {
-            toast(model, why);
+        Msg::Refused(told) | Msg::Told(told) => {
+            toast(model, told);
             Vec::new()
         }
         Msg::Recorded(run, step, Ok(events)) => {
@@ -264,6 +268,9 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
         Action::History | Action::Against | Action::Open if model.ramps.is_empty() && wants_history(model, action) => {
             Some("no ramp has been measured yet; R runs a step".to_owned())
         }
+        Action::Copy if view::in_sight(model).is_none() => {
+            Some("nothing to copy here: no code in sight, and no check that says what to do".to_owned())
+        }
         Action::Verify | Action::Run if busy => Some(format!("{what} is running; s stops it")),
         Action::Run if model.state(step) == StepState::Locked => {
             Some(format!("step {step} is locked. {}", words::locked(model, step)))
@@ -331,6 +338,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
             go(model, Place::Step(model.subject()));
             model.pane = Pane::Checks;
         }
+        Action::Copy => return view::in_sight(model).map(Out::Copy).into_iter().collect(),
         Action::Palette => model.over = Some(Over::Commands(Palette::default())),
         Action::Waive => model.over = Some(Over::Waive(Form::new(model))),
         Action::History => go(model, Place::History),

@@ -97,6 +97,16 @@ fn body(model: &Model, area: Rect, layout: Layout) -> Rect {
     }
 }
 
+/// What a copy of this screen would hold: the first code in sight, or what the check says to do.
+pub(super) fn in_sight(model: &Model) -> Option<String> {
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    let layout = Layout::of(area);
+    match model.place() {
+        Place::Step(id) => step::in_sight(model, body(model, area, layout), layout == Layout::Wide, id),
+        _ => None,
+    }
+}
+
 /// True when a verdict is longer than its screen.
 pub(super) fn verdict_scrolls(model: &Model) -> bool {
     let area = Rect::new(0, 0, model.size.0, model.size.1);

@@ -80,6 +80,25 @@ pub(super) fn extent(model: &Model, area: Rect, boxed: bool, id: StepId) -> (usi
     (text.saturating_sub(book.1), seen.saturating_sub(evidence.1))
 }
 
+/// The first code that ends in sight or below, or the remedies of the check that is pointed at.
+pub(super) fn in_sight(model: &Model, area: Rect, boxed: bool, id: StepId) -> Option<String> {
+    let step = model.step(id)?;
+    if model.pane != Pane::Playbook {
+        return match &model.climb.evidence.get(&(id, current(model, id)?.check.clone()))?.outcome {
+            CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
+                Some(findings.iter().map(|finding| finding.todo.as_str()).collect::<Vec<_>>().join("\n"))
+            }
+            CheckOutcome::Unknown(missing) => Some(missing.provide.clone()),
+            CheckOutcome::Pass | CheckOutcome::NotApplicable(_) => None,
+        };
+    }
+    let [book, ..] = if boxed { rooms(model, area, id) } else { [area; 3] };
+    let columns = usize::from(book.width.saturating_sub(if boxed { 4 } else { 2 }));
+    let code = markdown::code(&step.guide, columns);
+    let below = code.iter().find(|(end, _)| *end > model.scroll.playbook);
+    below.or(code.last()).map(|(_, code)| code.clone())
+}
+
 fn playbook(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
     let columns = usize::from(area.width.saturating_sub(4));
     let rows = usize::from(area.height.saturating_sub(2));

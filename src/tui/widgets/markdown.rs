@@ -9,6 +9,15 @@ use crate::tui::words::tame;
 
 /// Markdown wrapped to so many columns.
 pub(crate) fn lines(text: &str, columns: usize) -> Vec<Vec<Ink>> {
+    page(text, columns).lines
+}
+
+/// Its pieces of code as they were written, each with the line after its last.
+pub(crate) fn code(text: &str, columns: usize) -> Vec<(usize, String)> {
+    page(text, columns).blocks
+}
+
+fn page(text: &str, columns: usize) -> Page {
     let mut page = Page { columns: columns.max(8), ..Page::default() };
     for event in Parser::new_ext(text, Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH) {
         page.take(event);
@@ -17,7 +26,7 @@ pub(crate) fn lines(text: &str, columns: usize) -> Vec<Vec<Ink>> {
     while page.lines.last().is_some_and(|line| line.is_empty()) {
         page.lines.pop();
     }
-    page.lines
+    page
 }
 
 #[derive(Default)]
@@ -34,6 +43,8 @@ struct Page {
     /// What the next line of a list item begins with.
     bullet: Option<String>,
     code: Option<String>,
+    /// Whole pieces of code, each with the line after its last.
+    blocks: Vec<(usize, String)>,
     quote: usize,
     links: Vec<String>,
 }
@@ -132,10 +143,12 @@ impl Page {
             }
             TagEnd::CodeBlock => {
                 self.gap();
-                for line in self.code.take().unwrap_or_default().lines() {
+                let code = self.code.take().unwrap_or_default();
+                for line in code.lines() {
                     let line = fit(&tame(&line.replace('\t', "    ")), self.columns);
                     self.lines.push(vec![ink(line, Role::Focus)]);
                 }
+                self.blocks.push((self.lines.len(), code));
                 self.gap();
             }
             TagEnd::BlockQuote(_) => {
