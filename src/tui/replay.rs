@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::model::{Climb, Model, Place};
+use super::model::{Climb, Model, Pane, Place};
 use super::tape::Tape;
-use super::update::happened;
-use crate::domain::event::Event;
+use super::update::{go, happened};
+use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{RunId, StepId};
 
 /// Times as fast as it was.
@@ -50,7 +50,7 @@ impl Model {
         let live = self.climb.clone();
         let before = std::mem::take(&mut self.places);
         self.replay = Some(Replay { run, tape, shown: 0, second: 0.0, speed: 3, playing: true, live, before });
-        self.rewind(step);
+        self.rewind();
     }
 
     /// Back to what is happening now.
@@ -83,7 +83,7 @@ impl Model {
         let Some(replay) = &self.replay else { return };
         let to = (replay.second + by).max(0.0);
         if by < 0.0 {
-            self.rewind(None);
+            self.rewind();
         }
         self.show_until(to);
     }
@@ -92,7 +92,7 @@ impl Model {
     pub(super) fn pause(&mut self) {
         let over = self.replay.as_ref().is_some_and(Replay::over);
         if over {
-            self.rewind(None);
+            self.rewind();
         }
         if let Some(replay) = &mut self.replay {
             replay.playing = over || !replay.playing;
@@ -106,12 +106,13 @@ impl Model {
         }
     }
 
-    /// To its first second. The states are those of today; what the tape says of them comes with it.
-    fn rewind(&mut self, step: Option<StepId>) {
+    /// To its first second. What stands around it is of today; what the tape says comes with it.
+    fn rewind(&mut self) {
         let Some(replay) = &mut self.replay else { return };
         (replay.shown, replay.second) = (0, 0.0);
-        self.climb = Climb { states: replay.live.states.clone(), ..Climb::default() };
-        self.places = vec![step.map_or(Place::Overview, Place::Step)];
+        let Climb { states, progress, .. } = replay.live.clone();
+        self.climb = Climb { states, progress, ..Climb::default() };
+        self.places = vec![Place::Overview];
         self.show_until(0.0);
     }
 
@@ -124,6 +125,10 @@ impl Model {
             replay.playing = false;
         }
         for (_, event) in &due {
+            if let EventKind::StepStarted { step, .. } = event.kind {
+                go(self, Place::Step(step));
+                self.pane = Pane::Checks;
+            }
             happened(self, event);
         }
         // What the tape says stands in its log; a toast would name a time that is over.

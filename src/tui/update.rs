@@ -227,7 +227,7 @@ fn leave_ramp(model: &mut Model) {
 }
 
 /// Shows a screen; one that is already open somewhere below is not opened twice.
-fn go(model: &mut Model, place: Place) {
+pub(super) fn go(model: &mut Model, place: Place) {
     match place {
         Place::Overview => model.places.clear(),
         Place::Step(id) => {
