@@ -11,6 +11,9 @@ use crate::domain::site::QueueKind;
 
 use super::DOCS;
 
+/// A queue's name when none is known.
+const UNNAMED: &str = "NAME";
+
 /// `jobs.queues-consumed`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -42,7 +45,8 @@ impl Check for QueuesConsumed {
     const ABOUT: &'static str = "Finds every queue that was ever declared on the broker, with its priorities, and compares it with what the \
         workers say they take from; where they do not tell, the task that is next must be taken while it is watched, however many come \
         in meanwhile. Trap: one task is routed to a queue of its own (task_routes, @job(\"mail\")) and no worker was started for it: \
-        everything else works, and that task waits for ever.";
+        everything else works, and that task waits for ever. Empty queues without \
+        a worker prove nothing.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Observed;
     const DOCS: &'static [&'static str] = DOCS;
@@ -86,7 +90,7 @@ impl Check for QueuesConsumed {
         };
         let stuck: Vec<(&String, u64)> =
             facts.waiting.iter().filter_map(|(queue, n)| Some((queue, stuck(queue, *n)?))).collect();
-        let Some((queue, now)) = stuck.first() else { return CheckOutcome::Pass };
+        let Some((queue, now)) = stuck.first() else { return idle(facts) };
         // A consumer of Huey that waits for a task does not take these; one that is busy might.
         let busy = facts.kind != QueueKind::Huey || facts.heard == 0;
         if facts.untold > 0 && busy {
@@ -114,6 +118,23 @@ impl Check for QueuesConsumed {
     }
 }
 
+/// Nothing is stuck: proof only where somebody was seen, or something was taken.
+fn idle(facts: &ConsumedFacts) -> CheckOutcome {
+    let shorter = || facts.waiting.iter().any(|(queue, before)| facts.later.get(queue).copied().unwrap_or(0) < *before);
+    if facts.heard > 0 || facts.untold > 0 || !facts.consumed.is_empty() || !facts.moved.is_empty() || shorter() {
+        return CheckOutcome::Pass;
+    }
+    let named = facts.waiting.keys().next().map_or(UNNAMED, String::as_str);
+    CheckOutcome::Unknown(Missing::new(
+        format!(
+            "no task waits in {} queues of {}, and no worker was seen: what is sent next may wait for ever",
+            facts.waiting.len(),
+            facts.kind.name()
+        ),
+        format!("start a worker: {}; then run the step again", facts.kind.start(named)),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +155,13 @@ mod tests {
         let (celery, huey) = (QueueKind::Celery, QueueKind::Huey);
         for (word, facts) in [
             ("pass", facts(celery, &[("celery", 0)], &[("celery", 0)], &["celery"])),
+            // Nothing waits, and nobody is there to take it.
+            ("unknown", facts(celery, &[("celery", 0)], &[("celery", 0)], &[])),
+            ("unknown", facts(huey, &[("shop", 0)], &[("shop", 0)], &[])),
+            ("unknown", facts(QueueKind::Rq, &[("default", 0)], &[("default", 2)], &[])),
+            // Heartbeats alone, or a consumer that waits.
+            ("pass", ConsumedFacts { heard: 1, untold: 1, ..facts(celery, &[("celery", 0)], &[("celery", 0)], &[]) }),
+            ("pass", ConsumedFacts { heard: 2, ..facts(huey, &[("shop", 0)], &[("shop", 0)], &[]) }),
             // A long queue that is served is for another check.
             ("pass", facts(celery, &[("celery", 9)], &[("celery", 12)], &["celery"])),
             ("fail", facts(celery, &[("celery", 0), ("mail", 3)], &[("celery", 0), ("mail", 3)], &["celery"])),
