@@ -90,10 +90,9 @@ impl Check for WorkerAlive {
         CheckOutcome::fail(
             format!("no {} worker was seen on the broker of queue {queue:?}; {} tasks wait", kind.name(), facts.depth),
             format!(
-                "start one as a service of its own, with the same broker address and database number as the app: {}{}. If another \
+                "start one as a service of its own, with the same broker address and database number as the app: {}. If another \
                  library does the work, say so: [site] queue_kind = \"celery\", \"rq\" or \"huey\"",
                 kind.start(queue),
-                if kind == QueueKind::Celery { "; install packaging beside celery[redis]" } else { "" },
             ),
         )
     }
