@@ -20,6 +20,8 @@ use super::{Broker, body};
 pub(super) struct Beat {
     /// `celery@host`.
     pub worker: String,
+    /// Its process: two containers may have one host name, and one name then counts twice.
+    pub pid: u64,
     /// Tasks it is running.
     pub active: u64,
     /// Tasks it has begun since it started.
@@ -74,7 +76,7 @@ impl Heartbeats {
         loop {
             match tokio::time::timeout_at(until, self.next()).await {
                 Ok(Some(beat)) => {
-                    heard.push(Done { worker: beat.worker, tasks: beat.processed, active: Some(beat.active) })
+                    heard.push(Done { worker: beat.key(), tasks: beat.processed, active: Some(beat.active) })
                 }
                 Ok(None) => return Err(ProbeError::unreachable(SYSTEM, "the subscription ended")),
                 Err(_) => return Ok(heard),
@@ -87,15 +89,23 @@ impl Heartbeats {
         let deadline = tokio::time::Instant::now() + time;
         let mut heard = BTreeMap::new();
         while let Ok(Some(beat)) = tokio::time::timeout_at(deadline, self.next()).await {
-            heard.insert(beat.worker.clone(), beat);
+            heard.insert(beat.key(), beat);
         }
         heard.into_values().collect()
+    }
+}
+
+impl Beat {
+    /// What tells it from every other worker.
+    fn key(&self) -> String {
+        format!("{} (process {})", self.worker, self.pid)
     }
 }
 
 fn beat(body: &Value) -> Option<Beat> {
     Some(Beat {
         worker: tame(body["hostname"].as_str()?, 120),
+        pid: body["pid"].as_u64().unwrap_or(0),
         active: body["active"].as_u64()?,
         processed: body["processed"].as_u64()?,
     })
@@ -111,6 +121,15 @@ mod tests {
     #[test]
     fn a_heartbeat_is_read() {
         let beat = beat(&body(HEARTBEAT).unwrap()).unwrap();
-        assert_eq!(beat, Beat { worker: "celery@vm".to_owned(), active: 0, processed: 0 });
+        assert_eq!(beat, Beat { worker: "celery@vm".to_owned(), pid: 8815, active: 0, processed: 0 });
+    }
+
+    #[test]
+    fn two_processes_of_one_node_name_are_two_workers() {
+        let of = |pid: u64| {
+            beat(&serde_json::json!({ "hostname": "celery@web", "pid": pid, "active": 0, "processed": 5 })).unwrap()
+        };
+        assert_ne!(of(7).key(), of(8).key());
+        assert_eq!(of(7).key(), of(7).key());
     }
 }
