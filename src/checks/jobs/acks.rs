@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::domain::site::QueueKind;
+use crate::domain::text::tame;
+use crate::probes::jobs::Conf;
 
+/// Tasks of one worker looked at, at most.
+const MOST: usize = 2000;
 /// What kombu takes when nothing is set, seconds.
 const USUAL: f64 = 3600.0;
 
@@ -27,17 +31,23 @@ impl Default for AcksLateConsistent {
 }
 
 /// What one worker says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Says {
     acks_late: bool,
     visibility_s: Option<f64>,
     time_limit_s: Option<f64>,
+    /// Tasks that are acknowledged late, whoever says so, and the time limit of their own, seconds.
+    #[serde(default)]
+    late: BTreeMap<String, Option<f64>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct AcksFacts {
     kind: QueueKind,
     workers: BTreeMap<String, Says>,
+    /// Workers that were listening when they were asked.
+    #[serde(default)]
+    asked: u64,
     /// Age of the oldest task that is handed out, seconds.
     oldest_s: Option<f64>,
     /// Seconds until the last of those is due that workers hold for later (countdown, eta).
@@ -62,11 +72,19 @@ impl Check for AcksLateConsistent {
 
     async fn gather(&self, ctx: &Context<'_>) -> Result<AcksFacts, Missing> {
         let broker = ctx.probes.broker().await?;
-        let said = broker.conf(Duration::from_secs(3)).await?.unwrap_or_default();
+        let Conf { asked, by_worker, tasks } = broker.conf(Duration::from_secs(3)).await?.unwrap_or_default();
+        let late = |worker: &String| tasks.get(worker).map(late).unwrap_or_default();
         let waiting = broker.waiting().await?;
         Ok(AcksFacts {
             kind: broker.kind(),
-            workers: said.into_iter().map(|(worker, conf)| (worker, says(&conf))).collect(),
+            workers: by_worker
+                .into_iter()
+                .map(|(worker, conf)| {
+                    let late = late(&worker);
+                    (worker, Says { late, ..says(&conf) })
+                })
+                .collect(),
+            asked,
             oldest_s: waiting.oldest_s,
             later_s: waiting.later_s,
         })
@@ -89,17 +107,19 @@ impl Check for AcksLateConsistent {
         for (worker, said) in &facts.workers {
             let visible = said.visibility_s.unwrap_or(USUAL);
             let out = facts.oldest_s.filter(|age| *age > visible);
-            let needed = said.time_limit_s.unwrap_or(self.least_s);
-            let short = said.acks_late && visible <= needed;
+            let slowest = said.slowest(self.least_s);
+            let short = slowest.as_ref().is_some_and(|(_, needed)| visible <= *needed);
             let later = facts.later_s.filter(|wait| *wait > visible);
             if !short && out.is_none() && later.is_none() {
                 continue;
             }
-            let why = match (out, later, said.time_limit_s) {
+            let (task, _) = slowest.unwrap_or_default();
+            let limit = said.late.get(&task).copied().flatten().or(said.time_limit_s);
+            let why = match (out, later, limit) {
                 (Some(age), ..) => format!("a task has been out for {age:.0} s"),
                 (None, Some(wait), _) => format!("a task that it holds is to be done in {wait:.0} s (countdown, eta)"),
-                (None, None, Some(limit)) => format!("a task may take {limit:.0} s (task_time_limit)"),
-                (None, None, None) => "nothing limits how long a task takes".to_owned(),
+                (None, None, Some(limit)) => format!("{} may take {limit:.0} s (time_limit)", named(&task)),
+                (None, None, None) => format!("nothing limits how long {} takes (acks_late)", named(&task)),
             };
             findings.push(Finding {
                 seen: format!("{worker} gets tasks again that are not acknowledged after {visible:.0} s (visibility_timeout), and {why}"),
@@ -109,8 +129,45 @@ impl Check for AcksLateConsistent {
                     .to_owned(),
             });
         }
+        let told = facts.workers.len() as u64;
+        if findings.is_empty() && told < facts.asked {
+            return CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "{told} of {} workers told their configuration; the others may run with another one",
+                    facts.asked
+                ),
+                "run the step again when the workers are less busy; see it: celery -A yourproject inspect conf -t 10, which \
+                 must show every worker",
+            ));
+        }
         if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
     }
+}
+
+impl Says {
+    /// The late task that may take longest, and for how long, seconds; `least` where nothing limits it.
+    fn slowest(&self, least: f64) -> Option<(String, f64)> {
+        let limit = |own: Option<f64>| own.or(self.time_limit_s).unwrap_or(least);
+        let of_all = self.acks_late.then(|| (String::new(), limit(None))).filter(|_| self.late.is_empty());
+        let each = self.late.iter().map(|(task, own)| (task.clone(), limit(*own)));
+        each.chain(of_all).max_by(|(_, one), (_, other)| one.total_cmp(other))
+    }
+}
+
+fn named(task: &str) -> String {
+    if task.is_empty() { "a task".to_owned() } else { format!("task {task}") }
+}
+
+/// The tasks that are acknowledged late in an answer to `registered`: `shop.tasks.pay [acks_late=True time_limit=30]`.
+fn late(said: &serde_json::Value) -> BTreeMap<String, Option<f64>> {
+    let texts = said.as_array().into_iter().flatten().take(MOST).filter_map(serde_json::Value::as_str);
+    let one = |text: &str| {
+        let (name, about) = text.trim_end_matches(']').split_once(" [")?;
+        let of = |key: &str| about.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        let limit = of("time_limit").and_then(|limit| limit.parse().ok());
+        (of("acks_late") == Some("True")).then(|| (tame(name, 120), limit))
+    };
+    texts.filter_map(one).collect()
 }
 
 fn says(conf: &serde_json::Value) -> Says {
@@ -118,9 +175,11 @@ fn says(conf: &serde_json::Value) -> Says {
     let set = |name: &str| conf.as_object()?.iter().find(|(key, _)| key.to_lowercase().ends_with(name)).map(|(_, v)| v);
     let of = |name: &str| set(name).filter(|value| !value.is_null());
     Says {
-        acks_late: of("task_acks_late").and_then(serde_json::Value::as_bool).unwrap_or(false),
+        // CELERY_ACKS_LATE is its name of old.
+        acks_late: of("acks_late").and_then(serde_json::Value::as_bool).unwrap_or(false),
         visibility_s: of("broker_transport_options").and_then(|options| options["visibility_timeout"].as_f64()),
         time_limit_s: of("task_time_limit").and_then(serde_json::Value::as_f64),
+        late: BTreeMap::new(),
     }
 }
 
@@ -132,7 +191,11 @@ mod tests {
     fn the_timeout_must_be_longer_than_a_task() {
         let facts = |acks_late, visibility_s, time_limit_s, oldest_s| AcksFacts {
             kind: QueueKind::Celery,
-            workers: BTreeMap::from([("celery@vm".to_owned(), Says { acks_late, visibility_s, time_limit_s })]),
+            workers: BTreeMap::from([(
+                "celery@vm".to_owned(),
+                Says { acks_late, visibility_s, time_limit_s, late: BTreeMap::new() },
+            )]),
+            asked: 1,
             oldest_s,
             later_s: None,
         };
@@ -148,8 +211,30 @@ mod tests {
             ("pass", AcksFacts { later_s: Some(900.0), ..facts(true, None, None, Some(60.0)) }),
             ("fail", AcksFacts { later_s: Some(86_400.0), ..facts(false, None, None, Some(60.0)) }),
             ("unknown", AcksFacts { workers: BTreeMap::new(), ..facts(true, None, None, None) }),
+            // One of two did not answer: what it runs with is not known, and what the other said stands.
+            ("unknown", AcksFacts { asked: 2, ..facts(true, None, None, None) }),
+            ("fail", AcksFacts { asked: 2, ..facts(true, Some(5.0), None, None) }),
             ("n/a", AcksFacts { kind: QueueKind::Rq, ..facts(true, Some(5.0), None, None) }),
         ] {
+            assert_eq!(AcksLateConsistent::default().judge(&facts).word(), word, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn one_task_that_is_late_is_enough() {
+        let said =
+            serde_json::json!(["shop.mail [acks_late=False]", "shop.pay [acks_late=True time_limit=90]", "shop.odd"]);
+        let late = late(&said);
+        assert_eq!(late, BTreeMap::from([("shop.pay".to_owned(), Some(90.0))]));
+        for (word, visibility_s, late) in [
+            ("fail", 60.0, late.clone()),
+            ("pass", 120.0, late),
+            ("pass", 60.0, BTreeMap::new()),
+            ("fail", 60.0, BTreeMap::from([("shop.pay".to_owned(), None)])),
+        ] {
+            let says = Says { visibility_s: Some(visibility_s), late, ..Says::default() };
+            let workers = BTreeMap::from([("celery@vm".to_owned(), says)]);
+            let facts = AcksFacts { kind: QueueKind::Celery, workers, asked: 1, oldest_s: None, later_s: None };
             assert_eq!(AcksLateConsistent::default().judge(&facts).word(), word, "{facts:?}");
         }
     }
@@ -158,7 +243,8 @@ mod tests {
     fn a_worker_s_configuration_is_read_whatever_its_owner_s_prefix() {
         let conf =
             serde_json::json!({ "task_acks_late": true, "broker_transport_options": { "visibility_timeout": 5 } });
-        assert_eq!(says(&conf), Says { acks_late: true, visibility_s: Some(5.0), time_limit_s: None });
+        assert_eq!(says(&conf), Says { acks_late: true, visibility_s: Some(5.0), ..Says::default() });
+        assert!(says(&serde_json::json!({ "CELERY_ACKS_LATE": true })).acks_late);
         assert_eq!(says(&serde_json::json!({ "CELERY_TASK_TIME_LIMIT": 30, "CELERY_X": 1 })).time_limit_s, Some(30.0));
         assert_eq!(says(&serde_json::json!({ "task_time_limit": null })).time_limit_s, None);
         assert_eq!(says(&serde_json::json!(null)), Says::default());

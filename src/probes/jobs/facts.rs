@@ -49,6 +49,17 @@ impl Workers {
     }
 }
 
+/// What Celery's workers say of themselves.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conf {
+    /// Processes that were listening when they were asked.
+    pub asked: u64,
+    /// Their configuration, by worker.
+    pub by_worker: BTreeMap<String, serde_json::Value>,
+    /// Their tasks, by worker, each a text with what was asked of it behind its name.
+    pub tasks: BTreeMap<String, serde_json::Value>,
+}
+
 /// What became of a task of our own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Canary {

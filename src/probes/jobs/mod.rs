@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::domain::site::{Key, QueueKind};
 
-pub use facts::{Canary, Done, Waiting, Workers};
+pub use facts::{Canary, Conf, Done, Waiting, Workers};
 pub use heads::Heads;
 pub use tally::{Came, Tally, Watch};
 
@@ -168,15 +168,16 @@ impl Broker {
         }
     }
 
-    /// What Celery's workers say of their configuration, by worker; none for another library.
+    /// What Celery's workers say of their configuration and their tasks; none for another library.
     ///
     /// # Errors
     /// No answer in time.
-    pub async fn conf(&self, limit: Duration) -> Result<Option<BTreeMap<String, serde_json::Value>>, ProbeError> {
-        match &self.library {
-            Library::Celery(library) => Ok(Some(library.ask("conf", limit).await?.by_worker)),
-            Library::Rq(_) | Library::Huey(_) => Ok(None),
-        }
+    pub async fn conf(&self, limit: Duration) -> Result<Option<Conf>, ProbeError> {
+        let Library::Celery(library) = &self.library else { return Ok(None) };
+        let about = serde_json::json!({ "taskinfoitems": ["acks_late", "time_limit"] });
+        let (said, tasks) = tokio::join!(library.ask("conf", limit), library.ask_for("registered", about, limit));
+        let said = said?;
+        Ok(Some(Conf { asked: said.asked, by_worker: said.by_worker, tasks: tasks?.by_worker }))
     }
 
     /// Sends a task of our own through the queue; what was written is removed again. None for a library that brings

@@ -18,8 +18,17 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(in crate::probes::jobs) struct Answers {
     /// Processes that were listening when the question was sent; 0 with `worker_enable_remote_control` off.
     pub asked: u64,
-    /// What they said, by worker.
+    /// What they said, by worker; a second process of one name has a number behind it.
     pub by_worker: BTreeMap<String, Value>,
+}
+
+impl Answers {
+    /// Adds one process's answer, beside that of another one that bears the same name.
+    fn add(&mut self, worker: &str, said: Value) {
+        let same = self.by_worker.keys().filter(|name| name.split(" (").next() == Some(worker)).count();
+        let name = if same == 0 { worker.to_owned() } else { format!("{worker} ({})", same + 1) };
+        self.by_worker.insert(name, said);
+    }
 }
 
 impl Broker {
@@ -29,12 +38,20 @@ impl Broker {
     /// # Errors
     /// The broker does not answer. Workers that do not are no error.
     pub async fn ask(&self, method: &str, limit: Duration) -> Result<Answers, ProbeError> {
+        self.ask_for(method, json!({}), limit).await
+    }
+
+    /// The same, with what the question is about.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_for(&self, method: &str, about: Value, limit: Duration) -> Result<Answers, ProbeError> {
         let id = uuid();
         let reply = format!("{id}.reply.celery.pidbox");
         let binding = "_kombu.binding.reply.celery.pidbox";
         let member = format!("{id}{SEPARATOR}{SEPARATOR}{reply}");
         let question = json!({
-            "method": method, "arguments": {}, "destination": null, "pattern": null, "matcher": null, "ticket": uuid(),
+            "method": method, "arguments": about, "destination": null, "pattern": null, "matcher": null, "ticket": uuid(),
             "reply_to": { "exchange": "reply.celery.pidbox", "routing_key": id },
         });
         // A plain body: `body_encoding` may be left out, then kombu takes it as it is.
@@ -77,7 +94,7 @@ impl Broker {
             let popped: Option<String> = self.redis.ask(redis::cmd("RPOP").arg(reply)).await?;
             match popped.as_deref().and_then(body) {
                 Some(Value::Object(by_worker)) => {
-                    answers.by_worker.extend(by_worker.into_iter().map(|(worker, said)| (tame(&worker, 120), said)));
+                    by_worker.into_iter().for_each(|(worker, said)| answers.add(&tame(&worker, 120), said));
                 }
                 _ => tokio::time::sleep(LOOK).await,
             }
@@ -95,6 +112,16 @@ fn late(conf: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_processes_of_one_name_answer_twice() {
+        let mut answers = Answers { asked: 3, ..Answers::default() };
+        for worker in ["celery@web", "celery@web", "celery@mail"] {
+            answers.add(worker, json!({ "ok": "pong" }));
+        }
+        let names: Vec<&str> = answers.by_worker.keys().map(String::as_str).collect();
+        assert_eq!(names, ["celery@mail", "celery@web", "celery@web (2)"]);
+    }
 
     #[test]
     fn acknowledging_late_is_read_under_each_of_its_names() {

@@ -1,5 +1,7 @@
 //! Celery's words, and a broker that says what a real one said.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::*;
 use crate::probes::jobs::wire;
 
@@ -19,10 +21,10 @@ fn an_answer_to_a_ping_is_read() {
 
 /// A broker whose workers listen as `asked` says, and answer `late`.
 async fn broker(asked: u64, answer_of: Option<&'static str>, late: Duration, clients: &'static str) -> Broker {
-    let began = std::time::Instant::now();
+    let (began, told) = (std::time::Instant::now(), AtomicBool::new(false));
     let answer = move |words: &[String]| match words[0].as_str() {
         "PUBLISH" => wire::number(asked),
-        "RPOP" => match answer_of.filter(|_| began.elapsed() > late) {
+        "RPOP" => match answer_of.filter(|_| began.elapsed() > late && !told.swap(true, Relaxed)) {
             Some(said) => wire::text(&serde_json::json!({ "body": said }).to_string()),
             None => wire::none(),
         },
