@@ -451,6 +451,8 @@ pub mod series {
     pub const QUEUE_ACTIVE: &str = "queue.active";
     /// Tasks the workers have begun or finished since the sampler first heard of each, summed.
     pub const QUEUE_PROCESSED: &str = "queue.processed";
+    /// Of these, the ones that ended with an error, where the library counts them (RQ).
+    pub const QUEUE_FAILED: &str = "queue.failed";
 }
 
 #[cfg(test)]

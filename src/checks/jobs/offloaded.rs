@@ -41,6 +41,9 @@ pub(super) struct OffloadFacts {
     hold_seconds: usize,
     /// Seconds of the hold with a figure of tasks done.
     covered: usize,
+    /// Tasks that ended with an error in the hold, each try counted; none where the library does not count them.
+    #[serde(default)]
+    failed: Option<f64>,
     /// Tasks begun in the hold, and how many more waited, due or not, at its end than at its beginning.
     processed: f64,
     queued: f64,
@@ -110,6 +113,7 @@ impl Check for SlowWorkOffloaded {
             hold_seconds: to.saturating_sub(from) as usize,
             covered: far_side.held(series::QUEUE_PROCESSED).count(),
             processed: far_side.rise(series::QUEUE_PROCESSED).unwrap_or(0.0),
+            failed: far_side.rise(series::QUEUE_FAILED),
             queued: more(far_side, series::QUEUE_DEPTH) + later - twice,
             later,
             idle: None,
@@ -151,6 +155,19 @@ impl Check for SlowWorkOffloaded {
                 "{requests} slow requests gave the workers {:.0} tasks: the work is done inside the request",
                 came.max(0.0)
             )));
+        }
+        let failed = facts.failed.unwrap_or(0.0);
+        if came >= wanted && came - failed < wanted {
+            findings.push(Finding {
+                seen: format!(
+                    "of {:.0} tasks that workers did, {failed:.0} failed: {requests} slow requests were answered, and their work was not \
+                     done",
+                    facts.processed
+                ),
+                todo: "read the error in the worker's log and mend the task, then send again what failed; see it: rq info -u \
+                       \"$REDIS_URL\", and ZCARD rq:failed:QUEUE"
+                    .to_owned(),
+            });
         }
         if facts.processed < 1.0 && facts.later < wanted && findings.is_empty() {
             findings.push(Finding {

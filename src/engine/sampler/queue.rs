@@ -47,8 +47,11 @@ pub(super) struct Workers {
 struct Worker {
     /// Tasks done since we first heard of it: what it did before is not this ramp's.
     done: u64,
-    /// Its own count at its last heartbeat.
+    /// Of these, the ones that failed; none where it does not count them.
+    failed: Option<u64>,
+    /// Its own counts at its last heartbeat.
     count: u64,
+    bad: Option<u64>,
     /// Tasks it was at then, where it says so.
     active: Option<u64>,
     last: Instant,
@@ -56,11 +59,15 @@ struct Worker {
 
 impl Workers {
     fn hear(&mut self, said: Done, at: Instant) {
-        let (count, active) = (said.tasks, said.active);
-        let worker = self.heard.entry(said.worker).or_insert(Worker { done: 0, count, active, last: at });
+        let (count, bad, active) = (said.tasks, said.failed, said.active);
+        let new = Worker { done: 0, failed: bad.map(|_| 0), count, bad, active, last: at };
+        let worker = self.heard.entry(said.worker).or_insert(new);
         // A count that fell is a restart: it counts from zero again.
         worker.done += count.checked_sub(worker.count).unwrap_or(count);
-        (worker.count, worker.active, worker.last) = (count, active, at);
+        if let (Some(failed), Some(before), Some(bad)) = (&mut worker.failed, worker.bad, bad) {
+            *failed += bad.checked_sub(before).unwrap_or(bad);
+        }
+        (worker.count, worker.bad, worker.active, worker.last) = (count, bad, active, at);
     }
 
     fn awake(&self, now: Instant) -> impl Iterator<Item = &Worker> {
@@ -70,6 +77,12 @@ impl Workers {
     /// Tasks done by all workers; none when all of them are silent.
     fn processed(&self, now: Instant) -> Option<u64> {
         self.awake(now).next().map(|_| self.heard.values().map(|w| w.done).sum())
+    }
+
+    /// Tasks that failed; none where nobody counts them, or all are silent.
+    fn failed(&self, now: Instant) -> Option<u64> {
+        self.awake(now).next()?;
+        self.heard.values().filter_map(|worker| worker.failed).reduce(|one, other| one + other)
     }
 
     /// Tasks that those who were heard lately are at; none when nobody says so.
@@ -93,7 +106,8 @@ impl Source for Workers {
         let now = Instant::now();
         let processed = self.processed(now).map(|done| (series::QUEUE_PROCESSED, real(done)));
         let active = self.active(now).map(|active| (series::QUEUE_ACTIVE, real(active)));
-        Ok(processed.into_iter().chain(active).collect())
+        let failed = self.failed(now).map(|failed| (series::QUEUE_FAILED, real(failed)));
+        Ok(processed.into_iter().chain(active).chain(failed).collect())
     }
 
     fn last(&self) -> Option<Missing> {
@@ -111,7 +125,20 @@ mod tests {
     use super::*;
 
     fn said(worker: &str, tasks: u64, active: Option<u64>) -> Done {
-        Done { worker: worker.to_owned(), tasks, active }
+        Done { worker: worker.to_owned(), tasks, failed: None, active }
+    }
+
+    #[test]
+    fn failures_count_from_when_their_worker_is_first_heard() {
+        let start = Instant::now();
+        let mut workers = Workers::default();
+        workers.hear(said("a", 700, None), start);
+        assert_eq!(workers.failed(start), None);
+        workers.hear(Done { failed: Some(40), ..said("b", 90, None) }, start);
+        assert_eq!(workers.failed(start), Some(0));
+        workers.hear(Done { failed: Some(43), ..said("b", 94, None) }, start);
+        workers.hear(Done { failed: Some(2), ..said("b", 2, None) }, start);
+        assert_eq!(workers.failed(start), Some(5));
     }
 
     #[test]

@@ -82,6 +82,8 @@ pub struct Done {
     pub worker: String,
     /// How many it has begun or finished.
     pub tasks: u64,
+    /// How many of these ended with an error, each try counted; none where the library does not count them.
+    pub failed: Option<u64>,
     /// How many of those that are counted as waiting it is at right now; none where that is not known.
     pub active: Option<u64>,
 }

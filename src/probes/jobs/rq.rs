@@ -28,14 +28,17 @@ struct Listening {
     queues: String,
     /// Jobs done, well or not.
     done: u64,
+    /// Of these, the ones that raised.
+    failed: u64,
 }
 
 fn listening(name: &str, subscribers: &redis::Value, fields: &redis::Value) -> Option<Listening> {
     let listens: Vec<(String, u64)> = redis::from_redis_value_ref(subscribers).ok()?;
     listens.iter().any(|(_, clients)| *clients > 0).then_some(())?;
     let (queues, well, badly): (Option<String>, Option<u64>, Option<u64>) = redis::from_redis_value_ref(fields).ok()?;
-    let done = well.unwrap_or(0) + badly.unwrap_or(0);
-    Some(Listening { name: tame(name, 120), queues: queues.unwrap_or_default(), done })
+    let failed = badly.unwrap_or(0);
+    let done = well.unwrap_or(0) + failed;
+    Some(Listening { name: tame(name, 120), queues: queues.unwrap_or_default(), done, failed })
 }
 
 impl Broker {
@@ -90,7 +93,7 @@ impl Broker {
     /// What each has done, well or not.
     pub async fn done(&self) -> Result<Vec<Done>, ProbeError> {
         let all = self.listening().await?.into_iter();
-        Ok(all.map(|one| Done { worker: one.name, tasks: one.done, active: None }).collect())
+        Ok(all.map(|one| Done { worker: one.name, tasks: one.done, failed: Some(one.failed), active: None }).collect())
     }
 
     /// Two round trips, however many workers there are: one after the other, twenty of them take longer than a second
@@ -173,7 +176,7 @@ mod tests {
         assert!(began.elapsed() < READING, "{:?}", began.elapsed());
         // The one whose channel nobody listens on was killed.
         assert_eq!(done.len(), 29);
-        assert!(done.iter().all(|one| one.tasks == 4), "{done:?}");
+        assert!(done.iter().all(|one| one.tasks == 4 && one.failed == Some(1)), "{done:?}");
         assert!(broker.workers().await.unwrap().serve("mail"));
     }
 }

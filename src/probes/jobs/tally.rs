@@ -148,7 +148,9 @@ mod tests {
     #[test]
     fn only_workers_that_were_there_before_are_counted() {
         let of = |all: &[(&str, u64)]| {
-            all.iter().map(|(w, n)| Done { worker: (*w).to_owned(), tasks: *n, active: None }).collect::<Vec<_>>()
+            all.iter()
+                .map(|(w, n)| Done { worker: (*w).to_owned(), tasks: *n, failed: None, active: None })
+                .collect::<Vec<_>>()
         };
         for (first, later, counted) in [
             (vec![("a", 700)], vec![("a", 701), ("a", 703)], Some(3)),

@@ -8,6 +8,7 @@ fn offload_traps() {
     let facts = |requests, p95_ms, processed, queued| OffloadFacts {
         promised_ms: 300.0,
         kind: QueueKind::Celery,
+        failed: None,
         later: 0.0,
         idle: Some(Came { tasks: 0.0, seconds: 60.0 }),
         endpoints: vec![Slow { name: "checkout".to_owned(), requests, p95_ms }],
@@ -46,6 +47,10 @@ fn offload_traps() {
         // So many that ours drown in them, and a count that is hidden.
         ("unknown", idle(Some(900.0), facts(20, Some(42.0), 920.0, 0.0))),
         ("unknown", idle(None, facts(20, Some(42.0), 20.0, 0.0))),
+        // Every task raises; a few are tried again and done.
+        ("fail", OffloadFacts { failed: Some(20.0), ..facts(20, Some(42.0), 20.0, 0.0) }),
+        ("fail", OffloadFacts { failed: Some(120.0), ..facts(20, Some(42.0), 120.0, 0.0) }),
+        ("pass", OffloadFacts { failed: Some(6.0), ..facts(20, Some(42.0), 26.0, 0.0) }),
         // Drained meanwhile: what was done in the hold was sent before it.
         ("fail", facts(20, Some(42.0), 20.0, -18.0)),
         // To be done in a quarter of an hour: a worker holds them until then.

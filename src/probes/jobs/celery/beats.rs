@@ -75,9 +75,12 @@ impl Heartbeats {
         let mut heard = Vec::new();
         loop {
             match tokio::time::timeout_at(until, self.next()).await {
-                Ok(Some(beat)) => {
-                    heard.push(Done { worker: beat.key(), tasks: beat.processed, active: Some(beat.active) })
-                }
+                Ok(Some(beat)) => heard.push(Done {
+                    worker: beat.key(),
+                    tasks: beat.processed,
+                    failed: None,
+                    active: Some(beat.active),
+                }),
                 Ok(None) => return Err(ProbeError::unreachable(SYSTEM, "the subscription ended")),
                 Err(_) => return Ok(heard),
             }

@@ -41,7 +41,7 @@ impl Counter {
 
     pub async fn done(&mut self) -> Result<Vec<Done>, ProbeError> {
         let seen = look(&self.broker, self.taken.keeps).await?;
-        Ok(vec![Done { worker: "huey".to_owned(), tasks: self.taken.now(seen), active: None }])
+        Ok(vec![Done { worker: "huey".to_owned(), tasks: self.taken.now(seen), failed: None, active: None }])
     }
 }
 
