@@ -87,7 +87,7 @@ impl Check for PageServed {
 
     async fn gather(&self, ctx: &Context<'_>) -> Result<ServedFacts, Missing> {
         let probes = ctx.probes;
-        let meters = [Meter::database(probes).await?];
+        let meters = [Meter::of_pages(probes).await?];
         let mut pages = Vec::new();
         for path in probes.site.public_pages.iter().take(PAGES) {
             let (cold, first) = around(&meters, 3, ask(probes, path, || probes.nonce(), 3)).await?;
@@ -108,14 +108,11 @@ impl Check for PageServed {
     }
 
     fn judge(&self, facts: &ServedFacts) -> CheckOutcome {
-        let (mut findings, mut shown) = (Vec::new(), false);
+        let (mut findings, mut shown, mut open) = (Vec::new(), false, None);
         for page in &facts.pages {
             let path = &page.path;
             if page.refused > 0 {
-                findings.push(Finding {
-                    seen: format!("{path} did not answer 200 every time ({} times not)", page.refused),
-                    todo: "name pages that anyone may see in rampup.toml: [site] public_pages".to_owned(),
-                });
+                open = Some(format!("{path} did not answer 200 every time ({} times not)", page.refused));
                 continue;
             }
             if page.warm.requests == 0 {
@@ -139,6 +136,12 @@ impl Check for PageServed {
                     ),
                 });
             }
+        }
+        if let Some(why) = open.filter(|_| findings.is_empty()) {
+            return CheckOutcome::Unknown(Missing::new(
+                why,
+                "name pages that anyone may see, by the address that answers without a redirect, in rampup.toml: [site] public_pages",
+            ));
         }
         match (findings.is_empty(), shown) {
             (false, _) => CheckOutcome::Fail(findings),
@@ -174,6 +177,9 @@ struct SharedFacts {
     hits: Rise,
     /// Django's key for exactly our address is in Redis.
     own_key: bool,
+    /// Where the settings that the project names keep the default cache; none when they do not say.
+    #[serde(default)]
+    default: Option<settings::Default>,
     /// The edge keeps the page whole.
     #[serde(default)]
     at_the_edge: bool,
@@ -184,8 +190,8 @@ impl Check for SharedBackend {
     const TITLE: &'static str = "all web processes share one cache in Redis";
     const ABOUT: &'static str = "Asks for a public page under an address of our own on many new connections, so that several processes \
         answer, and looks into Redis: either Django's key for exactly that address is there, or Redis found a key for every one of our \
-        requests. Traps: LocMem in the production settings (one cache per process, nothing in Redis), a Redis that only sessions use \
-        (we send no session), a cache of another environment (our address is in no other).";
+        requests and the settings keep the default cache there. Traps: LocMem in the production settings (one cache per process, nothing in Redis), a Redis that only sessions use \
+        (we send no session), another alias that the page reads (hits alone are weak), a cache of another environment (our address is in no other).";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
@@ -215,6 +221,11 @@ impl Check for SharedBackend {
             from_edge: sent.from_edge,
             hits: hits[0],
             own_key,
+            default: probes
+                .settings_in_force()
+                .ok()
+                .and_then(|found| found.named)
+                .and_then(|files| settings::default_kept(&files)),
             at_the_edge: at_the_edge(probes, &path).await?,
             path,
         })
@@ -254,7 +265,25 @@ impl Check for SharedBackend {
                  cache_env; LocMemCache and DummyCache in the production settings give every process a cache of its own, or none",
             );
         }
-        CheckOutcome::Pass
+        // Keys were found, and whose they are nobody can see: thumbnails of another alias look the same.
+        match facts.default {
+            Some(settings::Default::Redis) => CheckOutcome::Pass,
+            Some(settings::Default::Apart) => CheckOutcome::fail(
+                format!(
+                    "requests for {path} find keys in Redis, but the settings keep CACHES[\"default\"] outside of it, and the page is \
+                     not there: another alias was seen"
+                ),
+                "set CACHES[\"default\"] to django.core.cache.backends.redis.RedisCache (or django_redis), as the other alias is; see it: \
+                 python manage.py shell -c \"from django.core.cache import caches; print(type(caches['default']))\"",
+            ),
+            None => CheckOutcome::weak(
+                format!("requests for {path} find keys in Redis; whether they are the default cache's is not shown"),
+                format!(
+                    "put cache_page(120) on the view behind {path}, so that its page can be found; or see it: python manage.py shell -c \
+                     \"from django.core.cache import caches; print(type(caches['default']))\""
+                ),
+            ),
+        }
     }
 }
 
@@ -330,7 +359,10 @@ mod tests {
             // One cache for each of three processes: each misses once more.
             ("fail", vec![page(130, 86)]),
             ("fail", vec![page(130, 0), page(12, 80)]),
-            ("fail", vec![Page { refused: 1, ..page(130, 0) }]),
+            // A page that redirects says nothing, and excuses no other.
+            ("unknown", vec![Page { refused: 1, ..page(130, 0) }]),
+            ("unknown", vec![page(130, 0), Page { refused: 23, ..page(130, 0) }]),
+            ("fail", vec![page(130, 800), Page { refused: 23, ..page(130, 0) }]),
             ("unknown", vec![Page { warm: rise(20, 500, 490.0), ..page(130, 0) }]),
         ] {
             assert_eq!(check.judge(&ServedFacts { pages }).word(), word);
@@ -346,11 +378,17 @@ mod tests {
             from_edge,
             hits,
             own_key,
+            default: None,
             at_the_edge: false,
         };
         for (word, facts) in [
             ("pass", facts(rise(24, 48, 0.0), true, 0)),
-            ("pass", facts(rise(24, 24, 0.0), false, 0)),
+            // Hits alone may be another alias's.
+            ("weak", facts(rise(24, 24, 0.0), false, 0)),
+            ("pass", SharedFacts { default: Some(settings::Default::Redis), ..facts(rise(24, 24, 0.0), false, 0) }),
+            ("fail", SharedFacts { default: Some(settings::Default::Apart), ..facts(rise(24, 24, 0.0), false, 0) }),
+            ("pass", SharedFacts { default: Some(settings::Default::Apart), ..facts(rise(24, 24, 0.0), true, 0) }),
+            ("fail", SharedFacts { default: Some(settings::Default::Redis), ..facts(rise(24, 0, 0.0), false, 0) }),
             ("pass", facts(rise(24, 9000, 8900.0), true, 0)),
             // LocMem, or a Redis that only sessions use.
             ("fail", facts(rise(24, 0, 0.0), false, 0)),

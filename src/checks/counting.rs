@@ -60,6 +60,8 @@ impl Rise {
 pub enum Meter {
     /// Statements the database executed.
     Statements(Postgres),
+    /// The same without what kept connections and transactions cost by themselves.
+    PageStatements(Postgres),
     /// Queries the pooler passed on.
     Queries(Console),
     /// Sessions the database opened.
@@ -89,9 +91,21 @@ impl Meter {
         }
     }
 
+    /// The same, without health checks of kept connections and the frames of transactions where the texts can be read.
+    ///
+    /// # Errors
+    /// As [`Meter::database`].
+    pub async fn of_pages(probes: &Probes) -> Result<Self, ProbeError> {
+        Ok(match Self::database(probes).await? {
+            Self::Statements(postgres) => Self::PageStatements(postgres),
+            other => other,
+        })
+    }
+
     async fn read(&self) -> Result<u64, ProbeError> {
         match self {
             Self::Statements(postgres) => postgres.calls().await,
+            Self::PageStatements(postgres) => postgres.page_calls().await,
             Self::Queries(console) => Ok(console.passed().await?.queries),
             Self::Sessions(postgres) => postgres.sessions().await,
             Self::Cursors(postgres) => postgres.cursors().await,

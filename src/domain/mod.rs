@@ -22,6 +22,7 @@ pub mod ramps;
 pub mod secret;
 pub mod site;
 pub mod slo;
+pub mod statement;
 pub mod step;
 pub mod text;
 pub mod think;

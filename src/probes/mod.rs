@@ -6,6 +6,7 @@ pub mod base64;
 pub mod bucket;
 pub mod error;
 pub mod http;
+mod in_force;
 pub mod jobs;
 pub mod lifecycle;
 pub mod metrics;
@@ -70,6 +71,14 @@ impl Probes {
     /// When no settings are found.
     pub fn settings(&self) -> Result<Vec<repo::SettingsFile>, ProbeError> {
         repo::settings_files(self.project.as_deref().unwrap_or(Path::new("")))
+    }
+
+    /// Which of them run, as far as the project says.
+    ///
+    /// # Errors
+    /// When no settings are found.
+    pub fn settings_in_force(&self) -> Result<repo::InForce, ProbeError> {
+        repo::in_force(self.project.as_deref().unwrap_or(Path::new("")))
     }
 
     /// The database itself: the direct DSN, or the app's own when there is only that one.

@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::domain::measurement::Statement;
 use crate::domain::site::Key;
+use crate::domain::statement::is_upkeep;
 use crate::domain::text::tame;
 
 use super::ProbeError;
@@ -267,6 +268,31 @@ impl Postgres {
             ))
             .await?;
         sum.and_then(|s| s.parse().ok()).ok_or_else(|| ProbeError::odd(self.system, "no sum of calls"))
+    }
+
+    /// The same without upkeep of connections and transactions; a text that may not be read counts.
+    ///
+    /// # Errors
+    /// As [`Postgres::snapshot`].
+    pub async fn page_calls(&self) -> Result<u64, ProbeError> {
+        let view = self.statements_view().await?;
+        // Upkeep is short: long texts need not travel.
+        let rows = self
+            .rows(&format!(
+                "select {MARK} case when length(s.query) <= 80 then s.query else '' end as query, sum(s.calls)::bigint as calls \
+                 from {view} s where {OURS} group by 1",
+                OURS = ours("s")
+            ))
+            .await?;
+        let mut sum = 0_u64;
+        for row in &rows {
+            let text = row.try_get("query").ok().flatten().unwrap_or_default();
+            let calls = row.try_get("calls").ok().flatten().and_then(|calls| calls.parse::<u64>().ok());
+            if !is_upkeep(text) {
+                sum += calls.ok_or_else(|| ProbeError::odd(self.system, "no sum of calls"))?;
+            }
+        }
+        Ok(sum)
     }
 
     /// All statements of this database, ours left out, by PostgreSQL's own id.

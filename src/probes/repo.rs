@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::ProbeError;
+use super::{ProbeError, in_force};
 use crate::domain::text::tame;
 
 /// Files looked at, at most; more than any project's own.
@@ -91,6 +91,44 @@ pub fn settings_files(folder: &Path) -> Result<Vec<SettingsFile>, ProbeError> {
         });
     }
     Ok(files)
+}
+
+/// The settings that run, as far as the project says: each way is a file with all that it imports, its own first. One
+/// way when `wsgi.py` or `asgi.py` (or, where they name none, `manage.py`) names a module that is read here, and then
+/// those that build on it, which an environment may name instead; else all that nothing else imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// The way that the project names.
+    pub named: Option<Vec<SettingsFile>>,
+    /// Those that the environment may name instead.
+    pub others: Vec<Vec<SettingsFile>>,
+}
+
+/// As [`InForce`] says.
+///
+/// # Errors
+/// When there are no settings.
+pub fn in_force(folder: &Path) -> Result<InForce, ProbeError> {
+    let (files, root) = (settings_files(folder)?, root(folder));
+    let mut paths = Vec::new();
+    walk(root, 0, &mut paths);
+    let texts = |names: &[&str]| -> Vec<String> {
+        let entries = paths.iter().filter(|path| path.file_name().is_some_and(|name| names.iter().any(|n| name == *n)));
+        let small = entries.filter(|path| std::fs::metadata(path).is_ok_and(|meta| meta.len() <= SIZE));
+        small.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    };
+    let module = in_force::module(&texts(&["wsgi.py", "asgi.py"])).or_else(|| in_force::module(&texts(&["manage.py"])));
+    let named = module.map(|module| in_force::chain(root, &module));
+    let named = named.filter(|chain| chain.first().is_some_and(|file| !for_others(&file.path)));
+    let ways: Vec<Vec<SettingsFile>> =
+        files.iter().map(|file| in_force::follow(root, &root.join(&file.path))).filter(|way| !way.is_empty()).collect();
+    // What another imports is a part of that one.
+    let part = |first: &SettingsFile| ways.iter().any(|way| way[1..].iter().any(|file| file.path == first.path));
+    let builds_on = |way: &[SettingsFile]| {
+        named.as_ref().is_none_or(|chain| way[1..].iter().any(|file| file.path == chain[0].path))
+    };
+    let others = ways.iter().filter(|way| !part(&way[0]) && builds_on(way)).cloned().collect();
+    Ok(InForce { named, others })
 }
 
 /// Reads the settings below a folder: who assigns these names, and which version of a package is pinned.

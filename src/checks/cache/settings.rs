@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::checks::Context;
 use crate::checks::written::{Written, code, pattern};
 use crate::domain::check::Missing;
+use crate::probes::repo::SettingsFile;
 
 static BACKEND: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"["'](django_redis\.cache\.RedisCache|django\.core\.cache\.backends\.redis\.RedisCache)["']"#)
@@ -25,6 +26,10 @@ static NAMED: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"(["']OPTIONS["']\s*\]?\s*[:=]\s*|\*\*\s*)([A-Za-z_]\w*)(\s*[,}\n])"#));
 static PARSER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"["'](?:PARSER_CLASS|parser_class)["']\s*\]?\s*[:=]\s*["']([\w.]+)["']"#));
+
+/// A cache out of an address: django-environ, dj-database-url's sisters.
+static ADDRESS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\benv\.(?:cache|cache_url|dj_cache_url)\(|\bd?j?_?django_cache_url\.|\bcache_url\("));
 
 /// Whose backend keeps the cache in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +78,42 @@ impl InRedis {
             parsers: PARSER.captures_iter(&code).map(first).collect(),
         })
     }
+}
+
+/// Where the default cache is kept, as the settings that the project names say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Default {
+    /// In Redis.
+    Redis,
+    /// In each process, in a file or nowhere.
+    Apart,
+}
+
+static DEFAULT: LazyLock<Regex> = LazyLock::new(|| pattern(r#"["']default["']\s*:\s*\{"#));
+static KEPT: LazyLock<Regex> = LazyLock::new(|| pattern(r#"["']BACKEND["']\s*:\s*["']([\w.]+)["']"#));
+
+/// The default cache of these files; none where it is not written as a literal, is changed afterwards, or they disagree.
+pub(super) fn default_kept(files: &[SettingsFile]) -> Option<Default> {
+    let mut found = Vec::new();
+    for file in files {
+        let code = code(&file.text);
+        if code.lines().any(|line| line.trim_start().starts_with("CACHES[")) {
+            return None;
+        }
+        for caches in CACHES.find_iter(&code) {
+            let caches = literal(&code[caches.end() - 1..]);
+            let default = DEFAULT.find(caches).map(|at| literal(&caches[at.end() - 1..]));
+            let backend = KEPT.captures(default?)?[1].to_ascii_lowercase();
+            found.push(match () {
+                () if backend.contains("redis") => Default::Redis,
+                () if ["locmem", "dummy", "filebased"].iter().any(|word| backend.contains(word)) => Default::Apart,
+                () => return None,
+            });
+        }
+    }
+    let first = *found.first()?;
+    found.iter().all(|kept| *kept == first).then_some(first)
 }
 
 /// What the code says of `CACHES`: its literal and the lines that change it, or everything where there is no literal (the
@@ -126,8 +167,21 @@ fn literal(text: &str) -> &str {
 /// # Errors
 /// When there are no settings, or none names such a backend.
 pub(super) fn in_redis(ctx: &Context<'_>) -> Result<Vec<InRedis>, Missing> {
+    let read = |files: &[SettingsFile]| {
+        files.iter().filter_map(|file| InRedis::read(&file.path, &file.text)).collect::<Vec<InRedis>>()
+    };
+    // Settings that do not run fail nothing: where the ones that run speak of it, they alone are heard.
+    let named = ctx.probes.settings_in_force()?.named.unwrap_or_default();
     let files = ctx.probes.settings()?;
-    let found: Vec<InRedis> = files.iter().filter_map(|file| InRedis::read(&file.path, &file.text)).collect();
+    let found = Some(read(&named)).filter(|found| !found.is_empty()).unwrap_or_else(|| read(&files));
+    if let Some(file) = files.iter().find(|file| found.is_empty() && ADDRESS.is_match(&code(&file.text))) {
+        return Err(Missing::new(
+            format!("{} makes its cache out of an address, so neither backend nor options are written down", file.path),
+            "give the address its limits, ?socket_connect_timeout=0.5&socket_timeout=0.5 (with django-redis IGNORE_EXCEPTIONS=True \
+             too), and see what came of it: python manage.py shell -c \"from django.conf import settings; \
+             print(settings.CACHES['default'])\" (it may print a password)",
+        ));
+    }
     if found.is_empty() {
         let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         return Err(Missing::new(
@@ -141,6 +195,25 @@ pub(super) fn in_redis(ctx: &Context<'_>) -> Result<Vec<InRedis>, Missing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_cache_is_told_from_its_neighbours() {
+        let kept = |text: &str| default_kept(&[SettingsFile { path: "s.py".into(), text: text.into() }]);
+        let caches = |default: &str, thumbs: &str| {
+            format!(
+                "CACHES = {{'thumbs': {{'BACKEND': '{thumbs}', 'OPTIONS': {{}}}}, 'default': {{'BACKEND': '{default}'}}}}\n"
+            )
+        };
+        let (local, redis) = ("django.core.cache.backends.locmem.LocMemCache", "django_redis.cache.RedisCache");
+        assert_eq!(kept(&caches(local, redis)), Some(Default::Apart));
+        assert_eq!(kept(&caches(redis, local)), Some(Default::Redis));
+        // By an address, changed afterwards, of two minds, of a backend nobody knows here.
+        assert_eq!(kept("CACHES = {'default': env.cache()}"), None);
+        assert_eq!(kept(&format!("{}CACHES['default'] = OTHER", caches(local, redis))), None);
+        assert_eq!(kept(&(caches(local, redis) + &caches(redis, local))), None);
+        assert_eq!(kept(&caches("shop.cache.Own", redis)), None);
+        assert_eq!(kept("DEBUG = False"), None);
+    }
 
     #[test]
     fn what_is_written_is_read_and_remarks_are_not() {

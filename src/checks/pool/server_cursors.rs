@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::probes::path;
 use crate::probes::postgres::Postgres;
+use crate::probes::repo::{InForce, SettingsFile};
 
 use super::counting::{Meter, around};
 use super::text::{self, Written};
@@ -31,8 +32,31 @@ pub(super) struct Facts {
     /// What the settings say, and the files that were read; none when there are none.
     written: Option<Written>,
     files: Vec<String>,
+    /// Settings files that say less, and that may be the ones that run.
+    #[serde(default)]
+    beside: Vec<String>,
     /// Server-side cursors that were declared while we looked; none when nobody could count them.
     declared: Option<u64>,
+}
+
+impl Facts {
+    /// What the settings that run say. One that builds on the named one may run in its place, by the environment.
+    fn reads(&mut self, settings: &InForce) {
+        let said = |way: &Vec<SettingsFile>| Some((text::cursors_of(way)?, way.first()?.path.clone()));
+        let named = settings.named.iter().filter_map(said);
+        let ways: Vec<(Written, String)> = named.chain(settings.others.iter().filter_map(said)).collect();
+        self.written = ways.iter().map(|(written, _)| *written).max();
+        let (most, less): (Vec<_>, Vec<_>) = ways.into_iter().partition(|(written, _)| Some(*written) == self.written);
+        self.files = most.into_iter().map(|(_, file)| file).collect();
+        self.beside = less.into_iter().map(|(_, file)| file).collect();
+        self.files.dedup();
+        // Settings that were read and name no DATABASES have no such line either.
+        if self.written.is_none() {
+            let all = settings.named.iter().chain(&settings.others);
+            self.files = all.filter_map(|way| Some(way.first()?.path.clone())).collect();
+            self.written = (!self.files.is_empty()).then_some(Written::Absent);
+        }
+    }
 }
 
 impl Check for ServerCursorsOff {
@@ -41,7 +65,7 @@ impl Check for ServerCursorsOff {
     const ABOUT: &'static str = "Behind a pooler in transaction mode, counts the cursors that Django declares at the server \
         (_django_curs_ in pg_stat_statements) around visits of the public pages, and reads whether the settings beside rampup.toml \
         hold DISABLE_SERVER_SIDE_CURSORS inside DATABASES. Traps: session mode and Django's own pool do not need it (not applicable), \
-        the setting at the top level, where nobody reads it. An expression that is false as it runs is seen only where a page that we \
+        the setting at the top level, where nobody reads it, a settings file that has it and is not the one that runs. An expression that is false as it runs is seen only where a page that we \
         visit uses iterator().";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
@@ -54,13 +78,12 @@ impl Check for ServerCursorsOff {
         let probes = ctx.probes;
         let way = Way::ask(probes).await?;
         let shares = way == Way::Pooled && path::sharing(probes.app_dsn()?).await?.shares();
-        let mut facts = Facts { way, shares, written: None, files: Vec::new(), declared: None };
+        let mut facts = Facts { way, shares, written: None, files: Vec::new(), declared: None, beside: Vec::new() };
         if !shares {
             return Ok(facts);
         }
-        if let Ok(files) = probes.settings() {
-            facts.written = files.iter().map(|file| text::cursors_off(&file.text)).max();
-            facts.files = files.into_iter().map(|file| file.path).collect();
+        if let Ok(settings) = probes.settings_in_force() {
+            facts.reads(&settings);
         }
         // By the app's own address: a role sees the text of its own statements, of others' only with a grant.
         let server = Postgres::connect(probes.app_dsn()?, "the app's database").await?;
@@ -109,6 +132,15 @@ impl Check for ServerCursorsOff {
             (_, Some(Written::Off)) => {
                 CheckOutcome::fail(format!("DISABLE_SERVER_SIDE_CURSORS is False in {files}"), todo)
             }
+            (_, Some(Written::On)) if !facts.beside.is_empty() => CheckOutcome::weak(
+                format!(
+                    "{files} switches server-side cursors off, {} does not, and nothing here says which of them runs",
+                    facts.beside.join(", ")
+                ),
+                "write it into the DATABASES of each of them, or name the one that runs in wsgi.py (DJANGO_SETTINGS_MODULE); see it: \
+                 python manage.py shell -c \"from django.db import connection as c; \
+                 print(c.settings_dict['DISABLE_SERVER_SIDE_CURSORS'])\"",
+            ),
             (Some(_), Some(Written::On)) => CheckOutcome::Pass,
             (None, Some(Written::On)) => CheckOutcome::weak(
                 format!("{files} switches server-side cursors off; nobody could count whether any is declared"),
@@ -134,10 +166,13 @@ mod tests {
             shares: true,
             written,
             files: vec!["shop/settings.py".to_owned()],
+            beside: Vec::new(),
             declared,
         };
         for (word, facts) in [
             ("pass", facts(Some(Written::On), Some(0))),
+            // Two settings disagree, and either may run.
+            ("weak", Facts { beside: vec!["production.py".to_owned()], ..facts(Some(Written::On), Some(0)) }),
             // The text says so, the running app does otherwise.
             ("fail", facts(Some(Written::On), Some(3))),
             ("fail", facts(None, Some(1))),

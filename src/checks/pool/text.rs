@@ -6,10 +6,13 @@ use regex::Regex;
 
 pub(super) use crate::checks::written::Written;
 use crate::checks::written::{code, pattern};
+use crate::probes::repo::SettingsFile;
 
 static OWN_POOL: LazyLock<Regex> = LazyLock::new(|| pattern(r#"["']pool["']\s*\]?\s*[:=]\s*(True\b|\{|dict\()"#));
 static CURSORS: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"(?:["']DISABLE_SERVER_SIDE_CURSORS["']\s*\]?\s*[:=]|\bdisable_server_side_cursors\s*=)\s*(\S[^,\n]*)"#)
+    pattern(
+        r#"(?:["']DISABLE_SERVER_SIDE_CURSORS["']\s*\]?\s*[:=]|\bdisable_server_side_cursors\s*=|[(,]\s*DISABLE_SERVER_SIDE_CURSORS\s*=)\s*(\S[^,\n]*)"#,
+    )
 });
 static TOP_AGE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^CONN_MAX_AGE\b[^=\n]*=[^=]"));
 static AGE_USED: LazyLock<Regex> = LazyLock::new(|| pattern(r"[=:(,\[]\s*CONN_MAX_AGE\b"));
@@ -26,6 +29,27 @@ pub(super) fn own_pool(text: &str) -> bool {
 pub(super) fn cursors_off(text: &str) -> Written {
     let code = code(text);
     Written::most(CURSORS.captures_iter(&code).map(|found| found.get(1).map_or("", |value| value.as_str())))
+}
+
+/// The same of a settings file with all that it imports, its own first: whoever speaks last is heard, and a `DATABASES`
+/// that is written anew forgets what was imported. None when nothing in it speaks of databases.
+pub(super) fn cursors_of(way: &[SettingsFile]) -> Option<Written> {
+    static ANEW: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^DATABASES\b[^=\n\[]*=[^=]"));
+    let mut spoken = None;
+    for file in way {
+        let said = cursors_off(&file.text);
+        if said != Written::Absent {
+            return Some(said);
+        }
+        let code = code(&file.text);
+        if code.contains("DATABASES") {
+            spoken = Some(Written::Absent);
+        }
+        if ANEW.is_match(&code) {
+            break;
+        }
+    }
+    spoken
 }
 
 /// `CONN_MAX_AGE` stands at the top level and nothing in the file hands it on: Django never reads it.
@@ -66,10 +90,43 @@ mod tests {
             (Written::Off, r#"{"DISABLE_SERVER_SIDE_CURSORS": False}"#),
             (Written::Off, "dj_database_url.config(disable_server_side_cursors=False)"),
             (Written::Absent, "# DISABLE_SERVER_SIDE_CURSORS: True\nDATABASES = {}"),
+            (Written::On, "DATABASES['default'].update(DISABLE_SERVER_SIDE_CURSORS=True)"),
+            (
+                Written::On,
+                "DATABASES['default'].update(\n    CONN_MAX_AGE=0,\n    DISABLE_SERVER_SIDE_CURSORS=True,\n)",
+            ),
+            (Written::On, r#"DATABASES["default"].update({"DISABLE_SERVER_SIDE_CURSORS": True})"#),
+            (Written::On, r#"DATABASES["default"] |= {"DISABLE_SERVER_SIDE_CURSORS": True}"#),
+            (Written::On, "DATABASES = {'default': dict(ENGINE='x', DISABLE_SERVER_SIDE_CURSORS=True)}"),
+            (Written::Off, "DATABASES['default'].update(DISABLE_SERVER_SIDE_CURSORS=False)"),
+            (Written::Off, r#"DATABASES["default"].update({"DISABLE_SERVER_SIDE_CURSORS": False})"#),
             // At the top level it is ignored, like its neighbour.
             (Written::Absent, "DISABLE_SERVER_SIDE_CURSORS = True"),
         ] {
             assert_eq!(cursors_off(text), written, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_speaks_last_is_heard() {
+        let way = |texts: &[&str]| {
+            let file = |text: &&str| SettingsFile { path: "s.py".to_owned(), text: (*text).to_owned() };
+            cursors_of(&texts.iter().map(file).collect::<Vec<_>>())
+        };
+        let on = r#"DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True"#;
+        let off = r#"DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = False"#;
+        let plain = "DATABASES = {'default': dj_database_url.config()}";
+        for (written, texts) in [
+            (Some(Written::On), &[on, plain][..]),
+            (Some(Written::On), &["DEBUG = False", on]),
+            (Some(Written::Off), &[off, on]),
+            // Written anew, what was imported is gone.
+            (Some(Written::Absent), &[plain, on]),
+            (Some(Written::Absent), &["DEBUG = False", plain]),
+            (None, &["DEBUG = False"]),
+            (None, &[]),
+        ] {
+            assert_eq!(way(texts), written, "{texts:?}");
         }
     }
 

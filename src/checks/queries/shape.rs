@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::measurement::Statement;
+use crate::domain::statement::is_upkeep;
 
 use super::remedy;
 
@@ -15,8 +16,7 @@ pub(super) fn is_select(text: &str) -> bool {
     // A union begins with a bracket, a tree of categories with WITH.
     let text = text.trim_start_matches(['(', ' ']).to_ascii_lowercase();
     let writes = [" insert into ", "update ", "delete from "].iter().any(|word| text.contains(word));
-    (text.starts_with("select") || (text.starts_with("with ") && !writes))
-        && !matches!(text.as_str(), "select $1" | "select 1" | "select ?")
+    (text.starts_with("select") || (text.starts_with("with ") && !writes)) && !is_upkeep(&text)
 }
 
 /// A SELECT that asks for what belongs to one row: `WHERE id = $1`, `WHERE vendor_id = $1`, a count of those, the first of
