@@ -1,7 +1,7 @@
 //! Shows the terminal interface with no engine behind it: plays a recorded run, or a story that is built in.
 //!
 //! `cargo run --example tui_replay -- [RUN.jsonl] [--speed N] [--play] [--light] [--cvd] [--mono] [--sixteen] [--ascii]
-//! [--demo] [--quick] [--breaks | --unsure] [--recorded]`. In the story `r` runs the checks of step 5, which hold it; `R` runs it whole.
+//! [--demo] [--quick] [--breaks | --unsure] [--recorded] [--stale]`. In the story `r` runs the checks of step 5, which hold it; `R` runs it whole.
 //! `--panic-ui` and `--panic-task` make `r` panic, to see that the terminal is given back.
 #![expect(clippy::print_stderr, reason = "an example speaks to whoever started it")]
 
@@ -52,6 +52,9 @@ async fn main() -> ExitCode {
     let mut start = story::start(Look { theme, tier, ascii: has("--ascii") });
     start.demo = has("--demo").then(|| "rampup lab fix".into());
     start.quick = has("--quick");
+    if has("--stale") {
+        start.states = story::stale();
+    }
     if has("--recorded") {
         start.replay = Some(("20261123T140000Z-51a7".into(), story::recorded(Ending::Breaks)));
     }

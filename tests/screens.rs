@@ -116,6 +116,10 @@ fn screens(look: Look, size: (u16, u16)) -> Vec<(&'static str, Session)> {
         s.feed(story::held());
         s.wait();
     });
+    add("overview_stale", &|s| {
+        s.tell(Msg::States(story::stale()));
+        s.keys("4\x1b");
+    });
     add("playbook", &|s| s.keys("\n"));
     add("checks", &|s| {
         s.keys("\n\t");

@@ -25,7 +25,8 @@ use crate::config::{self, Environment, Settings};
 use crate::domain::command::Waiver;
 use crate::domain::event::EventKind;
 use crate::domain::ids::{CheckId, StepId};
-use crate::domain::progress::{Progress, StepState};
+use crate::domain::plan;
+use crate::domain::progress::{Outdated, Progress, StepState};
 use crate::domain::step::Step;
 use crate::headless::{self, status};
 use crate::playbook;
@@ -101,6 +102,7 @@ struct Standing {
     steps: Vec<Step>,
     states: Vec<(StepId, StepState)>,
     progress: Progress,
+    outdated: BTreeMap<StepId, Outdated>,
     notes: Vec<String>,
 }
 
@@ -112,16 +114,23 @@ fn standing(project: &Path, environment: &Environment) -> Result<Standing, Troub
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let contract = |id: StepId| settings.contract(&steps[id.index()], quick);
     let states = StepId::all().map(|id| (id, progress.state(id, &contract, today))).collect();
-    Ok(Standing { folder: settings.project_dir, site: settings.site.name.clone(), steps, states, progress, notes })
+    let pace = session::pace(&settings, quick);
+    let takes = |id: StepId| {
+        let step = &steps[id.index()];
+        plan::plan(&step.gate, &settings.slo_of(step), &settings.mix, &pace, 0).1.takes
+    };
+    let outdated = progress.outdated(&contract, &takes);
+    let site = settings.site.name.clone();
+    Ok(Standing { folder: settings.project_dir.clone(), site, steps: steps.clone(), states, progress, outdated, notes })
 }
 
 fn show_status(project: &Path, environment: &Environment, wish: Output, out: &mut dyn Write) -> Result<u8, Trouble> {
-    let Standing { site, steps, states, progress, notes, .. } = standing(project, environment)?;
+    let Standing { site, steps, states, progress, outdated, notes, .. } = standing(project, environment)?;
     if wish.json {
-        writeln!(out, "{}", status::json(&site, &states, &progress))?;
+        writeln!(out, "{}", status::json(&site, &states, &progress, &outdated))?;
         return Ok(headless::exit::PROVEN);
     }
-    status::lines(&site, &steps, &states, &progress, out)?;
+    status::lines(&site, &steps, &states, &progress, &outdated, out)?;
     for note in notes {
         writeln!(out, "NOTE {note}")?;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::measurement::RampRecord;
 use crate::domain::plan;
-use crate::domain::progress::{Progress, StepState};
+use crate::domain::progress::{Outdated, Progress, StepState};
 use crate::domain::ramp::{Claim, RampPlan};
 use crate::domain::step::Step;
 use crate::engine::machine::{Effect, Input, Machine, Prepared};
@@ -86,14 +87,7 @@ struct Described {
 fn describe(project: &Path, environment: &Environment, run: &RunId, quick: bool) -> Result<Described, Trouble> {
     let Config { settings, access, passwords } = configured(project, environment)?;
     let steps = steps_of(&settings)?;
-    let times = settings.pace;
-    let pace = plan::Pace {
-        quick,
-        climb: times.climb,
-        settle_limit: times.settle_limit,
-        timeout: times.timeout,
-        model: times.model,
-    };
+    let pace = pace(&settings, quick);
     let prepared = steps.iter().map(|step| prepare(step, &settings, &pace)).collect();
     let probes = Probes::new(settings.site.clone(), access, run.clone())
         .map_err(|e| Trouble::Broken(e.into()))?
@@ -175,6 +169,14 @@ impl Session {
     /// When a run's log cannot be read.
     pub fn past(&self) -> Result<Vec<Event>, Trouble> {
         Ok(self.store.past()?)
+    }
+
+    /// Proofs whose basis changed, and how.
+    #[must_use]
+    pub fn outdated(&self) -> BTreeMap<StepId, Outdated> {
+        let plans = self.plans();
+        let takes = |id: StepId| plans.get(&id).map_or(Duration::ZERO, |(_, claim)| claim.takes);
+        self.progress().outdated(&|id| self.settings.contract(&self.steps[id.index()], self.quick), &takes)
     }
 
     /// Measured ramps of all runs whose logs are here, the newest last.
@@ -299,6 +301,12 @@ impl Session {
             let _ = feed.send(Feed::States(self.states())).await;
         }
     }
+}
+
+/// How ramps of this project are planned.
+pub(super) fn pace(settings: &Settings, quick: bool) -> plan::Pace {
+    let config::Pace { climb, settle_limit, timeout, model } = settings.pace;
+    plan::Pace { quick, climb, settle_limit, timeout, model }
 }
 
 fn prepare(step: &Step, settings: &Settings, pace: &plan::Pace) -> Prepared {

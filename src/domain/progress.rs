@@ -1,6 +1,7 @@
 //! How far the climb is: the fold of its events, and nothing else.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,32 @@ pub struct Progress {
     pub waivers: Vec<Waiver>,
 }
 
+/// Why a proof counts no more, and what a new one costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outdated {
+    /// What changed, in words.
+    pub changed: Vec<&'static str>,
+    /// Time of a ramp that is decided at its first look, seconds; the step's checks come on top.
+    pub takes_seconds: u64,
+}
+
+impl Outdated {
+    /// "the flows and the target changed; proving it again takes a ramp of about 8 min".
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let changed = match self.changed.as_slice() {
+            [] => "its basis".to_owned(),
+            [only] => (*only).to_owned(),
+            [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        };
+        let takes = match self.takes_seconds {
+            seconds @ 0..120 => format!("{seconds} s"),
+            seconds => format!("{} min", seconds.div_ceil(60)),
+        };
+        format!("{changed} changed; proving it again takes a ramp of about {takes}")
+    }
+}
+
 impl Progress {
     /// The only way progress changes.
     pub fn apply(&mut self, event: &Event) {
@@ -164,6 +191,21 @@ impl Progress {
         }
     }
 
+    /// Proofs that rest on something that has changed since; `takes` says how long a step's ramp is.
+    #[must_use]
+    pub fn outdated(
+        &self,
+        contract: &dyn Fn(StepId) -> Contract,
+        takes: &dyn Fn(StepId) -> Duration,
+    ) -> BTreeMap<StepId, Outdated> {
+        let proven = self.steps.iter().filter(|(_, record)| record.state == StepState::Proven);
+        proven
+            .map(|(step, record)| (*step, record.contract.changes(&contract(*step))))
+            .filter(|(_, changed)| !changed.is_empty())
+            .map(|(step, changed)| (step, Outdated { changed, takes_seconds: takes(step).as_secs() }))
+            .collect()
+    }
+
     /// The whole step's waiver, if it still counts today.
     #[must_use]
     pub fn waiver(&self, step: StepId, today: jiff::civil::Date) -> Option<&Waiver> {
@@ -174,5 +216,53 @@ impl Progress {
     #[must_use]
     pub fn check_waived(&self, step: StepId, check: &super::ids::CheckId, today: jiff::civil::Date) -> bool {
         self.waivers.iter().any(|w| w.step == step && w.check.as_ref() == Some(check) && w.until >= today)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract(flows: &str, target: &str) -> Contract {
+        Contract {
+            playbook: "p".to_owned(),
+            slo: "s".to_owned(),
+            flows: flows.to_owned(),
+            site: "w".to_owned(),
+            target: target.to_owned(),
+            quick: false,
+        }
+    }
+
+    #[test]
+    fn a_proof_says_what_changed_under_it_and_what_a_new_one_costs() {
+        let record = |state| StepRecord {
+            state,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            run: RunId::from("r"),
+            sentence: String::new(),
+            contract: contract("f", "t"),
+            users: None,
+            p95_ms: None,
+            error_percent: None,
+            requests: 0,
+            held_by: Vec::new(),
+        };
+        let [first, second] = [1, 2].map(|n| StepId::new(n).unwrap());
+        let progress = Progress {
+            steps: BTreeMap::from([(first, record(StepState::Proven)), (second, record(StepState::Held))]),
+            ..Progress::default()
+        };
+        let takes = |_| Duration::from_secs(463);
+        let said = |now: Contract| {
+            let outdated = progress.outdated(&|_| now.clone(), &takes);
+            // What was held has nothing to lose.
+            assert!(!outdated.contains_key(&second));
+            outdated.get(&first).map(Outdated::sentence)
+        };
+        assert_eq!(said(contract("f", "t")), None);
+        let ramp = "changed; proving it again takes a ramp of about 8 min";
+        assert_eq!(said(contract("g", "t")), Some(format!("the flows {ramp}")));
+        assert_eq!(said(contract("g", "u")), Some(format!("the flows and the target {ramp}")));
     }
 }

@@ -1,9 +1,10 @@
 //! `rampup status`: where the climb stands, from the progress file alone.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::domain::ids::StepId;
-use crate::domain::progress::{Progress, StepState};
+use crate::domain::progress::{Outdated, Progress, StepState};
 use crate::domain::step::Step;
 use crate::domain::text::tame;
 
@@ -16,6 +17,7 @@ pub fn lines(
     steps: &[Step],
     states: &[(StepId, StepState)],
     progress: &Progress,
+    outdated: &BTreeMap<StepId, Outdated>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let proven = proven_users(states, progress);
@@ -24,6 +26,10 @@ pub fn lines(
     for ((id, state), step) in states.iter().zip(steps) {
         let detail = match (state, progress.steps.get(id)) {
             (StepState::Locked | StepState::Open, _) | (_, None) => format!("goal {} users", step.gate.users),
+            (StepState::Stale, Some(record)) => {
+                let why = outdated.get(id).map_or_else(String::new, |why| format!("  {}", why.sentence()));
+                format!("{}{why}", record_line(record))
+            }
             (_, Some(record)) => record_line(record),
         };
         writeln!(out, "  {:>2} {:<9} {:<46} {detail}", id.number(), state.word(), step.title)?;
@@ -62,12 +68,17 @@ pub fn proven_users(states: &[(StepId, StepState)], progress: &Progress) -> u32 
 
 /// The same as one JSON object.
 #[must_use]
-pub fn json(site: &str, states: &[(StepId, StepState)], progress: &Progress) -> serde_json::Value {
+pub fn json(
+    site: &str,
+    states: &[(StepId, StepState)],
+    progress: &Progress,
+    outdated: &BTreeMap<StepId, Outdated>,
+) -> serde_json::Value {
     serde_json::json!({
         "site": site,
         "proven_users": proven_users(states, progress),
         "steps": states.iter().map(|(id, state)| serde_json::json!({
-            "step": id, "state": state, "record": progress.steps.get(id),
+            "step": id, "state": state, "record": progress.steps.get(id), "outdated": outdated.get(id),
         })).collect::<Vec<_>>(),
         "waivers": progress.waivers,
     })

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::domain::event::Event;
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::measurement::RampRecord;
-use crate::domain::progress::{Progress, StepState};
+use crate::domain::progress::{Outdated, Progress, StepState};
 use crate::domain::ramp::{Claim, RampPlan};
 use crate::domain::slo::Slo;
 use crate::domain::step::Step;
@@ -53,6 +53,8 @@ pub struct Start {
     pub past: Vec<Event>,
     /// Measured ramps of all runs whose logs are here, the newest last.
     pub ramps: Vec<RampRecord>,
+    /// Proofs whose basis changed, and how.
+    pub outdated: BTreeMap<StepId, Outdated>,
     /// A run to play back instead of opening on today: its events.
     pub replay: Option<(RunId, Vec<Event>)>,
     /// Who sits here, proposed as the one who signs a waiver; may be empty.

@@ -15,7 +15,7 @@ use super::{Look, Start};
 use crate::domain::check::Evidence;
 use crate::domain::ids::{CheckId, StepId, TaskId};
 use crate::domain::measurement::{Measurement, RampRecord};
-use crate::domain::progress::{Progress, StepState};
+use crate::domain::progress::{Outdated, Progress, StepState};
 use crate::domain::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
 use crate::domain::ramps::Ramps;
 use crate::domain::slo::Slo;
@@ -33,6 +33,7 @@ pub struct Model {
     pub(super) target: String,
     pub(super) slo: Slo,
     pub(super) plans: BTreeMap<StepId, (RampPlan, Claim)>,
+    pub(super) outdated: BTreeMap<StepId, Outdated>,
     pub(super) owner: String,
     pub(super) today: jiff::civil::Date,
     pub(super) zone: TimeZone,
@@ -223,6 +224,7 @@ impl Model {
             target: super::words::tame(&start.target),
             slo: start.slo,
             plans: start.plans,
+            outdated: start.outdated,
             owner: super::words::tame(&start.owner),
             today: start.today,
             zone: start.zone,

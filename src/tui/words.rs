@@ -208,11 +208,14 @@ pub(super) fn advice(model: &Model, id: StepId) -> (String, Vec<String>) {
                 tame(&w.reason)
             )]
         }),
-        StepState::Stale => vec![
-            "It was proven, but what the proof rests on changed: the playbook, the SLO, the flows or the target."
-                .to_owned(),
-            "Run it again to prove it as things are now.".to_owned(),
-        ],
+        StepState::Stale => {
+            let why = model.outdated.get(&id).map(|why| format!("Since then {}.", why.sentence()));
+            vec![
+                "It was proven, and what the proof rests on has changed.".to_owned(),
+                why.unwrap_or_else(|| "The playbook, the SLO, the flows or the target is another one.".to_owned()),
+                "Run it again to prove it as things are now.".to_owned(),
+            ]
+        }
         StepState::Regressed => {
             let mut body = vec!["It was proven once, and a later run showed it broken.".to_owned()];
             body.extend(record.map(|r| tame(&r.sentence)));

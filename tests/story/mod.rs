@@ -16,7 +16,7 @@ use rampup::domain::fingerprint::Contract;
 use rampup::domain::flow::Think;
 use rampup::domain::ids::{CheckId, RunId, StepId};
 use rampup::domain::measurement::{Engine, FarSide, RampRecord};
-use rampup::domain::progress::{Progress, StepState};
+use rampup::domain::progress::{Outdated, Progress, StepState};
 use rampup::domain::ramp::{Claim, Model, RampPhase, RampPlan};
 use rampup::domain::slo::Slo;
 use rampup::domain::step::{CheckLine, Gate, Level, Step};
@@ -300,6 +300,13 @@ pub fn ramps() -> Vec<RampRecord> {
     ]
 }
 
+/// The flows were changed after step 4 was proven.
+pub fn stale() -> Vec<(StepId, StepState)> {
+    let mut states = states(StepState::Locked);
+    states[3].1 = StepState::Stale;
+    states
+}
+
 /// The morning: three steps proven, the third waived, the fifth open.
 pub fn start(look: Look) -> Start {
     let mut progress = Progress::default();
@@ -325,6 +332,10 @@ pub fn start(look: Look) -> Start {
         plans: BTreeMap::from([(step_id(5), (plan(), claim()))]),
         past: Vec::new(),
         ramps: ramps(),
+        outdated: BTreeMap::from([(
+            step_id(4),
+            Outdated { changed: vec!["the flows", "the target"], takes_seconds: 463 },
+        )]),
         replay: None,
         owner: "maria".to_owned(),
         today: jiff::civil::date(2026, 11, 23),
