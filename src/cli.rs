@@ -38,6 +38,10 @@ pub struct Look {
     /// Draw with ASCII only.
     #[arg(long, global = true)]
     pub ascii: bool,
+
+    /// Plain lines and numbered choices instead of a screen; so does ACCESSIBLE=1.
+    #[arg(long, global = true)]
+    pub plain: bool,
 }
 
 /// A background.

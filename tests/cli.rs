@@ -69,6 +69,42 @@ fn init_writes_settings_that_work_and_overwrites_nothing() {
 }
 
 #[test]
+fn plain_lines_ask_by_number_and_send_nothing_unless_yes_is_typed() {
+    let folder = project("https://shop.example");
+    let typed = |arguments: &[&str], accessible: &str, lines: &str| {
+        let mut command = rampup(folder.path(), arguments);
+        command.env("ACCESSIBLE", accessible).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        (status.code().unwrap_or(-1), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+    };
+    let (code, text) = typed(&["--plain"], "0", "3\n1\nno\n5\n12\n5\n7\nmaybe\n6\n");
+    assert_eq!(code, 0, "{text}");
+    for said in [
+        "Step 1, ",
+        "Choose 1 to 6",
+        "## ",
+        "This sends load to https://shop.example/",
+        "Nothing was sent.",
+        "There is no step \"12\".",
+        "Step 7, ",
+        "\"maybe\" is none of the choices.",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(!text.contains('\x1b'), "nothing moves a cursor: {text:?}");
+    // A waiver is signed by its owner, and refused without a reason; when nobody types any more, it is over.
+    let (code, text) = typed(&[], "1", "4\n\nann\n\n4\nno uploads here\nann\n\n");
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("a waiver needs a reason and an owner") && text.contains("by ann: no uploads here"),
+        "{text}"
+    );
+    assert!(text.contains("Step 2, "), "{text}");
+}
+
+#[test]
 fn wrong_calls_and_wrong_settings_end_with_2_and_the_place() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["run"][..], &["status"], &["verify", "1"], &["run", "11"], &["run", "5-4"]] {

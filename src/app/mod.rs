@@ -9,6 +9,7 @@ mod exchange;
 mod flows;
 mod init;
 mod logging;
+mod plain;
 mod practice;
 mod session;
 mod signals;

@@ -16,6 +16,7 @@ use crate::headless::exit;
 use crate::store::{self, Store};
 use crate::tui;
 
+use super::plain;
 use super::session::{Session, Trouble, configured};
 use super::signals::Signals;
 
@@ -34,6 +35,9 @@ pub struct Opening<'a> {
 
 /// `rampup` without a command.
 pub async fn open(cli: &Cli, environment: &Environment) -> Result<u8, Trouble> {
+    if cli.look.plain || environment.accessible() || environment.term() == Some("dumb") {
+        return plain::open(cli, environment).await;
+    }
     // Ctrl-c arrives as a key and signals reach the interface itself; goose must find SIGINT taken all the same.
     let _signals = Signals::take()?;
     show(cli, environment, Opening { project: &cli.project, quick: false, demo: None }).await
@@ -79,7 +83,9 @@ fn on_a_terminal() -> Result<(), Trouble> {
     if io::stdout().is_terminal() && io::stdin().is_terminal() {
         return Ok(());
     }
-    Err(Trouble::usage(anyhow!("this is no terminal; `rampup run` and `rampup status` work without one")))
+    Err(Trouble::usage(anyhow!(
+        "this is no terminal; `rampup run`, `rampup status` and `rampup --plain` work without one"
+    )))
 }
 
 /// The exit code of how the screen was left.

@@ -25,6 +25,13 @@ pub fn lines(
     writeln!(out, "{site}  proven {proven} of {goal} users")?;
     for ((id, state), step) in states.iter().zip(steps) {
         let detail = match (state, progress.steps.get(id)) {
+            (StepState::Waived, _) => progress
+                .waivers
+                .iter()
+                .rfind(|w| w.step == *id && w.check.is_none())
+                .map_or_else(String::new, |waiver| {
+                    format!("to {} by {}: {}", waiver.until, tame(&waiver.owner, 60), tame(&waiver.reason, 100))
+                }),
             (StepState::Locked | StepState::Open, _) | (_, None) => format!("goal {} users", step.gate.users),
             (StepState::Stale, Some(record)) => {
                 let why = outdated.get(id).map_or_else(String::new, |why| format!("  {}", why.sentence()));
