@@ -27,7 +27,7 @@ pub struct Cli {
 /// How things are shown.
 #[derive(Debug, Clone, Args)]
 pub struct Look {
-    /// Colours for a dark or a light background.
+    /// Colours for a dark or a light background; the terminal is asked when absent.
     #[arg(long, global = true, value_enum)]
     pub theme: Option<Theme>,
 
@@ -51,6 +51,10 @@ pub enum Theme {
     Dark,
     /// Dark text on a light background.
     Light,
+    /// Blue and orange instead of green and red, on a dark background.
+    Cvd,
+    /// The same on a light background.
+    CvdLight,
 }
 
 /// When to use colour.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::anyhow;
+use terminal_colorsaurus::{QueryOptions, background_color};
 use tokio::sync::mpsc;
 
 use crate::cli::{Cli, ColorWhen, Look, Replay, Theme};
@@ -22,6 +24,9 @@ use super::signals::Signals;
 
 /// What was copied last, in the folder that is rampup's own.
 const CLIPBOARD: &str = "clipboard.txt";
+
+/// Longest wait for the terminal's word on its ground.
+const GROUND: Duration = Duration::from_millis(200);
 
 /// Which project to open, and how it is marked.
 pub struct Opening<'a> {
@@ -191,12 +196,13 @@ fn to_tmux(text: &str) -> io::Result<()> {
 
 /// Colours and signs from flags first, then the environment.
 fn look(flags: &Look, environment: &Environment) -> tui::Look {
-    let theme = match (flags.theme, environment.theme()) {
-        (Some(Theme::Light), _) | (None, Some("light")) => tui::Theme::Light,
-        (None, Some("cvd" | "cvd-dark")) => tui::Theme::CvdDark,
-        (None, Some("cvd-light")) => tui::Theme::CvdLight,
-        _ => tui::Theme::Dark,
-    };
+    let named = environment.theme().and_then(|name| match name {
+        "dark" => Some(Theme::Dark),
+        "light" => Some(Theme::Light),
+        "cvd" | "cvd-dark" => Some(Theme::Cvd),
+        "cvd-light" => Some(Theme::CvdLight),
+        _ => None,
+    });
     let plain = flags.color == ColorWhen::Never || (flags.color == ColorWhen::Auto && environment.no_color());
     let many = environment.true_color() || environment.term().is_some_and(|term| term.contains("256color"));
     let tier = match (plain, many || flags.color == ColorWhen::Always) {
@@ -204,5 +210,24 @@ fn look(flags: &Look, environment: &Environment) -> tui::Look {
         (false, true) => tui::Tier::Indexed,
         (false, false) => tui::Tier::Sixteen,
     };
+    let theme = match flags.theme.or(named) {
+        Some(Theme::Dark) => tui::Theme::Dark,
+        Some(Theme::Light) => tui::Theme::Light,
+        Some(Theme::Cvd) => tui::Theme::CvdDark,
+        Some(Theme::CvdLight) => tui::Theme::CvdLight,
+        None if tier != tui::Tier::Mono && light_ground(environment) => tui::Theme::Light,
+        None => tui::Theme::Dark,
+    };
     tui::Look { theme, tier, ascii: flags.ascii }
+}
+
+/// Asks the terminal for its ground, before any key is read: an answer that came later would be taken for typing.
+fn light_ground(environment: &Environment) -> bool {
+    // tmux over a slow line answers late, and its answer would end up among the keys.
+    if environment.tmux() && environment.ssh() {
+        return false;
+    }
+    let mut options = QueryOptions::default();
+    options.timeout = GROUND;
+    background_color(options).is_ok_and(|ground| ground.perceived_lightness() > 0.5)
 }

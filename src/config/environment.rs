@@ -71,6 +71,12 @@ impl Environment {
         self.get("TMUX").is_some()
     }
 
+    /// True on another machine's terminal.
+    #[must_use]
+    pub fn ssh(&self) -> bool {
+        self.get("SSH_CONNECTION").is_some() || self.get("SSH_TTY").is_some()
+    }
+
     /// Who sits here: the name that Git signs with, else the account's.
     #[must_use]
     pub fn user(&self) -> Option<&str> {

@@ -23,6 +23,7 @@ pub fn lines(
     let proven = proven_users(states, progress);
     let goal = steps.iter().map(|s| s.gate.users).max().unwrap_or(0);
     writeln!(out, "{site}  proven {proven} of {goal} users")?;
+    let wide = steps.iter().map(|step| step.title.chars().count()).max().unwrap_or(0);
     for ((id, state), step) in states.iter().zip(steps) {
         let detail = match (state, progress.steps.get(id)) {
             (StepState::Waived, _) => progress
@@ -39,7 +40,7 @@ pub fn lines(
             }
             (_, Some(record)) => record_line(record),
         };
-        writeln!(out, "  {:>2} {:<9} {:<46} {detail}", id.number(), state.word(), step.title)?;
+        writeln!(out, "  {:>2} {:<9} {:<wide$} {detail}", id.number(), state.word(), step.title)?;
     }
     match states.iter().find(|(_, state)| !state.unlocks_next()) {
         Some((next, _)) => writeln!(out, "next: rampup run {next}"),
