@@ -116,8 +116,8 @@ impl Climb {
         let Some(ramp) = self.ramp.as_mut().filter(|r| r.task == task && !r.ended) else { return };
         ramp.phase = phase;
         if phase == RampPhase::Hold && ramp.hold_from.is_none() {
-            let counted = ramp.last().map_or((0, 0, 0), |p| (p.second, p.total, p.total_errors));
-            ramp.hold_from = Some(counted);
+            // A recording has no pulse before its hold.
+            ramp.hold_from = ramp.last().map(|p| (p.second, p.total, p.total_errors));
         }
         self.note(at, format!("{} at {users} users", words::phase(phase)));
     }
@@ -129,7 +129,8 @@ impl Climb {
         }
         // The phase event may have been read a moment later than the first pulse of the hold.
         if pulse.phase == RampPhase::Hold && ramp.hold_from.is_none() {
-            let counted = ramp.last().map_or((0, 0, 0), |p| (p.second, p.total, p.total_errors));
+            let before = pulse.second.saturating_sub(1);
+            let counted = ramp.last().map_or((before, 0, 0), |p| (p.second, p.total, p.total_errors));
             ramp.hold_from = Some(counted);
         }
         ramp.phase = pulse.phase;

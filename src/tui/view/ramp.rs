@@ -327,6 +327,18 @@ fn codes_pane(ramp: &Ramp, paper: &mut Paper<'_>, area: Rect) {
     let inner = paper.pane(area, vec![plain("Status codes")], right, false);
     let Some(last) = ramp.last() else { return };
     let columns = usize::from(inner.width);
+    if last.statuses.is_empty() && total > 0 {
+        // A log keeps them of the whole hold.
+        paper.lines(
+            inner,
+            0,
+            wrap("by status only the whole hold is on record; it comes at its end", columns)
+                .into_iter()
+                .map(|line| vec![muted(line)])
+                .collect(),
+        );
+        return;
+    }
     for (row, (class, role)) in
         (0..).zip([("2xx", Role::Pass), ("3xx", Role::Muted), ("4xx", Role::Warn), ("5xx", Role::Fail)])
     {
