@@ -63,7 +63,7 @@ impl Store {
             Err(error) => return Err(error),
         }
         let (loaded, position) = places.load()?;
-        let (ramps, strange) = history::gather(&places.runs)?;
+        let (ramps, strange) = history::gather(&places.runs, &places.ramps)?;
         let mut store = Self {
             progress: loaded.progress,
             newer: loaded.newer.is_some(),
@@ -205,6 +205,8 @@ struct Places {
     runs: PathBuf,
     progress: PathBuf,
     folded: PathBuf,
+    /// What history keeps of the logs.
+    ramps: PathBuf,
 }
 
 impl Places {
@@ -214,6 +216,7 @@ impl Places {
             runs: folder.join("runs"),
             progress: folder.join("progress.toml"),
             folded: folder.join("folded"),
+            ramps: folder.join("ramps.jsonl"),
             folder,
         }
     }
