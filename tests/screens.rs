@@ -145,6 +145,11 @@ fn screens(look: Look, size: (u16, u16)) -> Vec<(&'static str, Session)> {
         s.feed(until(100, Ending::Breaks));
         s.wait();
     });
+    add("ramp_paused", &|s| {
+        s.feed(until(100, Ending::Holds));
+        s.keys("hhh");
+        s.wait();
+    });
     add("ask_stop", &|s| {
         s.feed(until(100, Ending::Holds));
         s.wait();
@@ -402,6 +407,32 @@ fn the_live_screen_opens_by_itself_and_the_verdict_follows() {
     assert!(session.text().contains("✓ PROVEN"));
     assert!(session.text().contains("Step 6, Background jobs, is unlocked"));
     assert!(session.text().contains("proven 200 of 1000 users"));
+}
+
+#[test]
+fn the_view_stands_still_and_the_ramp_goes_on() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    let feeds = until(110, Ending::Breaks);
+    let seen = until(90, Ending::Breaks).len();
+    session.feed(feeds[..seen].to_vec());
+    let then = session.text();
+    session.keys(" ");
+    let still = session.text();
+    session.feed(feeds[seen..].to_vec());
+    let panes = |text: &str| text.lines().skip(5).take(14).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(panes(&session.text()), panes(&still), "what was paused does not move");
+    assert!(rows(&session.buffer())[0].contains("view at 01:30") && session.text().contains("running"));
+    session.keys(" ");
+    assert_ne!(panes(&session.text()), panes(&still));
+    // Twenty seconds back is what was to be seen then, but for the axis, which may have grown.
+    session.keys("hh");
+    assert!(rows(&session.buffer())[0].contains("view at 01:30"));
+    let latency = |text: &str| text.lines().find(|line| line.contains("Latency")).map(str::to_owned);
+    assert_eq!(latency(&session.text()), latency(&then));
+    session.keys("lll");
+    assert!(!rows(&session.buffer())[0].contains("view at"), "on to the end is on with the ramp");
+    session.keys("hh\x1b");
+    session.feed(story::climbed(Ending::Holds));
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub struct Model {
     pub(super) against: Option<usize>,
     /// A recording in front of what happens now.
     pub(super) replay: Option<Replay>,
+    /// The second of the running ramp at which the view stands still; the ramp goes on.
+    pub(super) glance: Option<u32>,
     /// True when there is nothing behind the recording.
     pub(super) only_replay: bool,
 }
@@ -190,6 +192,15 @@ impl Ramp {
         self.pulses.last()
     }
 
+    /// As it was at this second.
+    fn until(&self, second: u32) -> Ramp {
+        let pulses: Vec<LoadPulse> = self.pulses.iter().take_while(|p| p.second <= second).cloned().collect();
+        let samples = self.samples.iter().take_while(|s| s.second <= second).cloned().collect();
+        let phase = pulses.last().map_or(RampPhase::Climb, |p| p.phase);
+        let hold_from = self.hold_from.filter(|(from, ..)| *from < second);
+        Ramp { phase, pulses, samples, hold_from, ..self.clone() }
+    }
+
     /// Seconds since the ramp began.
     pub(super) fn second(&self) -> u32 {
         self.last().map_or(0, |p| p.second)
@@ -247,6 +258,7 @@ impl Model {
             at: 0,
             against: None,
             replay: None,
+            glance: None,
             only_replay: start.replay.is_some(),
         };
         for event in &start.past {
@@ -342,6 +354,13 @@ impl Model {
             Place::Verdict(_) => Where::VERDICT,
             Place::History => Where::HISTORY,
         }
+    }
+
+    /// The ramp as the live screen shows it: now, or where the view stands still.
+    pub(super) fn ramp_in_view(&self) -> Option<std::borrow::Cow<'_, Ramp>> {
+        use std::borrow::Cow;
+        let ramp = self.climb.ramp.as_ref()?;
+        Some(self.glance.map_or(Cow::Borrowed(ramp), |second| Cow::Owned(ramp.until(second))))
     }
 
     /// True while load is on its way.

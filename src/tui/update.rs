@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use jiff::{SignedDuration, Timestamp};
 
 use super::keys::{self, Action};
-use super::model::{Model, Over, Pane, Place, Question, Scroll, Toast};
+use super::model::{Model, Over, Pane, Place, Question, Ramp, Scroll, Toast};
 use super::palette::{self, Palette};
 use super::waive::Form;
 use super::{view, words};
@@ -13,6 +13,8 @@ use crate::domain::event::{Event, EventKind, Feed};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::progress::StepState;
 
+/// Seconds that an arrow goes back or on in a ramp.
+const JUMP: u32 = 10;
 /// Letters of one line that is written.
 const LINE: usize = 300;
 /// How long a toast stays.
@@ -171,6 +173,9 @@ fn settle(model: &mut Model) {
         model.places.push(Place::Overview);
     }
     model.at = model.at.min(model.ramps.len().saturating_sub(1));
+    if model.place() != Place::Ramp {
+        model.glance = None;
+    }
     let checks = model.step(model.subject()).map_or(0, |s| s.checks.len());
     model.check = model.check.min(checks.saturating_sub(1));
     // A question about something that has ended answers itself.
@@ -196,7 +201,10 @@ pub(super) fn happened(model: &mut Model, event: &Event) {
     model.climb.fold(event);
     match &event.kind {
         // The live screen opens by itself, over whatever was being read.
-        EventKind::RampStarted { .. } => go(model, Place::Ramp),
+        EventKind::RampStarted { .. } => {
+            model.glance = None;
+            go(model, Place::Ramp);
+        }
         EventKind::RampFailed { step, why, .. } => {
             leave_ramp(model);
             toast(model, format!("no ramp for step {step}: {}", words::tame(why)));
@@ -262,6 +270,9 @@ pub fn refusal(model: &Model, action: Action) -> Option<String> {
     let busy = running(model);
     let what = model.climb.running.map_or_else(|| "something".to_owned(), |s| format!("step {s}"));
     match action {
+        Action::Pause | Action::Forward | Action::Backward if model.replay.is_none() && model.climb.ramp.is_none() => {
+            Some("no ramp has run in this session".to_owned())
+        }
         Action::Verify | Action::Run | Action::Stop | Action::Waive | Action::History if model.replay.is_some() => {
             Some("this is a recording; esc leaves it".to_owned())
         }
@@ -343,11 +354,16 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
         Action::Waive => model.over = Some(Over::Waive(Form::new(model))),
         Action::History => go(model, Place::History),
         Action::Against => model.against = if model.against == Some(model.at) { None } else { Some(model.at) },
-        Action::Pause => model.pause(),
+        Action::Pause if model.replay.is_some() => model.pause(),
+        Action::Pause => {
+            model.glance = if model.glance.is_some() { None } else { model.climb.ramp.as_ref().map(Ramp::second) }
+        }
         Action::Faster => model.pace(1),
         Action::Slower => model.pace(-1),
-        Action::Forward => model.seek(10.0),
-        Action::Backward => model.seek(-10.0),
+        Action::Forward if model.replay.is_some() => model.seek(f64::from(JUMP)),
+        Action::Backward if model.replay.is_some() => model.seek(-f64::from(JUMP)),
+        Action::Forward => look_at(model, true),
+        Action::Backward => look_at(model, false),
         Action::Theme => {
             model.look.theme = model.look.theme.next();
             toast(model, format!("theme: {} (T)", model.look.theme.word()));
@@ -368,6 +384,14 @@ fn act(model: &mut Model, action: Action) -> Vec<Out> {
         Action::No => model.over = None,
     }
     Vec::new()
+}
+
+/// Moves the second that the live view stands at; at the last one it goes on with the ramp.
+fn look_at(model: &mut Model, later: bool) {
+    let Some(now) = model.climb.ramp.as_ref().map(Ramp::second) else { return };
+    let at = model.glance.unwrap_or(now);
+    let at = if later { at + JUMP } else { at.saturating_sub(JUMP).max(1) };
+    model.glance = Some(at).filter(|at| *at < now);
 }
 
 fn stop(model: &mut Model) -> Vec<Out> {

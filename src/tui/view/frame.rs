@@ -87,6 +87,9 @@ fn crumbs(model: &Model, wide: bool) -> Vec<Ink> {
             if let Some(ramp) = &model.climb.ramp {
                 crumbs.push(plain(words::name(model, ramp.step)));
                 let at = words::clock(ramp.second());
+                if let Some(second) = model.glance {
+                    crumbs.push(ink(format!("view at {}", words::clock(second)), Role::Warn));
+                }
                 crumbs.push(if ramp.ended {
                     plain(format!("ended after {at}"))
                 } else {
@@ -157,7 +160,8 @@ fn word(model: &Model, action: Action, short: &str) -> String {
     match action {
         Action::Verdict if model.ramping() => "live".to_owned(),
         Action::Pause if model.replay.as_ref().is_some_and(Replay::over) => "again".to_owned(),
-        Action::Pause if !model.is_playing() => "go on".to_owned(),
+        Action::Pause if model.glance.is_some() => "to now".to_owned(),
+        Action::Pause if model.replay.is_some() && !model.is_playing() => "go on".to_owned(),
         _ => short.to_owned(),
     }
 }

@@ -15,12 +15,12 @@ use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, pad_left, plain, w
 use crate::tui::words;
 
 pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
-    let Some(ramp) = &model.climb.ramp else {
+    let Some(ramp) = model.ramp_in_view() else {
         let inner = paper.pane(area, vec![plain("Ramp")], Vec::new(), false);
         paper.line(inner, 0, vec![muted("no ramp has run in this session")]);
         return;
     };
-    if paper.boxed { wide(model, ramp, paper, area) } else { narrow(model, ramp, paper, area) }
+    if paper.boxed { wide(model, &ramp, paper, area) } else { narrow(model, &ramp, paper, area) }
 }
 
 fn wide(model: &Model, ramp: &Ramp, paper: &mut Paper<'_>, area: Rect) {
