@@ -35,6 +35,9 @@ pub(super) struct StoredFacts {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Page {
     path: String,
+    /// Its whole address.
+    #[serde(default)]
+    url: String,
     status: u16,
     /// Django stores nothing of an answer that sets a cookie.
     sets_cookie: bool,
@@ -70,6 +73,7 @@ impl Check for PageStored {
                 lives = lives.or(lifetime(&redis, &md5_hex(&url)).await?);
             }
             facts.pages.push(Page {
+                url: probes.site.url.join(path).map_or_else(|_| path.clone(), String::from),
                 path: path.clone(),
                 status: trail.status,
                 sets_cookie: trail.sets_cookie,
@@ -102,7 +106,8 @@ impl Check for PageStored {
                     seen: format!("{path} is not in Redis: it sets a cookie, and Django stores no such answer"),
                     todo: format!(
                         "render no form token, user name or message into the page behind {path} (a small script can fetch them), and \
-                         touch no session there. See it: curl -sD- -o/dev/null {path} | grep -i set-cookie"
+                         touch no session there. See it: curl -sD- -o/dev/null {} | grep -i set-cookie",
+                        page.url
                     ),
                 }),
                 None if facts.fragments => {

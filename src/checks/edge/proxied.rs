@@ -83,7 +83,7 @@ impl Check for Proxied {
                     seen: format!("{host}{} did not pass through an edge (no cf-ray, no mark of another CDN){beside}", trail.path),
                     todo: format!(
                         "switch the proxy on (orange cloud) for {host} at Cloudflare, or lead the name through your CDN; \
-                         see it: curl -sI 'https://{host}{}' | grep -i cf-ray",
+                         see it: curl -sIL '{host}{}' | grep -i cf-ray",
                         trail.path
                     ),
                 });

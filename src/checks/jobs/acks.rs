@@ -36,9 +36,18 @@ struct Says {
     acks_late: bool,
     visibility_s: Option<f64>,
     time_limit_s: Option<f64>,
-    /// Tasks that are acknowledged late, whoever says so, and the time limit of their own, seconds.
+    /// What its tasks say; none when it did not tell.
     #[serde(default)]
-    late: BTreeMap<String, Option<f64>>,
+    tasks: Option<BTreeMap<String, Task>>,
+}
+
+/// What a task says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Task {
+    /// None: as its worker is configured.
+    late: Option<bool>,
+    /// The time limit of its own, seconds.
+    time_limit_s: Option<f64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,15 +82,14 @@ impl Check for AcksLateConsistent {
     async fn gather(&self, ctx: &Context<'_>) -> Result<AcksFacts, Missing> {
         let broker = ctx.probes.broker().await?;
         let Conf { asked, by_worker, tasks } = broker.conf(Duration::from_secs(3)).await?.unwrap_or_default();
-        let late = |worker: &String| tasks.get(worker).map(late).unwrap_or_default();
         let waiting = broker.waiting().await?;
         Ok(AcksFacts {
             kind: broker.kind(),
             workers: by_worker
                 .into_iter()
                 .map(|(worker, conf)| {
-                    let late = late(&worker);
-                    (worker, Says { late, ..says(&conf) })
+                    let tasks = tasks.get(&worker).map(told);
+                    (worker, Says { tasks, ..says(&conf) })
                 })
                 .collect(),
             asked,
@@ -114,7 +122,8 @@ impl Check for AcksLateConsistent {
                 continue;
             }
             let (task, _) = slowest.unwrap_or_default();
-            let limit = said.late.get(&task).copied().flatten().or(said.time_limit_s);
+            let own = said.tasks.as_ref().and_then(|tasks| tasks.get(&task)?.time_limit_s);
+            let limit = own.or(said.time_limit_s);
             let why = match (out, later, limit) {
                 (Some(age), ..) => format!("a task has been out for {age:.0} s"),
                 (None, Some(wait), _) => format!("a task that it holds is to be done in {wait:.0} s (countdown, eta)"),
@@ -128,6 +137,21 @@ impl Check for AcksLateConsistent {
                        each task must bear being run twice all the same. See it: celery -A yourproject inspect conf"
                     .to_owned(),
             });
+        }
+        // One that did not tell its tasks may have a late one.
+        let silent = |said: &Says| {
+            let needed = said.time_limit_s.unwrap_or(self.least_s);
+            said.tasks.is_none() && !said.acks_late && said.visibility_s.unwrap_or(USUAL) <= needed
+        };
+        if findings.is_empty()
+            && let Some((worker, _)) = facts.workers.iter().find(|(_, said)| silent(said))
+        {
+            return CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "{worker} did not tell whether one of its tasks is acknowledged late, and its visibility timeout is short"
+                ),
+                "run the step again when the workers are less busy; see it: celery -A yourproject inspect registered acks_late",
+            ));
         }
         let told = facts.workers.len() as u64;
         if findings.is_empty() && told < facts.asked {
@@ -148,8 +172,12 @@ impl Says {
     /// The late task that may take longest, and for how long, seconds; `least` where nothing limits it.
     fn slowest(&self, least: f64) -> Option<(String, f64)> {
         let limit = |own: Option<f64>| own.or(self.time_limit_s).unwrap_or(least);
-        let of_all = self.acks_late.then(|| (String::new(), limit(None))).filter(|_| self.late.is_empty());
-        let each = self.late.iter().map(|(task, own)| (task.clone(), limit(*own)));
+        let tasks = self.tasks.iter().flatten();
+        let late = tasks.filter(|(_, task)| task.late.unwrap_or(self.acks_late));
+        let each = late.map(|(name, task)| (name.clone(), limit(task.time_limit_s)));
+        // Of one that told no task only its configuration is known.
+        let unnamed = self.tasks.as_ref().is_none_or(BTreeMap::is_empty);
+        let of_all = (self.acks_late && unnamed).then(|| (String::new(), limit(None)));
         each.chain(of_all).max_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 }
@@ -158,16 +186,16 @@ fn named(task: &str) -> String {
     if task.is_empty() { "a task".to_owned() } else { format!("task {task}") }
 }
 
-/// The tasks that are acknowledged late in an answer to `registered`: `shop.tasks.pay [acks_late=True time_limit=30]`.
-fn late(said: &serde_json::Value) -> BTreeMap<String, Option<f64>> {
+/// The tasks in an answer to `registered`: `shop.tasks.pay [acks_late=True time_limit=30]`.
+fn told(said: &serde_json::Value) -> BTreeMap<String, Task> {
     let texts = said.as_array().into_iter().flatten().take(MOST).filter_map(serde_json::Value::as_str);
     let one = |text: &str| {
-        let (name, about) = text.trim_end_matches(']').split_once(" [")?;
+        let (name, about) = text.trim_end_matches(']').split_once(" [").unwrap_or((text, ""));
         let of = |key: &str| about.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
-        let limit = of("time_limit").and_then(|limit| limit.parse().ok());
-        (of("acks_late") == Some("True")).then(|| (tame(name, 120), limit))
+        let time_limit_s = of("time_limit").and_then(|limit| limit.parse().ok());
+        (tame(name, 120), Task { late: of("acks_late").map(|late| late == "True"), time_limit_s })
     };
-    texts.filter_map(one).collect()
+    texts.map(one).collect()
 }
 
 fn says(conf: &serde_json::Value) -> Says {
@@ -179,7 +207,7 @@ fn says(conf: &serde_json::Value) -> Says {
         acks_late: of("acks_late").and_then(serde_json::Value::as_bool).unwrap_or(false),
         visibility_s: of("broker_transport_options").and_then(|options| options["visibility_timeout"].as_f64()),
         time_limit_s: of("task_time_limit").and_then(serde_json::Value::as_f64),
-        late: BTreeMap::new(),
+        tasks: None,
     }
 }
 
@@ -193,7 +221,7 @@ mod tests {
             kind: QueueKind::Celery,
             workers: BTreeMap::from([(
                 "celery@vm".to_owned(),
-                Says { acks_late, visibility_s, time_limit_s, late: BTreeMap::new() },
+                Says { acks_late, visibility_s, time_limit_s, tasks: Some(BTreeMap::new()) },
             )]),
             asked: 1,
             oldest_s,
@@ -224,15 +252,26 @@ mod tests {
     fn one_task_that_is_late_is_enough() {
         let said =
             serde_json::json!(["shop.mail [acks_late=False]", "shop.pay [acks_late=True time_limit=90]", "shop.odd"]);
-        let late = late(&said);
-        assert_eq!(late, BTreeMap::from([("shop.pay".to_owned(), Some(90.0))]));
-        for (word, visibility_s, late) in [
-            ("fail", 60.0, late.clone()),
-            ("pass", 120.0, late),
-            ("pass", 60.0, BTreeMap::new()),
-            ("fail", 60.0, BTreeMap::from([("shop.pay".to_owned(), None)])),
+        let tasks = told(&said);
+        let pay = Task { late: Some(true), time_limit_s: Some(90.0) };
+        assert_eq!((tasks.len(), tasks["shop.pay"], tasks["shop.odd"]), (3, pay, Task::default()));
+        let only = |late| Some(BTreeMap::from([("shop.pay".to_owned(), Task { late, time_limit_s: None })]));
+        for (word, visibility_s, acks_late, tasks) in [
+            ("fail", 60.0, false, Some(tasks.clone())),
+            ("pass", 120.0, false, Some(tasks.clone())),
+            // The one that says nothing is as its worker is configured.
+            ("fail", 120.0, true, Some(tasks)),
+            ("pass", 60.0, false, Some(BTreeMap::new())),
+            ("fail", 60.0, false, only(Some(true))),
+            ("pass", 60.0, false, only(Some(false))),
+            // All are late by configuration, and each says that it is not.
+            ("pass", 60.0, true, only(Some(false))),
+            // It told its configuration and not its tasks: a short timeout may be too short for one of them.
+            ("unknown", 60.0, false, None),
+            ("pass", 3600.0, false, None),
+            ("fail", 60.0, true, None),
         ] {
-            let says = Says { visibility_s: Some(visibility_s), late, ..Says::default() };
+            let says = Says { visibility_s: Some(visibility_s), acks_late, tasks, ..Says::default() };
             let workers = BTreeMap::from([("celery@vm".to_owned(), says)]);
             let facts = AcksFacts { kind: QueueKind::Celery, workers, asked: 1, oldest_s: None, later_s: None };
             assert_eq!(AcksLateConsistent::default().judge(&facts).word(), word, "{facts:?}");
