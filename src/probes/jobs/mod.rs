@@ -74,6 +74,9 @@ impl Broker {
             QueueKind::Huey => huey::clean(named),
             _ => named.to_owned(),
         };
+        if kind == QueueKind::Celery {
+            celery::layout::read(&redis, &queue).await?;
+        }
         let library = match kind {
             QueueKind::Celery => Library::Celery(celery::Broker::new(redis.clone(), &queue, &key.variable)),
             QueueKind::Rq => Library::Rq(rq::Broker::new(redis.clone(), &queue)),

@@ -6,6 +6,7 @@
 mod beats;
 mod canary;
 mod control;
+pub(super) mod layout;
 mod reserved;
 
 use std::collections::BTreeMap;
