@@ -113,4 +113,32 @@ mod tests {
         assert_eq!(names("shop.settings"), ["shop/settings/__init__.py"]);
         assert!(names("elsewhere.settings").is_empty());
     }
+
+    #[test]
+    fn a_settings_file_that_nothing_names_or_imports_does_not_run() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
+            std::fs::write(path, text).unwrap();
+        };
+        let databases = "DATABASES = {'default': {}}\n";
+        write("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n");
+        write("shop/settings.py", databases);
+        write("shop/settings_other.py", databases);
+        let way = || {
+            let found = crate::probes::repo::in_force(root.path()).unwrap();
+            let first = |way: &Vec<SettingsFile>| way[0].path.clone();
+            (found.named.as_ref().map(first), found.others.iter().map(first).collect::<Vec<_>>())
+        };
+        let named = Some("shop/settings.py".to_owned());
+        assert_eq!(way(), (named.clone(), vec![]));
+        // One that builds on the named one may run in its place.
+        write("shop/settings_production.py", "from .settings import *\n");
+        assert_eq!(way(), (named, vec!["shop/settings_production.py".to_owned()]));
+        // Nobody names one: any of them may run.
+        write("manage.py", "import os\n");
+        assert_eq!(way(), (None, vec!["shop/settings_other.py".to_owned(), "shop/settings_production.py".to_owned()]));
+    }
 }
