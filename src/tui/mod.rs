@@ -14,6 +14,7 @@ use crate::domain::ramp::{Claim, RampPlan};
 use crate::domain::slo::Slo;
 use crate::domain::step::Step;
 
+mod act;
 mod fold;
 pub mod keys;
 pub mod model;

@@ -3,9 +3,9 @@
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
+use super::act::refusal;
 use super::keys::{Action, TABLE};
 use super::model::Model;
-use super::update::refusal;
 use super::words;
 use crate::domain::ids::StepId;
 

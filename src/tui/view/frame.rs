@@ -4,11 +4,11 @@ use ratatui::layout::Rect;
 
 use super::step::named;
 use crate::domain::ids::StepId;
+use crate::tui::act::refusal;
 use crate::tui::keys::{Action, Binding, TABLE};
 use crate::tui::model::{Model, Place, Question};
 use crate::tui::replay::Replay;
 use crate::tui::theme::{self, Role};
-use crate::tui::update::refusal;
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, width, wrap};
 use crate::tui::words;
 

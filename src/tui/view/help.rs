@@ -3,10 +3,10 @@
 use ratatui::layout::Rect;
 
 use crate::domain::progress::StepState;
+use crate::tui::act::refusal;
 use crate::tui::keys::{Binding, TABLE, Where};
 use crate::tui::model::Model;
 use crate::tui::theme::{Role, of_state};
-use crate::tui::update::refusal;
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, plain, width, wrap};
 use crate::tui::words;
 
