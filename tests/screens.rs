@@ -611,6 +611,7 @@ enum Doing {
     Resize(u16, u16),
     Feed(usize),
     Wait(i64),
+    Play(bool),
 }
 
 fn doing() -> impl Strategy<Value = Doing> {
@@ -621,6 +622,7 @@ fn doing() -> impl Strategy<Value = Doing> {
         1 => (1u16..180, 1u16..50).prop_map(|(w, h)| Doing::Resize(w, h)),
         4 => (0usize..2000).prop_map(Doing::Feed),
         1 => (0i64..20).prop_map(Doing::Wait),
+        1 => any::<bool>().prop_map(Doing::Play),
     ]
 }
 
@@ -641,6 +643,10 @@ proptest! {
                     session.tell(Msg::Resize(width, height));
                 }
                 Doing::Feed(at) => session.feed([tape[at % tape.len()].clone()]),
+                Doing::Play(whole) => {
+                    let step = Some(story::step_id(5)).filter(|_| !whole);
+                    session.tell(Msg::Recorded("r".into(), step, Ok(story::recorded(Ending::Unsure))));
+                }
                 Doing::Wait(seconds) => {
                     now += jiff::SignedDuration::from_secs(seconds);
                     session.tell(Msg::Tick(now));

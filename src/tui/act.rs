@@ -18,7 +18,7 @@ const JUMP: u32 = 10;
 pub(super) fn refusal(model: &Model, action: Action) -> Option<String> {
     let step = model.subject();
     let busy = running(model);
-    let what = model.climb.running.map_or_else(|| "something".to_owned(), |s| format!("step {s}"));
+    let what = model.live().running.map_or_else(|| "something".to_owned(), |s| format!("step {s}"));
     match action {
         Action::Pause | Action::Forward | Action::Backward if model.replay.is_none() && model.climb.ramp.is_none() => {
             Some("no ramp has run in this session".to_owned())
@@ -37,7 +37,7 @@ pub(super) fn refusal(model: &Model, action: Action) -> Option<String> {
             Some(format!("step {step} is locked. {}", words::locked(model, step)))
         }
         Action::Stop if !busy => Some("nothing is running".to_owned()),
-        Action::Stop if model.climb.stopping => Some("stopping already; ctrl-c leaves at once".to_owned()),
+        Action::Stop if model.live().stopping => Some("stopping already; ctrl-c leaves at once".to_owned()),
         Action::Verdict if !model.ramping() && !model.climb.has_verdict(step) => {
             Some(format!("step {step} has no verdict yet; R runs it"))
         }
@@ -124,7 +124,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Out> {
         }
         Action::Redraw => return vec![Out::Redraw],
         Action::Suspend => return vec![Out::Suspend],
-        Action::Interrupt if running(model) && !model.climb.stopping => return stop(model),
+        Action::Interrupt if running(model) && !model.live().stopping => return stop(model),
         Action::Interrupt => return vec![Out::Quit],
         Action::Quit if model.over == Some(Over::Help) || model.places.len() > 1 || model.replay.is_some() => {
             return back(model);
@@ -145,7 +145,7 @@ fn look_at(model: &mut Model, later: bool) {
 }
 
 fn stop(model: &mut Model) -> Vec<Out> {
-    model.live().stopping = true;
+    model.live_mut().stopping = true;
     toast(model, "stopping; what was seen is kept".to_owned());
     vec![Out::Command(Command::Stop)]
 }

@@ -63,7 +63,12 @@ impl Model {
     }
 
     /// The facts as they are now, whatever is being played.
-    pub(super) fn live(&mut self) -> &mut Climb {
+    pub(super) fn live(&self) -> &Climb {
+        self.replay.as_ref().map_or(&self.climb, |replay| &replay.live)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn live_mut(&mut self) -> &mut Climb {
         match &mut self.replay {
             Some(replay) => &mut replay.live,
             None => &mut self.climb,

@@ -95,14 +95,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
         Msg::Event(event) => {
             learn(model, &event);
             if model.replay.is_some() {
-                model.live().fold(&event);
+                model.live_mut().fold(&event);
             } else {
                 happened(model, &event);
             }
             Vec::new()
         }
         Msg::States(states) => {
-            model.live().states = states.into_iter().collect();
+            model.live_mut().states = states.into_iter().collect();
             if let Place::Overview = model.place()
                 && model.replay.is_none()
                 && !model.climb.busy
@@ -114,7 +114,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             Vec::new()
         }
         Msg::Busy(busy) => {
-            let live = model.live();
+            let live = model.live_mut();
             live.busy = busy;
             if !busy {
                 live.at_rest();
@@ -182,7 +182,7 @@ fn settle(model: &mut Model) {
 }
 
 pub(super) fn running(model: &Model) -> bool {
-    let now = model.replay.as_ref().map_or(&model.climb, |replay| &replay.live);
+    let now = model.live();
     now.busy || now.running.is_some()
 }
 

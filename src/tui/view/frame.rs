@@ -181,7 +181,7 @@ pub(super) fn ask(model: &Model, paper: &mut Paper<'_>, area: Rect, question: Qu
         ),
         Question::Quit => (
             "Leave rampup?".to_owned(),
-            vec![vec![plain(if model.climb.busy || model.climb.running.is_some() {
+            vec![vec![plain(if model.live().busy || model.live().running.is_some() {
                 "Something is running. Leaving stops it; what was seen is kept."
             } else {
                 "Progress is on disk; the next start goes on from here."
