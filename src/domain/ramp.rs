@@ -107,10 +107,11 @@ pub struct Claim {
 }
 
 /// Where a ramp is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RampPhase {
     /// Users come in.
+    #[default]
     Climb,
     /// All are in; waiting for a steady state.
     Settle,
@@ -123,7 +124,7 @@ pub enum RampPhase {
 }
 
 /// One second of a ramp as seen from the generator. Droppable: the measurement keeps its own record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LoadPulse {
     /// Seconds since the ramp began.
     pub second: u32,

@@ -100,7 +100,7 @@ fn seconds(began: &Event, ended: Timestamp, measured: &Measurement, far_side: &F
     let hold = u32::try_from(measured.windows.len()).unwrap_or_default();
     // Where nothing behind the app was watched, the hold is the end of the ramp.
     let from = far_side.hold.map_or_else(|| u32::try_from(ramp).unwrap_or_default().saturating_sub(hold), |h| h.0);
-    let mut so_far = LoadPulse { phase: RampPhase::Hold, users: measured.users, ..nothing() };
+    let mut so_far = LoadPulse { phase: RampPhase::Hold, users: measured.users, ..LoadPulse::default() };
     let mut latency = Histogram::new();
     for (index, window) in (0..).zip(&measured.windows) {
         latency.merge(&window.latency);
@@ -136,29 +136,4 @@ fn classes(measured: &Measurement) -> BTreeMap<String, u64> {
         *classes.entry(format!("{}xx", status / 100)).or_default() += count;
     }
     classes
-}
-
-fn nothing() -> LoadPulse {
-    LoadPulse {
-        second: 0,
-        phase: RampPhase::Climb,
-        phase_seconds: 0,
-        users: 0,
-        in_flight: 0,
-        oldest_ms: 0.0,
-        rps: 0.0,
-        p50_ms: None,
-        p95_ms: None,
-        p99_ms: None,
-        hold_p95_ms: None,
-        errors: 0,
-        blocked: 0,
-        edge_answers: 0,
-        edge_hits: 0,
-        total: 0,
-        total_errors: 0,
-        total_blocked: 0,
-        statuses: BTreeMap::new(),
-        generator: crate::domain::ramp::GeneratorSample::default(),
-    }
 }

@@ -212,7 +212,6 @@ mod tests {
     use super::*;
     use crate::domain::ids::RunId;
     use crate::domain::measurement::series;
-    use crate::domain::ramp::{GeneratorSample, RampPhase};
     use crate::domain::secret::Secret;
     use crate::domain::site::{Access, Key, Site};
 
@@ -275,28 +274,7 @@ mod tests {
     }
 
     fn pulse(second: u32, p95_ms: Option<f64>) -> LoadPulse {
-        LoadPulse {
-            second,
-            phase: RampPhase::Climb,
-            phase_seconds: second,
-            users: 7,
-            in_flight: 0,
-            oldest_ms: 0.0,
-            rps: 1.0,
-            p50_ms: None,
-            p95_ms,
-            p99_ms: None,
-            hold_p95_ms: None,
-            errors: 0,
-            blocked: 0,
-            edge_answers: 0,
-            edge_hits: 0,
-            total: 0,
-            total_errors: 0,
-            total_blocked: 0,
-            statuses: BTreeMap::new(),
-            generator: GeneratorSample::default(),
-        }
+        LoadPulse { second, phase_seconds: second, users: 7, rps: 1.0, p95_ms, ..LoadPulse::default() }
     }
 
     #[tokio::test]
