@@ -91,7 +91,26 @@ pub(super) enum Default {
 }
 
 static DEFAULT: LazyLock<Regex> = LazyLock::new(|| pattern(r#"["']default["']\s*:\s*\{"#));
+/// The default cache as a call, `"default": env.cache()`.
+static ALONE: LazyLock<Regex> = LazyLock::new(|| pattern(r#"^\{\s*["']default["']\s*:\s*[\w.]+\("#));
 static KEPT: LazyLock<Regex> = LazyLock::new(|| pattern(r#"["']BACKEND["']\s*:\s*["']([\w.]+)["']"#));
+
+/// Caches of a dictionary: its keys, not those of the dictionaries inside.
+fn aliases(caches: &str) -> usize {
+    let mut depth = 0_usize;
+    let mut keys = 0;
+    for c in caches.chars() {
+        match c {
+            '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' => depth = depth.saturating_sub(1),
+            ':' if depth == 1 => keys += 1,
+            // Whatever is spread into it may hold more of them.
+            '*' if depth == 1 => keys += 2,
+            _ => {}
+        }
+    }
+    keys
+}
 
 /// The default cache of these files; none where it is not written as a literal, is changed afterwards, or they disagree.
 pub(super) fn default_kept(files: &[SettingsFile]) -> Option<Default> {
@@ -104,7 +123,15 @@ pub(super) fn default_kept(files: &[SettingsFile]) -> Option<Default> {
         for caches in CACHES.find_iter(&code) {
             let caches = literal(&code[caches.end() - 1..]);
             let default = DEFAULT.find(caches).map(|at| literal(&caches[at.end() - 1..]));
-            let backend = KEPT.captures(default?)?[1].to_ascii_lowercase();
+            let Some(default) = default else {
+                // Out of an address (env.cache()): what is found in Redis is its own, where there is no other alias.
+                if aliases(caches) == 1 && ALONE.is_match(caches) {
+                    found.push(Default::Redis);
+                    continue;
+                }
+                return None;
+            };
+            let backend = KEPT.captures(default)?[1].to_ascii_lowercase();
             found.push(match () {
                 () if backend.contains("redis") => Default::Redis,
                 () if ["locmem", "dummy", "filebased"].iter().any(|word| backend.contains(word)) => Default::Apart,
@@ -208,7 +235,10 @@ mod tests {
         assert_eq!(kept(&caches(local, redis)), Some(Default::Apart));
         assert_eq!(kept(&caches(redis, local)), Some(Default::Redis));
         // By an address, changed afterwards, of two minds, of a backend nobody knows here.
-        assert_eq!(kept("CACHES = {'default': env.cache()}"), None);
+        assert_eq!(kept("CACHES = {'default': env.cache()}"), Some(Default::Redis));
+        assert_eq!(kept("CACHES = {'default': env.cache('A'), 'thumbs': env.cache('B')}"), None);
+        assert_eq!(kept("CACHES = {'default': env.cache('A'), **more}"), None);
+        assert_eq!(kept("CACHES = {'default': LOCAL}"), None);
         assert_eq!(kept(&format!("{}CACHES['default'] = OTHER", caches(local, redis))), None);
         assert_eq!(kept(&(caches(local, redis) + &caches(redis, local))), None);
         assert_eq!(kept(&caches("shop.cache.Own", redis)), None);
