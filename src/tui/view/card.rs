@@ -28,6 +28,7 @@ pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
         (Place::Step(_), _) => model.step(id).map_or(Vec::new(), |s| {
             markdown::lines(&s.guide, columns).into_iter().skip(model.scroll.playbook).collect()
         }),
+        (Place::History, _) => super::history::lines(model),
         (Place::Verdict(_), _) => super::verdict::said(model, id)
             .iter()
             .flat_map(|s| wrap(s, columns))

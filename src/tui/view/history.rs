@@ -51,6 +51,19 @@ fn list(model: &Model, paper: &mut Paper<'_>, area: Rect) {
     }
 }
 
+/// The ramps from the chosen one on, a line each, where there is room for nothing else.
+pub(super) fn lines(model: &Model) -> Vec<Vec<Ink>> {
+    let chosen = model.ramps.iter().enumerate().skip(model.at);
+    let line = |(at, ramp): (usize, &RampRecord)| {
+        let (sign, role) = sign(ramp.outcome);
+        let p95 = ramp.p95_ms.map_or_else(|| "-".to_owned(), |p95| words::ms(p95[0]));
+        let day = ramp.at.to_zoned(model.zone.clone()).strftime("%-d %b");
+        let figures = format!(" {day}  step {}  {} users  {p95} ms", ramp.step, ramp.users);
+        vec![ink(if at == model.at { "▸" } else { " " }, Role::Focus), ink(sign, role), plain(figures)]
+    };
+    chosen.map(line).collect()
+}
+
 fn head() -> String {
     format!(
         "{}{}{}{}{}{}",
