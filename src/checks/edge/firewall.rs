@@ -79,7 +79,17 @@ impl Check for FirewallRule {
             return CheckOutcome::Pass;
         }
         let status = seen.trail.status;
-        if facts.beside.trail.carrier() == Some(RAILWAY) && seen.trail.platform_cache.is_none() && status != 404 {
+        let wordless = seen.trail.platform_cache.is_none() && status != 404;
+        if wordless && (400..500).contains(&status) && seen.trail.carrier() == Some("CloudFront") {
+            return CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "who answered {path} with {status} cannot be told: CloudFront says x-cache in all that it hands on or makes, and \
+                     this bears none"
+                ),
+                "look into AWS WAF's sampled requests and the app's own log for the request",
+            ));
+        }
+        if facts.beside.trail.carrier() == Some(RAILWAY) && wordless {
             return CheckOutcome::Unknown(Missing::new(
                 format!(
                     "who answered {path} with {status} cannot be told: Railway's router marks what it makes and passes on alike"
@@ -144,6 +154,7 @@ mod tests {
             challenged: false,
         };
         let behind_nginx = Seen { trail: Trail { edges_server: false, ..cloudfront(&[]).trail }, challenged: false };
+        let wordless = Seen { trail: Trail { platform_cache: None, ..behind_nginx.trail.clone() }, challenged: false };
         let railway = |status, cdn: bool| Seen {
             trail: Trail {
                 status,
@@ -160,6 +171,7 @@ mod tests {
             ("pass", facts(Some(cloudfront(&[])))),
             // The app's own 403, behind a web server too; a rule that is off, a grey cloud.
             ("fail", facts(Some(behind_nginx))),
+            ("unknown", facts(Some(wordless))),
             ("fail", facts(Some(cloudfront(&["server: gunicorn"])))),
             ("fail", facts(Some(seen(403, "DYNAMIC")))),
             ("fail", facts(Some(seen(404, "DYNAMIC")))),
