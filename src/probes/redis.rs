@@ -121,11 +121,16 @@ impl Redis {
     /// # Errors
     /// No answer in time or no right to ask.
     pub async fn keys(&self, pattern: &str, most: usize) -> Result<Vec<String>, ProbeError> {
+        self.scan(pattern, most, &[]).await
+    }
+
+    async fn scan(&self, pattern: &str, most: usize, kind: &[&str]) -> Result<Vec<String>, ProbeError> {
         const PER_CALL: usize = 1000;
         let (mut cursor, mut found) = (0_u64, Vec::new());
         for _ in 0..SCANNED / PER_CALL {
-            let (next, keys): (u64, Vec<String>) =
-                self.ask(redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PER_CALL)).await?;
+            let (next, keys): (u64, Vec<String>) = self
+                .ask(redis::cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PER_CALL).arg(kind))
+                .await?;
             found.extend(keys);
             cursor = next;
             if cursor == 0 || found.len() >= most {
@@ -136,6 +141,17 @@ impl Redis {
         found.dedup();
         found.truncate(most);
         Ok(found)
+    }
+
+    /// Lists whose key matches a pattern, as [`Redis::keys`] finds them; a server before Redis 6 tells keys of every kind.
+    ///
+    /// # Errors
+    /// As [`Redis::keys`].
+    pub async fn lists(&self, pattern: &str, most: usize) -> Result<Vec<String>, ProbeError> {
+        match self.scan(pattern, most, &["TYPE", "list"]).await {
+            Err(ProbeError::Refused { .. }) => self.keys(pattern, most).await,
+            found => found,
+        }
     }
 
     /// Seconds until a key is forgotten; -1 when it never is, none when it is not there.

@@ -85,10 +85,12 @@ impl Check for AcksLateConsistent {
         let waiting = broker.waiting().await?;
         Ok(AcksFacts {
             kind: broker.kind(),
+            // One whose command raised says so in place of an answer, and told nothing.
             workers: by_worker
                 .into_iter()
+                .filter(|(_, conf)| conf.get("error").is_none())
                 .map(|(worker, conf)| {
-                    let tasks = tasks.get(&worker).map(told);
+                    let tasks = tasks.get(&worker).and_then(told);
                     (worker, Says { tasks, ..says(&conf) })
                 })
                 .collect(),
@@ -186,16 +188,16 @@ fn named(task: &str) -> String {
     if task.is_empty() { "a task".to_owned() } else { format!("task {task}") }
 }
 
-/// The tasks in an answer to `registered`: `shop.tasks.pay [acks_late=True time_limit=30]`.
-fn told(said: &serde_json::Value) -> BTreeMap<String, Task> {
-    let texts = said.as_array().into_iter().flatten().take(MOST).filter_map(serde_json::Value::as_str);
+/// The tasks in an answer to `registered`: `shop.tasks.pay [acks_late=True time_limit=30]`; none for what is no list of them.
+fn told(said: &serde_json::Value) -> Option<BTreeMap<String, Task>> {
+    let texts = said.as_array()?.iter().take(MOST).filter_map(serde_json::Value::as_str);
     let one = |text: &str| {
         let (name, about) = text.trim_end_matches(']').split_once(" [").unwrap_or((text, ""));
         let of = |key: &str| about.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
         let time_limit_s = of("time_limit").and_then(|limit| limit.parse().ok());
         (tame(name, 120), Task { late: of("acks_late").map(|late| late == "True"), time_limit_s })
     };
-    texts.map(one).collect()
+    Some(texts.map(one).collect())
 }
 
 fn says(conf: &serde_json::Value) -> Says {
@@ -252,7 +254,8 @@ mod tests {
     fn one_task_that_is_late_is_enough() {
         let said =
             serde_json::json!(["shop.mail [acks_late=False]", "shop.pay [acks_late=True time_limit=90]", "shop.odd"]);
-        let tasks = told(&said);
+        let tasks = told(&said).unwrap();
+        assert_eq!(told(&serde_json::json!({ "error": "KeyError()" })), None);
         let pay = Task { late: Some(true), time_limit_s: Some(90.0) };
         assert_eq!((tasks.len(), tasks["shop.pay"], tasks["shop.odd"]), (3, pay, Task::default()));
         let only = |late| Some(BTreeMap::from([("shop.pay".to_owned(), Task { late, time_limit_s: None })]));

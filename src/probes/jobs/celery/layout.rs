@@ -22,7 +22,7 @@ pub(in crate::probes::jobs) async fn read(redis: &Redis, queue: &str) -> Result<
             queue,
         ));
     }
-    let beside = redis.keys(&format!("{}*", escaped(queue)), BESIDE).await?;
+    let beside = redis.lists(&format!("{}*", escaped(queue)), BESIDE).await?;
     for list in beside.iter().filter(|key| priority(key, queue)) {
         let kind: String = redis.ask(redis::cmd("TYPE").arg(list)).await?;
         let mut own = false;
