@@ -2,7 +2,7 @@
 //! `assets/lab/faults/N.toml`, N being the step. Knows what is asked for, not how it is done.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 
@@ -83,11 +83,13 @@ pub struct Fault {
     pub(super) unredis: Vec<Vec<String>>,
 }
 
-/// An edit of one file below `assets/lab`: a text that stands there once, and what stands there instead.
+/// An edit of one file below `assets/lab`: a text that stands there once, and what stands there instead. Without a text
+/// to find, a whole file of the shop that is there only while the fault is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Patch {
     pub file: String,
+    #[serde(default)]
     find: String,
     put: String,
 }
@@ -143,19 +145,44 @@ fn page(name: &str, text: &str) -> Result<Vec<Fault>> {
             return Err(wrong(&format!("{}: `twice` compares ramps, so it wants `load = true`", row.id)));
         }
         for patch in &row.patch {
-            patch.applied(assets::text(&patch.file)?).map_err(|why| wrong(&format!("{}: {why}", row.id)))?;
+            let fits =
+                if patch.adds() { patch.fits_new() } else { patch.applied(assets::text(&patch.file)?).map(|_| ()) };
+            fits.map_err(|why| wrong(&format!("{}: {why}", row.id)))?;
         }
     }
     Ok(rows)
 }
 
 impl Patch {
+    /// It is a whole new file.
+    pub(super) fn adds(&self) -> bool {
+        self.find.is_empty()
+    }
+
+    /// A new file takes no other's place and lies in the shop's own folder.
+    fn fits_new(&self) -> std::result::Result<(), String> {
+        let plain = Path::new(&self.file).components().all(|part| matches!(part, Component::Normal(_)));
+        if !plain || !self.file.starts_with("shop/") {
+            return Err(format!("a new file lies below shop/, and {} does not", self.file));
+        }
+        match assets::text(&self.file) {
+            Ok(_) => Err(format!("{} is there already; say in `find` what is to be replaced", self.file)),
+            Err(_) => Ok(()),
+        }
+    }
+
     fn applied(&self, text: &str) -> std::result::Result<String, String> {
         match text.matches(&self.find).count() {
             1 => Ok(text.replacen(&self.find, &self.put, 1)),
             times => Err(format!("{:?} stands {times} times in {}; it must be there once", self.find, self.file)),
         }
     }
+}
+
+/// The whole file that one of these faults adds under this name.
+pub(super) fn added<'f>(name: &str, faults: &'f [Fault]) -> Option<&'f str> {
+    let mut patches = faults.iter().flat_map(|fault| &fault.patch);
+    patches.find(|patch| patch.adds() && patch.file == name).map(|patch| patch.put.as_str())
 }
 
 /// A file's text with these faults in it.
@@ -213,6 +240,9 @@ mod tests {
             ("1.toml", row("envv = {}"), "unknown field"),
             ("1.toml", row("patch = [{ file = 'nginx.conf', find = 'no such text', put = '' }]"), "stands 0 times"),
             ("1.toml", row("patch = [{ file = 'nginx.con', find = 'x', put = '' }]"), "nginx.con"),
+            ("1.toml", row("patch = [{ file = 'shop/manage.py', put = 'x' }]"), "is there already"),
+            ("1.toml", row("patch = [{ file = 'shop/../new.py', put = 'x' }]"), "below shop/"),
+            ("1.toml", row("patch = [{ file = 'new.conf', put = 'x' }]"), "below shop/"),
             ("1.toml", "[[fault]]\nid = 'x'\ntitle = 'X'".to_owned(), "a fault has `expected`"),
             ("1.toml", row("twice = true"), "wants `load = true`"),
             ("1.toml", row("").replace("[[fault]]", "[[healthy]]"), "a healthy variant has neither"),
@@ -221,6 +251,15 @@ mod tests {
             assert!(error.contains(why), "{error}");
         }
         assert_eq!(page("3.toml", &row("env = { A = '' }")).unwrap()[0].step, 3);
+    }
+
+    #[test]
+    fn a_new_file_is_there_only_while_its_fault_is() {
+        let text = "[[healthy]]\nid='x'\ntitle='X'\npatch = [{ file = 'shop/config/new.py', put = 'A = 1' }]";
+        let rows = page("5.toml", text).unwrap();
+        assert_eq!(added("shop/config/new.py", &rows), Some("A = 1"));
+        assert_eq!(added("shop/config/new.py", &[]), None);
+        assert_eq!(added("shop/manage.py", &rows), None);
     }
 
     #[test]

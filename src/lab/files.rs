@@ -30,6 +30,14 @@ pub(crate) fn write_changed(path: &Path, bytes: &[u8], mode: u32, owner: Option<
     write(path, bytes, mode, owner).map(|()| true)
 }
 
+/// Takes a file away; one that is not there is no error.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a folder (and those above it) with these bits, owned by the account if there is one.
 pub(crate) fn folder(path: &Path, mode: u32, owner: Option<&Account>) -> Result<()> {
     fs::create_dir_all(path).map_err(file("create", path))?;

@@ -114,8 +114,16 @@ impl Setup {
     pub fn write_edited(&self, touched: &[Fault]) -> Result<()> {
         for patch in touched.iter().flat_map(|fault| &fault.patch) {
             let Some(below) = patch.file.strip_prefix("shop/") else { continue };
+            let path = self.layout.project().join(below);
+            if patch.adds() {
+                match faults::added(&patch.file, &self.faults) {
+                    Some(text) => files::write_changed(&path, text.as_bytes(), 0o644, None).map(|_| ())?,
+                    None => files::remove(&path)?,
+                }
+                continue;
+            }
             let text = faults::edited(&patch.file, assets::text(&patch.file)?, &self.faults)?;
-            files::write_changed(&self.layout.project().join(below), text.as_bytes(), 0o644, None)?;
+            files::write_changed(&path, text.as_bytes(), 0o644, None)?;
         }
         Ok(())
     }

@@ -12,15 +12,17 @@ use super::{CONFIG, Check, Context, POOLS, Way};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CarriesApp {
-    /// Requests of the health endpoint that must show up at the pooler.
+    /// Requests of the health endpoint, and of each public page, that must show up at the pooler.
     requests: u64,
+    /// Public pages asked for, at most.
+    pages: usize,
     /// PgBouncer replicas. The console of one does not know the others' server connections.
     poolers: u32,
 }
 
 impl Default for CarriesApp {
     fn default() -> Self {
-        Self { requests: 20, poolers: 1 }
+        Self { requests: 20, pages: 2, poolers: 1 }
     }
 }
 
@@ -30,8 +32,43 @@ pub(super) struct Facts {
     variable: String,
     /// Queries the pooler passed on around our requests.
     queries: Option<Rise>,
+    /// The same around visits of public pages: a health page may use another connection than they do, or none.
+    #[serde(default)]
+    pages: Vec<Page>,
     /// Connections of the app's role at the server that are not the pooler's; none when nobody could look.
     past: Option<usize>,
+}
+
+/// What visits of one public page moved.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Page {
+    path: String,
+    /// Queries the pooler passed on.
+    queries: Rise,
+    /// Statements the database executed; none when nobody could count them.
+    statements: Option<Rise>,
+}
+
+/// Each request shows in this counter.
+fn shows(rise: Rise) -> bool {
+    rise.requests > 0 && !rise.drowned() && rise.per_request() >= 0.9
+}
+
+impl Page {
+    /// The database worked for it, and at least half of that did not come through the pooler.
+    fn astray(&self) -> bool {
+        let ran = self.statements.filter(|ran| shows(*ran) && !self.queries.drowned());
+        ran.is_some_and(|ran| self.queries.per_request() * 2.0 < ran.per_request())
+    }
+
+    fn carried(&self) -> bool {
+        shows(self.queries) && !self.astray()
+    }
+
+    /// It makes the app ask nothing: all of it is cached.
+    fn asks_nothing(&self) -> bool {
+        self.statements.is_some_and(|ran| ran.requests > 0 && !ran.drowned() && ran.per_request() < 0.1)
+    }
 }
 
 /// Connections of the pools' roles at the server that do not belong to the pooler.
@@ -54,13 +91,21 @@ pub(super) fn past_finding(past: usize) -> Finding {
     }
 }
 
+/// Asks for a page so often, each time under an address that no cache knows.
+async fn visits(probes: &Probes, path: &str, times: u64) -> Result<(), ProbeError> {
+    for _ in 0..times {
+        probes.http.get_origin(path).nonce(&probes.nonce()).fresh().send().await?;
+    }
+    Ok(())
+}
+
 impl Check for CarriesApp {
     const ID: &'static str = "pool.carries-app";
     const TITLE: &'static str = "the app's queries go through the pooler, and none goes past it";
-    const ABOUT: &'static str = "Counts the queries that PgBouncer passes on around requests of ours that make the app ask its database, above \
-        what it passes on when we are silent; then compares PostgreSQL's processes with those that PgBouncer says are its own: whoever \
-        of the app's role is left connects directly. Traps: a pooler that is up and unused, an address written out in the settings, \
-        and only the web service switched: a worker that keeps a connection open is seen here, one that has not worked yet is seen \
+    const ABOUT: &'static str = "Counts the queries that PgBouncer passes on around requests of the health page and of public pages, above what it \
+        passes on when we are silent, and beside them what PostgreSQL executed; then compares PostgreSQL's processes with those that PgBouncer says are its own: whoever \
+        of the app's role is left connects directly. Traps: a pooler that is up and unused, an address written out in the settings, a \
+        health page on another connection than the pages, and only the web service switched: a worker that keeps a connection open is seen here, one that has not worked yet is seen \
         after the ramp.";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
@@ -76,19 +121,25 @@ impl Check for CarriesApp {
     async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
         let probes = ctx.probes;
         let (way, variable) = (Way::ask(probes).await?, probes.app_dsn()?.variable.clone());
-        let mut facts = Facts { way, variable, queries: None, past: None };
+        let mut facts = Facts { way, variable, queries: None, pages: Vec::new(), past: None };
         // A pooler that runs beside the path is counted too: it shows that nothing passes.
         if matches!(facts.way, Way::Own(_)) || (facts.way == Way::Direct && probes.access.pooler_console.is_none()) {
             return Ok(facts);
         }
         let console = probes.pooler().await?;
-        let send = async {
-            for _ in 0..self.requests {
-                probes.http.get_origin(&probes.site.health).nonce(&probes.nonce()).fresh().send().await?;
-            }
-            Ok(())
-        };
-        facts.queries = Some(around(&[Meter::Queries(console)], self.requests, send).await?.0[0]);
+        let mut meters = vec![Meter::Queries(console)];
+        let send = visits(probes, &probes.site.health, self.requests);
+        facts.queries = Some(around(&meters, self.requests, send).await?.0[0]);
+        // Without its statistics the pooler's counter is left.
+        if let Ok(database) = probes.database().await
+            && database.calls().await.is_ok()
+        {
+            meters.push(Meter::Statements(database));
+        }
+        for path in probes.site.public_pages.iter().take(self.pages) {
+            let rises = around(&meters, self.requests, visits(probes, path, self.requests)).await?.0;
+            facts.pages.push(Page { path: path.clone(), queries: rises[0], statements: rises.get(1).copied() });
+        }
         facts.past = past(probes, self.poolers).await?;
         Ok(facts)
     }
@@ -115,25 +166,53 @@ impl Check for CarriesApp {
         let Some(queries) = counted else {
             return CheckOutcome::Unknown(Missing::new("no request was counted at the pooler", super::CONSOLE));
         };
-        if queries.per_request() < 0.9 && !queries.drowned() {
+        let carried = facts.pages.iter().any(Page::carried);
+        for page in facts.pages.iter().filter(|page| page.astray()) {
+            let ran = page.statements.map_or(0, |ran| ran.rise);
+            findings.push(Finding {
+                seen: format!(
+                    "{} requests of {} made PostgreSQL execute {ran} statements, and {} queries passed through PgBouncer: the page asks \
+                     past it",
+                    page.queries.requests, page.path, page.queries.rise
+                ),
+                todo: elsewhere(variable),
+            });
+        }
+        // A health page that asks nothing is health.touches-stores' to judge, where a page shows the way.
+        if queries.per_request() < 0.9 && !queries.drowned() && !carried && findings.is_empty() {
             findings.push(Finding {
                 seen: format!(
                     "{} requests that ask the database passed {} queries through PgBouncer: the app connects elsewhere",
                     queries.requests, queries.rise
                 ),
-                todo: format!(
-                    "look for a database address written out in the settings or set for the service itself; the app must use {variable}. \
-                     See it: SHOW STATS on the console, total_query_count before and after a request"
-                ),
+                todo: elsewhere(variable),
             });
         }
         findings.extend(facts.past.filter(|past| *past > 0).map(past_finding));
         match findings {
             findings if !findings.is_empty() => CheckOutcome::Fail(findings),
+            _ if carried => CheckOutcome::Pass,
             _ if queries.drowned() => CheckOutcome::Unknown(queries.noise("PgBouncer's query counter")),
-            _ => CheckOutcome::Pass,
+            // Only the health page shows at the pooler. Pages that ask nothing leave nothing to see.
+            _ if facts.past == Some(0) || facts.pages.iter().all(Page::asks_nothing) => CheckOutcome::Pass,
+            _ => CheckOutcome::weak(
+                format!(
+                    "the health page asks through PgBouncer; whether {} does cannot be told",
+                    facts.pages.iter().map(|page| page.path.as_str()).collect::<Vec<_>>().join(", ")
+                ),
+                "switch pg_stat_statements on and set [services] database_direct_env, or put a page that asks the database for every \
+                 visit first in [site] public_pages",
+            ),
         }
     }
+}
+
+/// What is to be done where the app's queries do not pass.
+fn elsewhere(variable: &str) -> String {
+    format!(
+        "look for a database address written out in the settings, a second entry of DATABASES or one set for the service itself; the \
+         app must use {variable}. See it: SHOW STATS on the console, total_query_count before and after a request"
+    )
 }
 
 #[cfg(test)]
@@ -145,7 +224,42 @@ mod tests {
             way: Way::Pooled,
             variable: "DATABASE_URL".to_owned(),
             queries: Some(Rise { requests: 20, rise, idle }),
+            pages: Vec::new(),
             past,
+        }
+    }
+
+    fn page(queries: u64, statements: Option<u64>) -> Page {
+        let rise = |rise| Rise { requests: 20, rise, idle: 0.0 };
+        Page { path: "/catalogue".to_owned(), queries: rise(queries), statements: statements.map(rise) }
+    }
+
+    #[test]
+    fn pages_say_more_than_the_health_page() {
+        let seen = |health, past, pages: &[Page]| Facts { pages: pages.to_vec(), ..facts(health, 0.0, past) };
+        let busy = Rise { requests: 20, rise: 900, idle: 880.0 };
+        for (word, facts) in [
+            ("pass", seen(20, None, &[page(60, Some(60))])),
+            ("pass", seen(20, None, &[page(60, None)])),
+            // The health page is pooled, the pages are not.
+            ("fail", seen(20, None, &[page(0, Some(60))])),
+            ("fail", seen(20, Some(0), &[page(20, Some(60))])),
+            ("fail", seen(20, Some(0), &[page(60, Some(60)), page(0, Some(40))])),
+            // It asks nobody, or another database: the pages show the way.
+            ("pass", seen(0, Some(0), &[page(60, Some(60))])),
+            ("pass", seen(0, None, &[page(60, None)])),
+            ("fail", seen(0, Some(2), &[page(60, Some(60))])),
+            ("fail", seen(0, None, &[page(0, Some(60))])),
+            ("fail", seen(0, None, &[page(0, Some(0))])),
+            // All of the page is cached.
+            ("pass", seen(20, None, &[page(0, Some(0))])),
+            // Nothing counts what the page asks.
+            ("weak", seen(20, None, &[page(0, None)])),
+            ("pass", seen(20, Some(0), &[page(0, None)])),
+            // Others' traffic hides the page.
+            ("weak", seen(20, None, &[Page { queries: busy, statements: Some(busy), ..page(0, None) }])),
+        ] {
+            assert_eq!(CarriesApp::default().judge(&facts).word(), word, "{facts:?}");
         }
     }
 
