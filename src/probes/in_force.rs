@@ -80,6 +80,13 @@ fn file(module: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
+        std::fs::write(path, text).unwrap();
+    }
+
     #[test]
     fn one_module_is_named_or_none() {
         let named = |texts: &[&str]| module(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
@@ -100,10 +107,7 @@ mod tests {
             ("shop/settings/__init__.py", ""),
             ("shop/settings/other.py", "B = 1\n"),
         ] {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
-            std::fs::write(path, text).unwrap();
+            write(root.path(), path, text);
         }
         let names = |module: &str| chain(root.path(), module).into_iter().map(|file| file.path).collect::<Vec<_>>();
         assert_eq!(
@@ -117,12 +121,7 @@ mod tests {
     #[test]
     fn a_settings_file_that_nothing_names_or_imports_does_not_run() {
         let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
-            std::fs::write(path, text).unwrap();
-        };
+        let write = |path: &str, text: &str| write(root.path(), path, text);
         let databases = "DATABASES = {'default': {}}\n";
         write("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n");
         write("shop/settings.py", databases);

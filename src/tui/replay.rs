@@ -140,7 +140,7 @@ impl Model {
         self.toast = None;
     }
 
-    /// The instant to which clocks on the screen refer.
+    /// Time since the screen last heard the clock.
     pub(super) fn passed(&self, now: Timestamp) -> SignedDuration {
         now.duration_since(self.now)
     }

@@ -234,8 +234,9 @@ mod tests {
         let (local, redis) = ("django.core.cache.backends.locmem.LocMemCache", "django_redis.cache.RedisCache");
         assert_eq!(kept(&caches(local, redis)), Some(Default::Apart));
         assert_eq!(kept(&caches(redis, local)), Some(Default::Redis));
-        // By an address, changed afterwards, of two minds, of a backend nobody knows here.
+        // By an address, and no other beside it.
         assert_eq!(kept("CACHES = {'default': env.cache()}"), Some(Default::Redis));
+        // Others beside it, no address, changed afterwards, of two minds, of a backend nobody knows here.
         assert_eq!(kept("CACHES = {'default': env.cache('A'), 'thumbs': env.cache('B')}"), None);
         assert_eq!(kept("CACHES = {'default': env.cache('A'), **more}"), None);
         assert_eq!(kept("CACHES = {'default': LOCAL}"), None);
