@@ -121,7 +121,7 @@ async fn act(cli: &Cli, environment: &Environment, talk: &mut Talk, wish: Comman
 
 async fn waive(cli: &Cli, environment: &Environment, talk: &mut Talk, step: StepId) -> Result<Option<u8>, Trouble> {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let day = today.checked_add(14.days()).unwrap_or(today);
+    let day = today.checked_add(Waiver::USUAL_DAYS.days()).unwrap_or(today);
     let user = environment.user().unwrap_or_default();
     let mut written = Vec::new();
     for (question, usual) in [

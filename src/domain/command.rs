@@ -38,3 +38,8 @@ pub struct Waiver {
     /// Last day it counts.
     pub until: jiff::civil::Date,
 }
+
+impl Waiver {
+    /// Days that are proposed to whoever signs one.
+    pub const USUAL_DAYS: i64 = 14;
+}

@@ -21,9 +21,6 @@ pub(super) struct Form {
     pub(super) said: Option<String>,
 }
 
-/// Days that are proposed.
-const DAYS: i64 = 14;
-
 impl Form {
     /// Names of the fields.
     pub(super) const NAMES: [&'static str; 3] = ["why", "who", "until"];
@@ -33,7 +30,7 @@ impl Form {
         let step = model.subject();
         let pointed = matches!(model.place(), Place::Step(_)) && model.pane != Pane::Playbook;
         let check = model.step(step).filter(|_| pointed).and_then(|s| s.checks.get(model.check));
-        let until = model.today.checked_add(DAYS.days()).unwrap_or(model.today);
+        let until = model.today.checked_add(Waiver::USUAL_DAYS.days()).unwrap_or(model.today);
         Self {
             step,
             check: check.map(|line| line.check.clone()),
