@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Instant;
 
@@ -113,21 +114,49 @@ pub async fn bench(
     lab.climbed(STEPS, &narrate).await.map_err(broken)?;
 
     let mut matrix = Matrix::default();
+    let cut_off = rows(lab, environment, &project, wish, (&steps, &faults), &mut matrix, signals).await?;
+    if cut_off.is_none() {
+        lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
+    }
+    matrix.missed = matrix.faults.iter().filter(|fault| !fault.caught).count();
+    matrix.false_alarms = matrix.healthy.iter().map(|variant| variant.alarms.len()).sum();
+    let mut out = io::stdout();
+    if wish.output.json {
+        writeln!(out, "{}", serde_json::to_string(&matrix).map_err(|e| Trouble::Broken(e.into()))?)?;
+    } else {
+        matrix.print(&mut out)?;
+    }
+    let judged = if matrix.missed + matrix.false_alarms == 0 { exit::PROVEN } else { exit::FAILED };
+    Ok(cut_off.unwrap_or(judged))
+}
+
+/// Fills the matrix row by row; the code of the signal that cut it off, if one did: what was seen until then is kept.
+async fn rows(
+    lab: &mut Lab,
+    environment: &Environment,
+    project: &Path,
+    wish: &LabBench,
+    (steps, faults): (&RangeInclusive<u8>, &[Fault]),
+    matrix: &mut Matrix,
+    signals: &mut Signals,
+) -> Result<Option<u8>, Trouble> {
+    let narrate = narrator();
+    let broken = |why: crate::lab::LabError| Trouble::Broken(why.into());
     if wish.only.is_empty() {
         let began = Instant::now();
-        match answers(lab, environment, &project, steps.clone(), false, signals).await? {
+        match answers(lab, environment, project, steps.clone(), false, signals).await? {
             // Step 7 only looks at ramps: without one there is nothing to be alarmed about.
             Ok(seen) if seen.checks.is_empty() => narrate.say("no check of these steps looks without load"),
             Ok(seen) => matrix.spare("the fixed stack", &seen, &[], began),
-            Err(code) => return Ok(code),
+            Err(code) => return Ok(Some(code)),
         }
     }
-    for fault in &faults {
+    for fault in faults {
         let began = Instant::now();
         if fault.twice {
             lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
-            if let Err(code) = well(lab, environment, &project, fault, fault.step..=fault.step, signals).await? {
-                return Ok(code);
+            if let Err(code) = well(lab, environment, project, fault, fault.step..=fault.step, signals).await? {
+                return Ok(Some(code));
             }
         }
         if let Err(why) = lab.broken_by(BTreeSet::from([fault.id.clone()]), &narrate).await {
@@ -138,9 +167,9 @@ pub async fn bench(
         }
         let began = Instant::now();
         let asked = if fault.healthy { steps.clone() } else { fault.step..=fault.step };
-        let seen = match well(lab, environment, &project, fault, asked, signals).await? {
+        let seen = match well(lab, environment, project, fault, asked, signals).await? {
             Ok(seen) => seen,
-            Err(code) => return Ok(code),
+            Err(code) => return Ok(Some(code)),
         };
         if fault.healthy {
             matrix.spare(&fault.id, &seen, &fault.may, began);
@@ -149,16 +178,7 @@ pub async fn bench(
         }
         matrix.say_last(fault, &seen, &narrate);
     }
-    lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
-    matrix.missed = matrix.faults.iter().filter(|fault| !fault.caught).count();
-    matrix.false_alarms = matrix.healthy.iter().map(|variant| variant.alarms.len()).sum();
-    let mut out = io::stdout();
-    if wish.output.json {
-        writeln!(out, "{}", serde_json::to_string(&matrix).map_err(|e| Trouble::Broken(e.into()))?)?;
-    } else {
-        matrix.print(&mut out)?;
-    }
-    Ok(if matrix.missed + matrix.false_alarms == 0 { exit::PROVEN } else { exit::FAILED })
+    Ok(None)
 }
 
 /// What the checks of these steps answer now, or the code of the signal that ended it. With load, the steps are run whole.
@@ -166,7 +186,7 @@ async fn answers(
     lab: &Lab,
     environment: &Environment,
     project: &Path,
-    steps: std::ops::RangeInclusive<u8>,
+    steps: RangeInclusive<u8>,
     load: bool,
     signals: &mut Signals,
 ) -> Result<Result<Answers, u8>, Trouble> {
@@ -191,7 +211,7 @@ async fn well(
     environment: &Environment,
     project: &Path,
     fault: &Fault,
-    steps: std::ops::RangeInclusive<u8>,
+    steps: RangeInclusive<u8>,
     signals: &mut Signals,
 ) -> Result<Result<Answers, u8>, Trouble> {
     for _ in 1..TRIES {
