@@ -93,6 +93,8 @@ fn played(project: &Path, run: &str, size: (u16, u16), at: Option<u32>, theme: T
         demo: None,
         quick,
         look: Look { theme, ..Look::default() },
+        keys: rampup::tui::keymap::Keymap::default(),
+        ticks: rampup::tui::Ticks::default(),
     };
     let mut model = Model::new(start, size, first);
     let mut press = |code| update(&mut model, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE)));

@@ -17,7 +17,7 @@ use rampup::domain::event::Event;
 use rampup::domain::event::Feed;
 use rampup::domain::ids::RunId;
 use rampup::tui::theme::{Look, Theme, Tier};
-use rampup::tui::{Desk, Leave, run};
+use rampup::tui::{Desk, Leave, Spot, Ticks, run};
 use story::Ending;
 use tokio::sync::mpsc;
 
@@ -27,6 +27,14 @@ struct Nowhere;
 impl Desk for Nowhere {
     fn read(&self, run: &RunId) -> Result<Vec<Event>, String> {
         Err(format!("no log of {run} is here"))
+    }
+
+    async fn edit(&self, spot: &Spot) -> Result<(), String> {
+        Err(format!("{} is not here", spot.file))
+    }
+
+    fn tick(&self, _ticks: &Ticks) -> Result<(), String> {
+        Ok(())
     }
 
     fn keep(&self, _text: &str) -> String {

@@ -39,6 +39,10 @@ pub struct Look {
     #[arg(long, global = true)]
     pub ascii: bool,
 
+    /// Keys of your own, in TOML, as in verify = "ctrl-r"; else ~/.config/rampup/keys.toml. `rampup keys` lists them.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+
     /// Plain lines and numbered choices instead of a screen; so does ACCESSIBLE=1.
     #[arg(long, global = true)]
     pub plain: bool,
@@ -83,6 +87,8 @@ pub enum Verb {
     Status(Output),
     /// Play a recorded run back in the terminal interface; the last one when none is named.
     Replay(Replay),
+    /// List the keys in force and the names by which a file of your own may change them.
+    Keys,
     /// Print the climb as Markdown, for a pull request.
     Report,
     /// Count a step or one of its checks as done, with a reason, an owner and a last day.

@@ -269,6 +269,25 @@ fn the_schema_is_printed_where_no_project_is() {
 }
 
 #[test]
+fn keys_are_listed_and_a_file_of_ones_own_changes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    let keys = |flags: &[&str]| output(folder.path(), &[flags, &["keys"]].concat());
+    assert_eq!(
+        keys(&[]),
+        (0, include_str!("../docs/keys.md").split_once("\n\n|").map(|(_, table)| format!("|{table}")).unwrap())
+    );
+    let own = path.display().to_string();
+    rampup::store::atomic::write(&path, b"verify = \"f5\"\n").unwrap();
+    let (code, shown) = keys(&["--keys", &own]);
+    assert!(code == 0 && shown.contains("| `f5` | run the step's checks"), "{shown}");
+    rampup::store::atomic::write(&path, b"verify = \"w\"\n").unwrap();
+    let (code, shown) = keys(&["--keys", &own]);
+    assert!(code == 2 && shown.contains("keys.toml") && shown.contains("both verify and waive"), "{shown}");
+    assert_eq!(keys(&["--keys", "nowhere.toml"]).0, 2);
+}
+
+#[test]
 fn a_flow_check_shows_each_step_and_where_the_failed_one_stands() {
     let folder = project(&site());
     let file = folder.path().join("rampup.toml");

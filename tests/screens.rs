@@ -3,7 +3,7 @@
 
 mod story;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 use rampup::domain::command::Command;
 use rampup::domain::event::EventKind;
@@ -562,6 +562,106 @@ fn text_from_outside_cannot_speak_to_the_terminal() {
     }
 }
 
+/// Where a text stands on the screen: column, row.
+fn place(session: &Session, text: &str) -> (u16, u16) {
+    let rows = rows(&session.buffer());
+    let found = rows.iter().enumerate().find_map(|(y, row)| Some((y, row[..row.find(text)?].chars().count())));
+    let (y, x) = found.unwrap_or_else(|| panic!("no {text:?} on\n{}", session.text()));
+    (u16::try_from(x).expect("a column"), u16::try_from(y).expect("a row"))
+}
+
+fn mouse(session: &mut Session, kind: MouseEventKind, (column, row): (u16, u16)) {
+    session.tell(Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE }));
+}
+
+fn click(session: &mut Session, text: &str) {
+    let at = place(session, text);
+    mouse(session, MouseEventKind::Down(MouseButton::Left), at);
+}
+
+#[test]
+fn whatever_a_key_does_a_click_does_too() {
+    for size in [(120, 36), (80, 24)] {
+        let mut session = Session::new(Look::default(), size);
+        click(&mut session, "3 Redis");
+        assert!(session.text().contains("▸ 3 Redis"), "{}", session.text());
+        session.feed(story::held());
+        click(&mut session, if size.0 == 120 { "5 PgBouncer" } else { " 5" });
+        click(&mut session, "Checks");
+        click(&mut session, "pool.");
+        click(&mut session, "pool.");
+        session.wait();
+        let below = place(&session, "Evidence");
+        mouse(&mut session, MouseEventKind::ScrollDown, (below.0, below.1 + 1));
+        session.keys(":");
+        assert!(session.text().contains("Commands"), "{}", session.text());
+        session.keys("to step 2");
+        click(&mut session, "go to step 2");
+        assert!(session.text().contains("▸ 2 Static"), "{}", session.text());
+        click(&mut session, "R run");
+        assert!(session.text().contains("Run step 2"), "{}", session.text());
+        // What lies under a question takes no clicks.
+        mouse(&mut session, MouseEventKind::Down(MouseButton::Left), (3, 1));
+        assert!(session.text().contains("Run step 2"), "{}", session.text());
+        click(&mut session, "n no");
+        assert!(!session.text().contains("Run step 2?"), "{}", session.text());
+        assert!(!session.asked.iter().any(|out| matches!(out, Out::Command(_))), "nothing was started");
+    }
+}
+
+#[test]
+fn the_mouse_is_left_to_the_terminal_unless_it_is_asked_for() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("MM");
+    assert_eq!(session.asked, [Out::Mouse(true), Out::Mouse(false)]);
+}
+
+#[test]
+fn a_file_that_a_check_names_opens_in_the_editor() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.feed(story::held());
+    session.keys("5o");
+    assert!(session.text().contains("no file is named here"), "{}", session.text());
+    session.keys("\t");
+    for _ in 0..4 {
+        session.keys("o↓");
+    }
+    let spots: Vec<_> = session.asked.iter().filter(|out| matches!(out, Out::Edit(_))).collect();
+    assert!(
+        matches!(spots[..], [Out::Edit(spot), ..] if spot.file == "config/settings.py" && spot.line == Some(41)),
+        "{spots:?}"
+    );
+}
+
+#[test]
+fn what_is_done_is_ticked_and_proves_nothing() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("5x");
+    let shown = session.text();
+    assert!(shown.contains("[x]") && shown.contains("only its checks prove it"), "{shown}");
+    assert!(matches!(session.asked[..], [Out::Keep(_)]), "{:?}", session.asked);
+    session.keys("X");
+    assert!(!session.text().contains("[x]"), "{}", session.text());
+}
+
+#[test]
+fn one_pane_without_borders_leaves_text_to_be_selected() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("5z");
+    assert!(!session.text().contains('│'), "{}", session.text());
+    session.keys("z");
+    assert!(session.text().contains('│'), "{}", session.text());
+}
+
+#[test]
+fn a_moment_of_the_ramp_is_marked_in_its_log() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    session.keys("m");
+    session.feed(until(100, Ending::Holds));
+    session.keys("m");
+    assert_eq!(session.asked, [Out::Command(Command::Note("marked at 01:40".to_owned()))]);
+}
+
 /// Bytes a terminal gets to turn one frame into the next.
 fn cost(before: &Buffer, after: &Buffer) -> usize {
     let mut bytes = Vec::new();
@@ -609,6 +709,7 @@ fn every_size_can_be_drawn() {
 enum Doing {
     Key(KeyCode, KeyModifiers),
     Resize(u16, u16),
+    Mouse(MouseEventKind, u16, u16),
     Feed(usize),
     Wait(i64),
     Play(bool),
@@ -616,10 +717,12 @@ enum Doing {
 
 fn doing() -> impl Strategy<Value = Doing> {
     let chords: Vec<_> = TABLE.iter().flat_map(|b| b.chords.iter().copied()).collect();
+    let pressed = vec![MouseEventKind::Down(MouseButton::Left), MouseEventKind::ScrollUp, MouseEventKind::ScrollDown];
     prop_oneof![
         6 => proptest::sample::select(chords).prop_map(|(code, modifiers)| Doing::Key(code, modifiers)),
         1 => any::<char>().prop_map(|c| Doing::Key(KeyCode::Char(c), KeyModifiers::NONE)),
         1 => (1u16..180, 1u16..50).prop_map(|(w, h)| Doing::Resize(w, h)),
+        3 => (proptest::sample::select(pressed), 0u16..180, 0u16..50).prop_map(|(k, x, y)| Doing::Mouse(k, x, y)),
         4 => (0usize..2000).prop_map(Doing::Feed),
         1 => (0i64..20).prop_map(Doing::Wait),
         1 => any::<bool>().prop_map(Doing::Play),
@@ -642,6 +745,7 @@ proptest! {
                     session.size = (width, height);
                     session.tell(Msg::Resize(width, height));
                 }
+                Doing::Mouse(kind, x, y) => mouse(&mut session, kind, (x, y)),
                 Doing::Feed(at) => session.feed([tape[at % tape.len()].clone()]),
                 Doing::Play(whole) => {
                     let step = Some(story::step_id(5)).filter(|_| !whole);

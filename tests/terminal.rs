@@ -52,17 +52,22 @@ struct Tty {
 }
 
 impl Tty {
+    /// The example that plays the story.
     fn start(arguments: &[&str]) -> Self {
-        let pair = native_pty_system()
-            .openpty(PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 })
-            .expect("a pseudo-terminal");
         let mut command = CommandBuilder::new(program());
         command.args(arguments);
         command.cwd(env!("CARGO_MANIFEST_DIR"));
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: CommandBuilder) -> Self {
+        let pair = native_pty_system()
+            .openpty(PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 })
+            .expect("a pseudo-terminal");
         command.env("TERM", "xterm-256color");
         command.env("RUST_BACKTRACE", "0");
         let echoes = echoes(&*pair.master);
-        let child = pair.slave.spawn_command(command).expect("the example starts");
+        let child = pair.slave.spawn_command(command).expect("the program starts");
         // The master reads an end only when nobody holds the other side.
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().expect("a reader");
@@ -152,6 +157,7 @@ impl Tty {
         assert!(!screen.hide_cursor(), "the cursor is hidden");
         assert!(!screen.bracketed_paste(), "bracketed paste is still on");
         let text = String::from_utf8_lossy(&seen.bytes);
+        assert!(text.rfind("\x1b[?1000h") <= text.rfind("\x1b[?1000l"), "the mouse is still taken");
         assert!(text.rfind("\x1b[?1007h") < text.rfind("\x1b[?1007l"), "the wheel still sends arrows to a shell");
         assert_eq!(
             text.matches("\x1b[?1049h").count(),
@@ -310,6 +316,49 @@ fn another_size_is_another_layout() {
         tty.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("it resizes");
         tty.wait_for(text);
     }
+    tty.press("\x03");
+    assert_eq!(tty.end().exit_code(), 0);
+    tty.assert_given_back();
+}
+
+/// The real program on a project whose settings are wrong in a way that a check finds: its file opens in the editor, which
+/// has the terminal to itself, and the screen comes back.
+#[test]
+fn an_editor_gets_the_terminal_and_gives_it_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rampup = |arguments: &[&str]| {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_rampup"));
+        command.arg("-C");
+        command.arg(folder.path());
+        command.args(arguments);
+        command
+    };
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        rampup::store::atomic::write(&path, text.as_bytes()).expect("a file");
+    };
+    let mut made = Tty::spawn(rampup(&["init", "--url", "http://127.0.0.1:9", "--name", "shop"]));
+    assert_eq!(made.end().exit_code(), 0, "{}", made.contents());
+    write("manage.py", "import os\nos.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"shop.settings\")\n");
+    write("shop/settings.py", "DEBUG = False\n\nDEFAULT_FILE_STORAGE = \"storages.backends.s3.S3Storage\"\n");
+    write("editor.sh", "#!/bin/sh\nprintf 'EDITOR %s\\n' \"$*\"\nread answer\nprintf 'HEARD %s\\n' \"$answer\"\n");
+    let mut command = rampup(&["--theme", "dark"]);
+    command.env("VISUAL", format!("sh {}", folder.path().join("editor.sh").display()));
+    let mut tty = Tty::spawn(command);
+    tty.wait_for("Do this next");
+    tty.press("M2r");
+    tty.wait_for("13 of 13 answered");
+    // The last check but two asks the repository.
+    tty.press("Gkk");
+    tty.wait_for("shop/settings.py:3");
+    tty.press("o");
+    tty.wait_for("EDITOR");
+    let line = tty.contents();
+    assert!(line.contains("+3") && line.contains("shop/settings.py"), "{line}");
+    assert!(echoes(&*tty.master), "the editor finds the terminal as a shell would");
+    tty.press("jjq\n");
+    tty.wait_for("back from shop/settings.py");
     tty.press("\x03");
     assert_eq!(tty.end().exit_code(), 0);
     tty.assert_given_back();

@@ -5,6 +5,7 @@ mod bench;
 mod climb;
 mod commit;
 mod drive;
+mod editor;
 mod exchange;
 mod flows;
 mod init;
@@ -48,6 +49,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Ramp(wish)) => drive::ramp(&cli.project, &environment, wish).await,
         Some(Verb::Status(wish)) => show_status(&cli.project, &environment, *wish, &mut out),
         Some(Verb::Replay(wish)) => terminal::replay(&cli, &environment, wish).await,
+        Some(Verb::Keys) => show_keys(&cli, &environment, &mut out),
         Some(Verb::Report) => show_report(&cli.project, &environment, &mut out),
         Some(Verb::Waive(wish)) => {
             let waiver = Waiver {
@@ -79,6 +81,11 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
             ExitCode::from(trouble.exit())
         }
     }
+}
+
+fn show_keys(cli: &Cli, environment: &Environment, out: &mut dyn Write) -> Result<u8, Trouble> {
+    out.write_all(terminal::keys(&cli.look, environment)?.markdown().as_bytes())?;
+    Ok(headless::exit::PROVEN)
 }
 
 fn show_schema(out: &mut dyn Write) -> Result<u8, Trouble> {

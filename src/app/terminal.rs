@@ -16,14 +16,17 @@ use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::RunId;
 use crate::headless::exit;
 use crate::store::{self, Store};
-use crate::tui;
+use crate::tui::{self, keymap::Keymap};
 
-use super::plain;
 use super::session::{Session, Trouble, configured};
 use super::signals::Signals;
+use super::{editor, plain};
 
 /// What was copied last, in the folder that is rampup's own.
 const CLIPBOARD: &str = "clipboard.txt";
+
+/// What was ticked off in the playbooks.
+const TICKS: &str = "ticks.json";
 
 /// Longest wait for the terminal's word on its ground.
 const GROUND: Duration = Duration::from_millis(200);
@@ -65,12 +68,14 @@ pub async fn show(cli: &Cli, environment: &Environment, opening: Opening<'_>) ->
         ramps: session.ramps(),
         outdated: session.outdated(),
         replay: None,
+        ticks: ticks(&session.settings.project_dir),
         owner: environment.user().unwrap_or_default().to_owned(),
         today: now.to_zoned(jiff::tz::TimeZone::UTC).date(),
         zone: jiff::tz::TimeZone::system(),
         demo: opening.demo,
         quick: opening.quick,
         look: look(&cli.look, environment),
+        keys: keys(&cli.look, environment)?,
     };
     let (commands, asked) = mpsc::channel(8);
     let (feed, fed) = mpsc::channel(1024);
@@ -122,12 +127,14 @@ pub async fn replay(cli: &Cli, environment: &Environment, wish: &Replay) -> Resu
         ramps: Vec::new(),
         outdated: standing.outdated,
         replay: Some((run, events)),
+        ticks: ticks(&folder),
         owner: String::new(),
         today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
         zone: jiff::tz::TimeZone::system(),
         demo: None,
         quick,
         look: look(&cli.look, environment),
+        keys: keys(&cli.look, environment)?,
     };
     // Nothing happens beside a recording, and nothing can be asked for.
     let (commands, _asked) = mpsc::channel(1);
@@ -156,17 +163,29 @@ struct Folder {
     project: PathBuf,
     /// tmux keeps a terminal's clipboard to itself unless it is asked.
     tmux: bool,
+    /// The person's editor, with its flags.
+    editor: Option<String>,
 }
 
 impl Folder {
     fn new(project: &Path, environment: &Environment) -> Self {
-        Self { project: project.to_owned(), tmux: environment.tmux() }
+        Self { project: project.to_owned(), tmux: environment.tmux(), editor: environment.editor().map(str::to_owned) }
     }
 }
 
 impl tui::Desk for Folder {
     fn read(&self, run: &RunId) -> Result<Vec<Event>, String> {
         Store::read_run(&self.project, run).map_err(|why| why.to_string())
+    }
+
+    async fn edit(&self, spot: &tui::Spot) -> Result<(), String> {
+        editor::open(self.editor.as_deref(), &self.project, spot).await
+    }
+
+    fn tick(&self, ticks: &tui::Ticks) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(ticks).map_err(|why| why.to_string())?;
+        store::atomic::write(&self.project.join(store::FOLDER).join(TICKS), text.as_bytes())
+            .map_err(|why| why.to_string())
     }
 
     fn keep(&self, text: &str) -> String {
@@ -192,6 +211,22 @@ fn to_tmux(text: &str) -> io::Result<()> {
     }
     let done = tmux.wait()?;
     if done.success() { Ok(()) } else { Err(io::Error::other("tmux did not take it")) }
+}
+
+/// What was ticked off here. It proves nothing, so that a file nobody can read is an empty one.
+fn ticks(project: &Path) -> tui::Ticks {
+    let text = std::fs::read_to_string(project.join(store::FOLDER).join(TICKS)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// The keys in force: the table, and what the person's own file puts in its place.
+pub fn keys(flags: &Look, environment: &Environment) -> Result<Keymap, Trouble> {
+    let usual = environment.config_home().map(|home| home.join("keys.toml"));
+    let Some(file) = flags.keys.clone().or_else(|| usual.filter(|file| file.exists())) else {
+        return Ok(Keymap::default());
+    };
+    let text = std::fs::read_to_string(&file).map_err(|why| Trouble::usage(anyhow!("{}: {why}", file.display())))?;
+    Keymap::rebound(&text).map_err(|why| Trouble::usage(anyhow!("{}: {why}", file.display())))
 }
 
 /// Colours and signs from flags first, then the environment.

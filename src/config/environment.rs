@@ -94,8 +94,19 @@ impl Environment {
     /// None without a home folder. A relative `XDG_DATA_HOME` is ignored, as its specification asks.
     #[must_use]
     pub fn data_home(&self) -> Option<PathBuf> {
-        let data = self.get("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        data.or_else(|| Some(PathBuf::from(self.get("HOME")?).join(".local/share"))).map(|path| path.join("rampup"))
+        self.home_of("XDG_DATA_HOME", ".local/share")
+    }
+
+    fn home_of(&self, variable: &str, usual: &str) -> Option<PathBuf> {
+        let set = self.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        set.or_else(|| Some(PathBuf::from(self.get("HOME")?).join(usual))).map(|path| path.join("rampup"))
+    }
+
+    /// Where a person keeps settings of this program that belong to no project: `$XDG_CONFIG_HOME/rampup`, else
+    /// `~/.config/rampup`.
+    #[must_use]
+    pub fn config_home(&self) -> Option<PathBuf> {
+        self.home_of("XDG_CONFIG_HOME", ".config")
     }
 
     /// The folders in which programs are looked for.

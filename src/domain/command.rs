@@ -16,6 +16,8 @@ pub enum Command {
     Ramp(StepId),
     /// Count a step, or one of its checks, as done although it is not proven.
     Waive(Waiver),
+    /// Write a line into the log of the run.
+    Note(String),
     /// Stop what is running, keep what was seen.
     Stop,
     /// Stop and leave.

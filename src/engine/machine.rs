@@ -161,6 +161,7 @@ impl Machine {
                 }
                 effects
             }
+            Command::Note(text) => vec![self.record(now, EventKind::Note { text })],
             Command::Stop | Command::Quit => match &mut self.job {
                 Some(job) if !job.stopping => {
                     job.stopping = true;

@@ -3,9 +3,10 @@
 use super::keys::Action;
 use super::model::{Model, Over, Pane, Place, Question, Ramp};
 use super::palette::{self, Palette};
+use super::spot::Spot;
 use super::update::{Out, go, running, toast};
 use super::waive::Form;
-use super::{view, words};
+use super::{spot, view, words};
 use crate::domain::command::Command;
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
@@ -32,6 +33,19 @@ pub(super) fn refusal(model: &Model, action: Action) -> Option<String> {
         Action::Copy if view::in_sight(model).is_none() => {
             Some("nothing to copy here: no code in sight, and no check that says what to do".to_owned())
         }
+        Action::Edit if pointed(model).is_none() => {
+            Some("no file is named here; the evidence of a check may name one".to_owned())
+        }
+        Action::Edit if busy => Some(format!("{what} is running, and an editor would hide it; s stops it")),
+        Action::Tick | Action::Untick if model.pane != Pane::Playbook => {
+            Some("ticks belong to the playbook; tab goes there".to_owned())
+        }
+        Action::Tick if view::task(model, false).is_none() => {
+            Some("all from here on is ticked; X takes the last tick back".to_owned())
+        }
+        Action::Untick if view::task(model, true).is_none() => Some("nothing is ticked here".to_owned()),
+        Action::Mark if !model.ramping() => Some("no ramp is running".to_owned()),
+        Action::Mark if model.replay.is_some() => Some("this is a recording; esc leaves it".to_owned()),
         Action::Verify | Action::Run if busy => Some(format!("{what} is running; s stops it")),
         Action::Run if model.state(step) == StepState::Locked => {
             Some(format!("step {step} is locked. {}", words::locked(model, step)))
@@ -100,6 +114,19 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Out> {
             model.pane = Pane::Checks;
         }
         Action::Copy => return view::in_sight(model).map(Out::Copy).into_iter().collect(),
+        Action::Edit => return pointed(model).map(Out::Edit).into_iter().collect(),
+        Action::Tick | Action::Untick => return tick(model, action == Action::Untick),
+        Action::Mark => {
+            let at = words::clock(model.climb.ramp.as_ref().map_or(0, Ramp::second));
+            return vec![Out::Command(Command::Note(format!("marked at {at}")))];
+        }
+        Action::Zoom => model.zoomed = !model.zoomed,
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            let how = if model.mouse { "on; shift (option on a Mac) still selects text" } else { "off" };
+            toast(model, format!("mouse {how} (M)"));
+            return vec![Out::Mouse(model.mouse)];
+        }
         Action::Palette => model.over = Some(Over::Commands(Palette::default())),
         Action::Waive => model.over = Some(Over::Waive(Form::new(model))),
         Action::History => go(model, Place::History),
@@ -134,6 +161,23 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Out> {
         Action::No => model.over = None,
     }
     Vec::new()
+}
+
+/// The file and line that the check in question names.
+fn pointed(model: &Model) -> Option<Spot> {
+    let Place::Step(step) = model.place() else { return None };
+    let line = model.step(step)?.checks.get(model.check).filter(|_| model.pane != Pane::Playbook)?;
+    spot::of(model.climb.evidence.get(&(step, line.check.clone()))?)
+}
+
+fn tick(model: &mut Model, back: bool) -> Vec<Out> {
+    let (Place::Step(step), Some(task)) = (model.place(), view::task(model, back)) else { return Vec::new() };
+    let done = model.ticks.turn(step, &task);
+    toast(
+        model,
+        if done { format!("ticked: {task} (x); only its checks prove it") } else { format!("open again: {task} (X)") },
+    );
+    vec![Out::Keep(model.ticks.clone())]
 }
 
 /// Moves the second that the live view stands at; at the last one it goes on with the ramp.
@@ -236,7 +280,7 @@ fn page(model: &Model) -> isize {
 }
 
 /// Moves the cursor or the text in front; ends are firm.
-fn travel(model: &mut Model, by: isize) {
+pub(super) fn travel(model: &mut Model, by: isize) {
     let moved = |at: usize| at.saturating_add_signed(by);
     if model.over == Some(Over::Help) {
         model.scroll.help = moved(model.scroll.help);

@@ -1,12 +1,20 @@
-//! The one table of keys: it feeds the input, the footer and the help, so that none of them can disagree.
+//! The one table of keys, as it is unless a person rebinds some ([`super::keymap`]): it feeds the input, the footer, the
+//! help and the palette, so that none of them can disagree.
 //!
 //! A capital is the wider scope of its small letter. `ctrl-a`, `ctrl-b`, `ctrl-s` and `ctrl-q` belong to terminals
 //! and multiplexers and are never used.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::borrow::Cow;
+
+use crossterm::event::{KeyCode, KeyModifiers};
+use serde::{Deserialize, Serialize};
+
+/// A key press.
+pub type Chord = (KeyCode, KeyModifiers);
 
 /// What a key asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the table below says what each does, in words a person reads")]
 pub enum Action {
     Up,
@@ -26,6 +34,9 @@ pub enum Action {
     Verdict,
     Evidence,
     Copy,
+    Edit,
+    Tick,
+    Untick,
     Waive,
     Palette,
     History,
@@ -35,6 +46,9 @@ pub enum Action {
     Slower,
     Forward,
     Backward,
+    Mark,
+    Zoom,
+    Mouse,
     Theme,
     Help,
     Redraw,
@@ -83,6 +97,25 @@ impl Where {
         Where(self.0 | other.0)
     }
 
+    /// The screens, in words.
+    #[must_use]
+    pub fn words(self) -> String {
+        if self.0 & Where::PLACES.0 == Where::PLACES.0 {
+            return "all".to_owned();
+        }
+        const NAMES: [(Where, &str); 7] = [
+            (Where::OVERVIEW, "overview"),
+            (Where::STEP, "step"),
+            (Where::RAMP, "live ramp"),
+            (Where::VERDICT, "verdict"),
+            (Where::HISTORY, "history"),
+            (Where::REPLAY, "replay"),
+            (Where::HELP, "help"),
+        ];
+        let named = NAMES.iter().filter(|(place, _)| self.meets(*place));
+        named.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    }
+
     /// True when they share a place.
     #[must_use]
     pub const fn meets(self, other: Where) -> bool {
@@ -91,16 +124,16 @@ impl Where {
 }
 
 /// One line of the table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Binding {
     /// Key presses that mean it.
-    pub chords: &'static [(KeyCode, KeyModifiers)],
+    pub chords: Cow<'static, [Chord]>,
     /// What it asks for.
     pub action: Action,
     /// Where.
     pub at: Where,
     /// How the key is written.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// A word for the footer; empty when it is only in the help.
     pub short: &'static str,
     /// Words for the help; empty when another line says it.
@@ -110,31 +143,31 @@ pub struct Binding {
 const NONE: KeyModifiers = KeyModifiers::NONE;
 const CTRL: KeyModifiers = KeyModifiers::CONTROL;
 
-const fn key(c: char) -> (KeyCode, KeyModifiers) {
+const fn key(c: char) -> Chord {
     (KeyCode::Char(c), NONE)
 }
 
-const fn ctrl(c: char) -> (KeyCode, KeyModifiers) {
+const fn ctrl(c: char) -> Chord {
     (KeyCode::Char(c), CTRL)
 }
 
-const fn named(code: KeyCode) -> (KeyCode, KeyModifiers) {
+const fn named(code: KeyCode) -> Chord {
     (code, NONE)
 }
 
 const fn bind(
-    chords: &'static [(KeyCode, KeyModifiers)],
+    chords: &'static [Chord],
     action: Action,
     at: Where,
     label: &'static str,
     short: &'static str,
     long: &'static str,
 ) -> Binding {
-    Binding { chords, action, at, label, short, long }
+    Binding { chords: Cow::Borrowed(chords), action, at, label: Cow::Borrowed(label), short, long }
 }
 
-const UP: &[(KeyCode, KeyModifiers)] = &[named(KeyCode::Up), key('k')];
-const DOWN: &[(KeyCode, KeyModifiers)] = &[named(KeyCode::Down), key('j')];
+const UP: &[Chord] = &[named(KeyCode::Up), key('k')];
+const DOWN: &[Chord] = &[named(KeyCode::Down), key('j')];
 const READ: Where = Where::STEP.or(Where::VERDICT).or(Where::HELP);
 const LISTS: Where = READ.or(Where::OVERVIEW).or(Where::HISTORY);
 
@@ -172,6 +205,16 @@ pub const TABLE: &[Binding] = &[
     bind(&[key('e')], Action::Evidence, Where::SCREENS, "e", "evidence", "the step's checks and what they saw"),
     bind(&[key('y')], Action::Copy, Where::STEP, "y", "copy", "copy the code in sight, or what a check says to do"),
     bind(
+        &[key('o')],
+        Action::Edit,
+        Where::STEP,
+        "o",
+        "editor",
+        "open the file and line that a check names in your editor",
+    ),
+    bind(&[key('x')], Action::Tick, Where::STEP, "x", "tick", "tick what is done in the playbook: your note, no proof"),
+    bind(&[key('X')], Action::Untick, Where::STEP, "X", "", "take the last tick back"),
+    bind(
         &[key('w')],
         Action::Waive,
         Where::OVERVIEW.or(Where::STEP).or(Where::VERDICT),
@@ -201,6 +244,7 @@ pub const TABLE: &[Binding] = &[
         "ten seconds back, on (also h l)",
     ),
     bind(&[named(KeyCode::Left), key('h')], Action::Backward, Where::REPLAY.or(Where::RAMP), "← →", "", ""),
+    bind(&[key('m')], Action::Mark, Where::RAMP, "m", "mark", "mark this moment in the log"),
     bind(&[key('+'), key('=')], Action::Faster, Where::REPLAY, "+ -", "", "faster, slower"),
     bind(&[key('-')], Action::Slower, Where::REPLAY, "+ -", "", ""),
     bind(&[key('1')], Action::Step(1), Where::PLACES, "1-9, 0", "", "go to step 1 to 10"),
@@ -224,6 +268,8 @@ pub const TABLE: &[Binding] = &[
         "half a page (also PgDn PgUp)",
     ),
     bind(&[ctrl('u'), named(KeyCode::PageUp)], Action::PageUp, LISTS, "", "", ""),
+    bind(&[key('z')], Action::Zoom, Where::PLACES, "z", "", "one pane without borders, to select text; again: all"),
+    bind(&[key('M')], Action::Mouse, Where::PLACES, "M", "", "mouse on or off; off, the terminal selects text"),
     bind(&[key('T')], Action::Theme, Where::PLACES, "T", "", "theme: dark, light, blue and orange"),
     bind(
         &[named(KeyCode::Esc)],
@@ -243,14 +289,6 @@ pub const TABLE: &[Binding] = &[
     bind(&[key('q')], Action::Quit, READ.or(Where::RAMP).or(Where::HISTORY), "q", "", "back, then leave"),
 ];
 
-/// The line of the table that a key press means here.
-#[must_use]
-pub fn find(key: KeyEvent, at: Where) -> Option<&'static Binding> {
-    // A capital arrives with or without SHIFT, depending on the terminal; the letter says it already.
-    let modifiers = key.modifiers - KeyModifiers::SHIFT;
-    TABLE.iter().find(|b| b.at.meets(at) && b.chords.iter().any(|c| c.0 == key.code && c.1 == modifiers))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,21 +306,10 @@ mod tests {
     #[test]
     fn keys_of_terminals_and_multiplexers_are_left_alone() {
         for binding in TABLE {
-            for (code, modifiers) in binding.chords {
+            for (code, modifiers) in &*binding.chords {
                 let taken = ['a', 'b', 's', 'q'].iter().any(|c| *code == KeyCode::Char(*c) && *modifiers == CTRL);
                 assert!(!taken, "{binding:?}");
             }
         }
-    }
-
-    #[test]
-    fn every_place_can_be_left_and_explains_itself() {
-        for at in [Where::OVERVIEW, Where::STEP, Where::RAMP, Where::VERDICT, Where::HISTORY, Where::HELP] {
-            for code in ['?', 'q'] {
-                assert!(find(KeyEvent::new(KeyCode::Char(code), NONE), at).is_some(), "{code} in {at:?}");
-            }
-            assert!(find(KeyEvent::new(KeyCode::Esc, NONE), at).is_some());
-        }
-        assert!(find(KeyEvent::new(KeyCode::Char('R'), KeyModifiers::SHIFT), Where::OVERVIEW).is_some());
     }
 }

@@ -16,14 +16,18 @@ use crate::domain::step::Step;
 
 mod act;
 mod fold;
+pub mod keymap;
 pub mod keys;
 pub mod model;
+mod mouse;
 mod palette;
 mod replay;
 mod run;
+mod spot;
 mod tape;
 mod terminal;
 pub mod theme;
+mod ticks;
 pub mod update;
 pub mod view;
 mod waive;
@@ -31,7 +35,9 @@ mod widgets;
 mod words;
 
 pub use run::{Desk, run};
+pub use spot::Spot;
 pub use theme::{Look, Theme, Tier};
+pub use ticks::Ticks;
 
 /// All a face needs to know before the first event.
 #[derive(Debug, Clone)]
@@ -58,6 +64,8 @@ pub struct Start {
     pub outdated: BTreeMap<StepId, Outdated>,
     /// A run to play back instead of opening on today: its events.
     pub replay: Option<(RunId, Vec<Event>)>,
+    /// What was ticked off in the playbooks.
+    pub ticks: Ticks,
     /// Who sits here, proposed as the one who signs a waiver; may be empty.
     pub owner: String,
     /// Today, for waivers.
@@ -71,6 +79,8 @@ pub struct Start {
     pub quick: bool,
     /// Colours and signs.
     pub look: Look,
+    /// The keys in force.
+    pub keys: keymap::Keymap,
 }
 
 /// Why the screen was left.

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::keymap::Keymap;
 use super::keys::Where;
 use super::palette::Palette;
 use super::replay::Replay;
+use super::ticks::Ticks;
 use super::waive::Form;
 use super::{Look, Start};
 use crate::domain::check::Evidence;
@@ -34,12 +36,14 @@ pub struct Model {
     pub(super) slo: Slo,
     pub(super) plans: BTreeMap<StepId, (RampPlan, Claim)>,
     pub(super) outdated: BTreeMap<StepId, Outdated>,
+    pub(super) ticks: Ticks,
     pub(super) owner: String,
     pub(super) today: jiff::civil::Date,
     pub(super) zone: TimeZone,
     pub(super) demo: Option<String>,
     pub(super) quick: bool,
     pub(super) look: Look,
+    pub(super) keys: Keymap,
     pub(super) climb: Climb,
     pub(super) size: (u16, u16),
     pub(super) now: Timestamp,
@@ -66,6 +70,10 @@ pub struct Model {
     pub(super) replay: Option<Replay>,
     /// The second of the running ramp at which the view stands still; the ramp goes on.
     pub(super) glance: Option<u32>,
+    /// One pane without borders, where there would be room for more.
+    pub(super) zoomed: bool,
+    /// Clicks are ours.
+    pub(super) mouse: bool,
     /// True when there is nothing behind the recording.
     pub(super) only_replay: bool,
 }
@@ -236,12 +244,14 @@ impl Model {
             slo: start.slo,
             plans: start.plans,
             outdated: start.outdated,
+            ticks: start.ticks,
             owner: super::words::tame(&start.owner),
             today: start.today,
             zone: start.zone,
             demo: start.demo,
             quick: start.quick,
             look: start.look,
+            keys: start.keys,
             climb: Climb { progress: start.progress, states: start.states.into_iter().collect(), ..Climb::default() },
             size,
             now,
@@ -259,6 +269,8 @@ impl Model {
             against: None,
             replay: None,
             glance: None,
+            zoomed: false,
+            mouse: false,
             only_replay: start.replay.is_some(),
         };
         for event in &start.past {

@@ -4,7 +4,7 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use super::act::refusal;
-use super::keys::{Action, TABLE};
+use super::keys::Action;
 use super::model::Model;
 use super::words;
 use crate::domain::ids::StepId;
@@ -55,13 +55,13 @@ fn commands(model: &Model) -> Vec<Entry> {
         use Action::{Bottom, Down, NextPane, PageDown, PageUp, PreviousPane, Top, Up};
         matches!(action, Up | Down | PageUp | PageDown | Top | Bottom | NextPane | PreviousPane | Action::Palette)
     };
-    let named = TABLE.iter().filter(|b| b.at.meets(at) && !b.long.is_empty() && !moves(b.action));
+    let named = model.keys.bindings().iter().filter(|b| b.at.meets(at) && !b.long.is_empty() && !moves(b.action));
     let mut all: Vec<Entry> = named
         .filter(|b| !matches!(b.action, Action::Step(_)))
         .map(|b| Entry {
             words: b.long.to_owned(),
             short: b.short,
-            key: b.label.to_owned(),
+            key: b.label.to_string(),
             action: b.action,
             off: refusal(model, b.action),
         })

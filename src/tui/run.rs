@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::model::Model;
 use super::terminal::{self, Guard, Screen};
 use super::update::{Msg, Out, update};
-use super::{Leave, Start, view};
+use super::{Leave, Spot, Start, Ticks, view};
 use crate::domain::command::Command;
 use crate::domain::event::{Event, Feed};
 use crate::domain::ids::RunId;
@@ -35,6 +35,18 @@ pub trait Desk {
     /// # Errors
     /// Why they cannot be read, in words for a person.
     fn read(&self, run: &RunId) -> Result<Vec<Event>, String>;
+
+    /// Opens a line of a file of the project in the person's editor, and waits until it is closed.
+    ///
+    /// # Errors
+    /// Why it could not be opened, in words for a person.
+    fn edit(&self, spot: &Spot) -> impl Future<Output = Result<(), String>>;
+
+    /// Keeps what was ticked off in the playbooks.
+    ///
+    /// # Errors
+    /// Why it could not be kept, in words for a person.
+    fn tick(&self, ticks: &Ticks) -> Result<(), String>;
 
     /// Keeps what was copied where it can be found although no terminal took it. Says where, in words for a person.
     fn keep(&self, text: &str) -> String;
@@ -97,6 +109,7 @@ pub async fn run(
                 update(&mut model, Msg::Tick(Timestamp::now()));
                 match event? {
                     Input::Key(key) => outs = update(&mut model, Msg::Key(key)),
+                    Input::Mouse(mouse) => outs = update(&mut model, Msg::Mouse(mouse)),
                     Input::Resize(columns, rows) => outs = update(&mut model, Msg::Resize(columns, rows)),
                     _ => {}
                 }
@@ -143,6 +156,29 @@ pub async fn run(
                     update(&mut model, Msg::Recorded(run, step, read));
                     beat = Instant::now();
                 }
+                Out::Edit(spot) => {
+                    // No key is waited for just now, so the editor gets every one.
+                    terminal::leave();
+                    let edited = tokio::select! {
+                        biased;
+                        number = signals.fatal() => return Ok(Leave::Signal(number)),
+                        edited = desk.edit(&spot) => edited,
+                    };
+                    terminal::enter()?;
+                    terminal::mouse(model.mouse)?;
+                    signals = Signals::new()?;
+                    update(&mut model, Msg::Tick(Timestamp::now()));
+                    let back = format!("back from {}; r runs the checks", spot.file);
+                    update(&mut model, Msg::Told(edited.map_or_else(|why| why, |()| back)));
+                    repaint(&mut screen, &mut model)?;
+                    due = Some(Instant::now());
+                }
+                Out::Keep(ticks) => {
+                    if let Err(why) = desk.tick(&ticks) {
+                        update(&mut model, Msg::Told(why));
+                    }
+                }
+                Out::Mouse(on) => terminal::mouse(on)?,
                 Out::Copy(text) => {
                     terminal::copy(&text)?;
                     let lines = text.trim_end().lines().count();
@@ -197,6 +233,7 @@ fn sleep(screen: &mut Screen, model: &mut Model) -> io::Result<()> {
     // The whole group, since the shell waits for whoever it started, which may be a wrapper around this program.
     rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
     terminal::enter()?;
+    terminal::mouse(model.mouse)?;
     update(model, Msg::Tick(Timestamp::now()));
     repaint(screen, model)
 }
@@ -226,6 +263,14 @@ impl Signals {
             stop: signal(raw(rustix::process::Signal::TSTP))?,
             go_on: signal(raw(rustix::process::Signal::CONT))?,
         })
+    }
+
+    /// Waits for what ends it also while an editor has the terminal: its ctrl-c and ctrl-z are its own.
+    async fn fatal(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = self.hang_up.recv() => SignalKind::hangup().as_raw_value(),
+        }
     }
 
     async fn next(&mut self) -> Asked {

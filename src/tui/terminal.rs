@@ -21,6 +21,9 @@ use tokio::sync::Notify;
 /// The wheel sends arrow keys while the alternate screen is up, without taking the mouse.
 const ALTERNATE_SCROLL: &str = "\x1b[?1007h";
 const NO_ALTERNATE_SCROLL: &str = "\x1b[?1007l";
+/// Presses and the wheel, in coordinates of any size; not every movement, as crossterm would ask for.
+const MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
+const NO_MOUSE: &str = "\x1b[?1006l\x1b[?1000l";
 const BEGIN_FRAME: &[u8] = b"\x1b[?2026h";
 const END_FRAME: &[u8] = b"\x1b[?2026l";
 
@@ -49,8 +52,20 @@ pub(super) fn leave() {
         return;
     }
     // There is nobody left to tell when the terminal itself is gone.
-    let _ = execute!(stdout(), Print(NO_ALTERNATE_SCROLL), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let _ = execute!(
+        stdout(),
+        Print(NO_MOUSE),
+        Print(NO_ALTERNATE_SCROLL),
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
     let _ = disable_raw_mode();
+}
+
+/// Takes the mouse, or leaves it to the terminal.
+pub(super) fn mouse(on: bool) -> io::Result<()> {
+    execute!(stdout(), Print(if on { MOUSE } else { NO_MOUSE }))
 }
 
 /// Sends text to the terminal's clipboard (OSC 52). Whether it takes it, nobody says.

@@ -1,12 +1,12 @@
 //! What a key press or an event does to the screen, and what it asks of the rest. No IO, no clock.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent};
 use jiff::{SignedDuration, Timestamp};
 
 use super::act::act;
-use super::keys;
 use super::model::{Model, Over, Pane, Place, Question, Scroll, Toast};
-use super::{view, words};
+use super::mouse;
+use super::{Spot, Ticks, view, words};
 use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind, Feed};
 use crate::domain::ids::{RunId, StepId};
@@ -22,6 +22,8 @@ const TOAST: SignedDuration = SignedDuration::from_secs(5);
 pub enum Msg {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse was pressed or its wheel turned.
+    Mouse(MouseEvent),
     /// The terminal has another size: columns, rows.
     Resize(u16, u16),
     /// The time is now this; sent before anything that needs it, and once a second while something moves.
@@ -63,20 +65,27 @@ pub enum Out {
     Redraw,
     /// Put this into the clipboard.
     Copy(String),
+    /// Open a file in the person's editor.
+    Edit(Spot),
+    /// Keep what was ticked.
+    Keep(Ticks),
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Read a run's log, to play what it did for this step.
     Read(RunId, Option<StepId>),
 }
 
 /// Takes one message in.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
-    let moved = matches!(msg, Msg::Key(_) | Msg::Resize(..));
+    let moved = matches!(msg, Msg::Key(_) | Msg::Mouse(_) | Msg::Resize(..));
     let outs = match msg {
         Msg::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
         Msg::Key(key) if typed(model, key) => Vec::new(),
-        Msg::Key(key) => match keys::find(key, model.focus()) {
-            Some(binding) => act(model, binding.action),
+        Msg::Key(key) => match model.keys.find(key, model.focus()).map(|binding| binding.action) {
+            Some(action) => act(model, action),
             None => Vec::new(),
         },
+        Msg::Mouse(event) => mouse::pointed(model, event),
         Msg::Resize(columns, rows) => {
             model.size = (columns, rows);
             Vec::new()

@@ -343,5 +343,7 @@ pub fn start(look: Look) -> Start {
         demo: None,
         quick: false,
         look,
+        keys: rampup::tui::keymap::Keymap::default(),
+        ticks: rampup::tui::Ticks::default(),
     }
 }

@@ -87,7 +87,7 @@ pub fn held() -> Vec<Feed> {
         Rung::Caused,
         fail(
             "8 of 24 requests reached PostgreSQL on port 5432 directly",
-            "point DATABASE_URL of the service \"worker\" at PgBouncer's port 6432 and restart it",
+            "point DATABASE_URL of the service \"worker\" at PgBouncer's port 6432 (config/settings.py:41) and restart it",
         ),
     );
     tape.check(

@@ -3,10 +3,10 @@
 use ratatui::layout::Rect;
 
 use super::frame;
+use super::step::sheet;
 use crate::tui::model::{Model, Place};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bar;
-use crate::tui::widgets::markdown;
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, wrap};
 use crate::tui::words;
 
@@ -25,9 +25,7 @@ pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
     paper.line(area, 0, head);
     let body = match (model.place(), &model.climb.ramp) {
         (Place::Ramp, Some(_)) => ramp_lines(model, columns),
-        (Place::Step(_), _) => model.step(id).map_or(Vec::new(), |s| {
-            markdown::lines(&s.guide, columns).into_iter().skip(model.scroll.playbook).collect()
-        }),
+        (Place::Step(_), _) => sheet(model, id, columns).lines.into_iter().skip(model.scroll.playbook).collect(),
         (Place::History, _) => super::history::lines(model),
         (Place::Verdict(_), _) => super::verdict::said(model, id)
             .iter()

@@ -5,8 +5,9 @@ use ratatui::layout::Rect;
 use super::step::named;
 use crate::domain::ids::StepId;
 use crate::tui::act::refusal;
-use crate::tui::keys::{Action, Binding, TABLE};
+use crate::tui::keys::{Action, Binding};
 use crate::tui::model::{Model, Place, Question};
+use crate::tui::mouse::Zone;
 use crate::tui::replay::Replay;
 use crate::tui::theme::{self, Role};
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, width, wrap};
@@ -123,36 +124,50 @@ pub(super) fn footer(model: &Model, paper: &mut Paper<'_>, area: Rect) {
         paper.line(line, 0, vec![ink(" ! ", Role::Warn), plain(toast.text.clone())]);
         return;
     }
-    paper.line(line, 0, keys(model, usize::from(area.width)));
+    let (inks, places) = keys(model, usize::from(area.width));
+    paper.line(line, 0, inks);
+    for (from, columns, action) in places {
+        let part = Rect { x: line.x.saturating_add(from), width: columns, ..line };
+        paper.zone(part.intersection(line), 0, Zone::Key(action));
+    }
 }
 
-/// The footer's words: as many as fit whole, help always. Keys that cannot work now are left to the help.
-pub(super) fn keys(model: &Model, columns: usize) -> Vec<Ink> {
+/// The footer's words, and from which column on so many mean what: as many as fit whole, help always. Keys that cannot work now are left to the help.
+fn keys(model: &Model, columns: usize) -> (Vec<Ink>, Vec<(u16, u16, Action)>) {
     let at = model.focus();
-    let shown: Vec<_> =
-        TABLE.iter().filter(|b| b.at.meets(at) && !b.short.is_empty() && refusal(model, b.action).is_none()).collect();
+    let shown: Vec<_> = model
+        .keys
+        .bindings()
+        .iter()
+        .filter(|b| b.at.meets(at) && !b.short.is_empty() && refusal(model, b.action).is_none())
+        .collect();
     let wide = |label: &str, short: &str| width(label) + width(short) + 3;
     let (helps, others): (Vec<&Binding>, Vec<&Binding>) = shown.into_iter().partition(|b| b.action == Action::Help);
-    let mut room = columns.saturating_sub(helps.iter().map(|b| wide(b.label, b.short)).sum::<usize>());
+    let mut room = columns.saturating_sub(helps.iter().map(|b| wide(&b.label, b.short)).sum::<usize>());
     let mut inks = vec![plain(" ")];
-    let mut put = |label: &str, short: &str| {
+    let mut places = Vec::new();
+    let mut from = 1_u16;
+    let mut put = |label: &str, short: &str, action: Action| {
+        let columns = u16::try_from(wide(label, short)).unwrap_or(u16::MAX);
+        places.push((from, columns, action));
+        from = from.saturating_add(columns);
         inks.push(ink(label, Role::Focus));
         inks.push(muted(format!(" {short}  ")));
     };
     for b in others {
         let short = word(model, b.action, b.short);
-        if wide(b.label, &short) <= room {
-            room -= wide(b.label, &short);
-            put(b.label, &short);
+        if wide(&b.label, &short) <= room {
+            room -= wide(&b.label, &short);
+            put(&b.label, &short, b.action);
         }
     }
     for b in helps {
-        put(b.label, b.short);
+        put(&b.label, b.short, b.action);
     }
     if let Some(last) = inks.last_mut() {
         last.text = last.text.trim_end().to_owned();
     }
-    inks
+    (inks, places)
 }
 
 /// The same key says what it does at this moment.

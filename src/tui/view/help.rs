@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::domain::progress::StepState;
 use crate::tui::act::refusal;
-use crate::tui::keys::{Binding, TABLE, Where};
+use crate::tui::keys::{Binding, Where};
 use crate::tui::model::Model;
 use crate::tui::theme::{Role, of_state};
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, plain, width, wrap};
@@ -66,7 +66,7 @@ fn lines(model: &Model, columns: usize) -> Vec<Vec<Ink>> {
     let at = model.screen();
     let here = |b: &&Binding| b.at.meets(at) && !b.long.is_empty();
     let (general, special): (Vec<_>, Vec<_>) =
-        TABLE.iter().filter(here).partition(|b| b.at.meets(Where::RAMP) && b.at.meets(Where::OVERVIEW));
+        model.keys.bindings().iter().filter(here).partition(|b| b.at.meets(Where::RAMP) && b.at.meets(Where::OVERVIEW));
     if columns < 70 {
         let mut all = section(model, "Here", &special, columns);
         all.push(Vec::new());
@@ -102,7 +102,7 @@ fn section(model: &Model, name: &str, bindings: &[&Binding], columns: usize) -> 
         let role = if off.is_some() { Role::Muted } else { Role::Focus };
         let text = if off.is_some() { format!("{} (not now)", binding.long) } else { binding.long.to_owned() };
         for (i, part) in wrap(&text, columns.saturating_sub(KEY)).into_iter().enumerate() {
-            let key = if i == 0 { binding.label } else { "" };
+            let key = if i == 0 { &*binding.label } else { "" };
             lines.push(vec![ink(pad(key, KEY), role), if off.is_some() { muted(part) } else { plain(part) }]);
         }
     }

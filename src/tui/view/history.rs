@@ -8,6 +8,7 @@ use crate::domain::diagnosis::{Change, change, comparable};
 use crate::domain::measurement::RampRecord;
 use crate::domain::verdict::RampOutcome;
 use crate::tui::model::Model;
+use crate::tui::mouse::Zone;
 use crate::tui::theme::Role;
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, pad_left, plain, wrap};
 use crate::tui::words;
@@ -48,6 +49,7 @@ fn list(model: &Model, paper: &mut Paper<'_>, area: Rect) {
         let mut inks = vec![ink(if here { "▸" } else { " " }, Role::Focus), ink(mark, Role::Focus), ink(sign, role)];
         inks.push(ink(format!(" {}", figures(model, ramp)), text));
         paper.line(inner, row, inks);
+        paper.zone(inner, row, Zone::Ramp(at));
     }
 }
 

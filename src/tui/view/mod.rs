@@ -19,6 +19,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::model::{Model, Over, Place};
+use super::mouse::Zone;
 use super::widgets::ascii;
 use super::widgets::paper::Paper;
 
@@ -31,8 +32,8 @@ enum Layout {
 }
 
 impl Layout {
-    fn of(area: Rect) -> Self {
-        if area.width >= 100 && area.height >= 30 {
+    fn of(model: &Model, area: Rect) -> Self {
+        if area.width >= 100 && area.height >= 30 && !model.zoomed {
             Self::Wide
         } else if area.width >= 60 && area.height >= 20 {
             Self::Narrow
@@ -44,17 +45,27 @@ impl Layout {
 
 /// Draws the whole screen.
 pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
+    paint(model, area, buf);
+}
+
+/// What a click at this column and row means.
+pub(super) fn zone(model: &Model, column: u16, row: u16) -> Option<Zone> {
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    let zones = paint(model, area, &mut Buffer::empty(area));
+    zones.into_iter().rev().find(|(part, _)| part.contains((column, row).into())).map(|(_, zone)| zone)
+}
+
+fn paint(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(Rect, Zone)> {
     let area = area.intersection(buf.area);
     if area.is_empty() {
-        return;
+        return Vec::new();
     }
-    let layout = Layout::of(area);
-    let mut paper = Paper { buf, look: model.look, boxed: layout == Layout::Wide };
+    let layout = Layout::of(model, area);
+    let mut paper = Paper::new(buf, model.look, layout == Layout::Wide);
     if layout == Layout::Card {
         card::draw(model, &mut paper, area);
     } else {
         frame::header(model, &mut paper, area);
-        frame::footer(model, &mut paper, area);
         let body = body(model, area, layout);
         match model.place() {
             Place::Overview => overview::draw(model, &mut paper, body),
@@ -70,6 +81,10 @@ pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
             rail::strip(model, &mut paper, Rect { height: 1, ..inside(area) });
         }
     }
+    if model.over.is_some() {
+        // What lies below takes no clicks.
+        paper.zones.clear();
+    }
     match &model.over {
         Some(Over::Help) => help::draw(model, &mut paper, area),
         Some(Over::Ask(question)) => frame::ask(model, &mut paper, area, *question),
@@ -77,9 +92,13 @@ pub fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
         Some(Over::Waive(form)) => popup::waive(model, &mut paper, area, form),
         None => {}
     }
+    if layout != Layout::Card {
+        frame::footer(model, &mut paper, area);
+    }
     if model.look.ascii {
         ascii::flatten(paper.buf);
     }
+    paper.zones
 }
 
 /// Between header and footer.
@@ -100,9 +119,19 @@ fn body(model: &Model, area: Rect, layout: Layout) -> Rect {
 /// What a copy of this screen would hold: the first code in sight, or what the check says to do.
 pub(super) fn in_sight(model: &Model) -> Option<String> {
     let area = Rect::new(0, 0, model.size.0, model.size.1);
-    let layout = Layout::of(area);
+    let layout = Layout::of(model, area);
     match model.place() {
         Place::Step(id) => step::in_sight(model, body(model, area, layout), layout == Layout::Wide, id),
+        _ => None,
+    }
+}
+
+/// The thing to do in the playbook that is open from the top of its pane on; backwards, the last one that is ticked.
+pub(super) fn task(model: &Model, ticked: bool) -> Option<String> {
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    let layout = Layout::of(model, area);
+    match model.place() {
+        Place::Step(id) => step::task(model, body(model, area, layout), layout == Layout::Wide, id, ticked),
         _ => None,
     }
 }
@@ -110,7 +139,7 @@ pub(super) fn in_sight(model: &Model) -> Option<String> {
 /// True when a verdict is longer than its screen.
 pub(super) fn verdict_scrolls(model: &Model) -> bool {
     let area = Rect::new(0, 0, model.size.0, model.size.1);
-    let layout = Layout::of(area);
+    let layout = Layout::of(model, area);
     match model.place() {
         Place::Verdict(id) => verdict::extent(model, body(model, area, layout), layout == Layout::Wide, id) > 0,
         _ => false,
@@ -120,7 +149,7 @@ pub(super) fn verdict_scrolls(model: &Model) -> bool {
 /// Keeps scroll positions inside what there is to see. Called after a key or another size.
 pub(super) fn clamp(model: &mut Model) {
     let area = Rect::new(0, 0, model.size.0, model.size.1);
-    let layout = Layout::of(area);
+    let layout = Layout::of(model, area);
     let body = body(model, area, layout);
     let boxed = layout == Layout::Wide;
     if let Place::Step(id) = model.place() {

@@ -5,7 +5,9 @@ use ratatui::layout::Rect;
 use super::frame;
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
+use crate::tui::keys::Action;
 use crate::tui::model::Model;
+use crate::tui::mouse::Zone;
 use crate::tui::theme::Role;
 use crate::tui::widgets::bar;
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, pad_left, plain, wrap};
@@ -64,6 +66,7 @@ fn capacity_pane(model: &Model, paper: &mut Paper<'_>, area: Rect) {
         let (bar, figures) = worth(model, id, goal, columns);
         left.extend(bar);
         paper.ends(inner, row, left, figures);
+        paper.zone(inner, row, Zone::Key(Action::Step(id.number())));
     }
     axis(paper, inner, columns, model.goal_users());
 }

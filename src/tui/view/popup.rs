@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use super::step::named;
 use crate::tui::model::Model;
+use crate::tui::mouse::Zone;
 use crate::tui::palette::{self, Palette};
 use crate::tui::theme::Role;
 use crate::tui::waive::Form;
@@ -39,6 +40,7 @@ pub(super) fn palette(model: &Model, paper: &mut Paper<'_>, area: Rect, typed: &
             None => vec![ink(entry.key.clone(), Role::Focus)],
         };
         paper.ends(inner, row, left, right);
+        paper.zone(inner, row, Zone::Entry(index));
     }
 }
 
@@ -51,6 +53,7 @@ pub(super) fn waive(model: &Model, paper: &mut Paper<'_>, area: Rect, form: &For
         None => "the whole step: steps after it open, and it proves nothing".to_owned(),
     };
     named(&mut lines, "what", &what, columns, Role::Text);
+    let first = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     for (index, (name, text)) in Form::NAMES.iter().zip(&form.fields).enumerate() {
         let here = index == form.at;
         let mut line = vec![ink(pad(name, 10), if here { Role::Focus } else { Role::Muted })];
@@ -65,6 +68,9 @@ pub(super) fn waive(model: &Model, paper: &mut Paper<'_>, area: Rect, form: &For
     lines.extend(wrap(said, columns).into_iter().map(|line| vec![ink(line, role)]));
     let rows = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let inner = popup(paper, area, 78, rows, &format!("Waive {step}"), "");
+    for (row, index) in (first..).zip(0..Form::NAMES.len()) {
+        paper.zone(inner, row, Zone::Field(index));
+    }
     paper.lines(inner, 0, lines);
 }
 

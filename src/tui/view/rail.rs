@@ -5,13 +5,18 @@ use ratatui::layout::Rect;
 use super::frame;
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
+use crate::tui::keys::Action;
 use crate::tui::model::Model;
+use crate::tui::mouse::Zone;
 use crate::tui::theme::{Role, of_state};
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad_left, plain};
 use crate::tui::words;
 
 /// Columns of the rail.
 pub(super) const WIDTH: u16 = 30;
+
+/// Columns of a step in the strip.
+const CELL: u16 = 5;
 
 /// The rail: two lines a step, and the signs explained below when there is room.
 pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
@@ -43,6 +48,9 @@ pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
             ],
         );
         paper.line(inner, row + 1, vec![muted(format!("      {}", words::rail(model, id)))]);
+        for part in [row, row + 1] {
+            paper.zone(inner, part, Zone::Key(Action::Step(id.number())));
+        }
         row += 2;
     }
     legend(model, paper, inner, row);
@@ -85,8 +93,10 @@ fn named(states: &[StepState]) -> Vec<Ink> {
 pub(super) fn strip(model: &Model, paper: &mut Paper<'_>, area: Rect) {
     let here = model.subject();
     let mut inks = Vec::new();
-    for id in StepId::all() {
+    for (at, id) in (0..).zip(StepId::all()) {
         let (sign, role) = frame::sign(model, id);
+        let part = Rect { x: area.x.saturating_add(at * CELL), width: CELL, ..area };
+        paper.zone(part.intersection(area), 0, Zone::Key(Action::Step(id.number())));
         let number = pad_left(&id.to_string(), 2);
         if id == here {
             inks.push(ink(if id.number() < 10 { " [" } else { "[" }, Role::Focus));

@@ -7,20 +7,34 @@ use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::ids::StepId;
 use crate::domain::step::{CheckLine, Level};
 use crate::tui::model::{Model, Pane, Place, Standing};
+use crate::tui::mouse::Zone;
 use crate::tui::theme::{Role, of_outcome};
-use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, wrap};
-use crate::tui::widgets::{bar, markdown};
+use crate::tui::widgets::bar;
+use crate::tui::widgets::markdown::{self, Sheet};
+use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, width, wrap};
 use crate::tui::words;
 
 pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
     if paper.boxed {
         let [book, checks, evidence] = rooms(model, area, id);
+        for (room, pane) in [book, checks, evidence].into_iter().zip(Pane::ALL) {
+            paper.zones.push((room, Zone::Pane(pane)));
+        }
         playbook(model, paper, book, id);
         check_list(model, paper, checks, id);
         evidence_pane(model, paper, evidence, id);
         return;
     }
-    let inner = paper.pane(area, tabs(model, id), Vec::new(), false);
+    let tabs = tabs(model, id);
+    paper.zones.push((area, Zone::Pane(model.pane)));
+    let mut x = area.x.saturating_add(2);
+    for (tab, pane) in tabs.chunks(3).zip(Pane::ALL) {
+        let columns = tab.iter().map(|ink| width(&ink.text)).sum::<usize>();
+        let columns = u16::try_from(columns).unwrap_or(u16::MAX);
+        paper.zone(Rect { x, width: columns, ..area }.intersection(area), 0, Zone::Pane(pane));
+        x = x.saturating_add(columns);
+    }
+    let inner = paper.pane(area, tabs, Vec::new(), false);
     match model.pane {
         Pane::Playbook => book_text(model, paper, inner, id),
         Pane::Checks => {
@@ -75,14 +89,14 @@ pub(super) fn extent(model: &Model, area: Rect, boxed: bool, id: StepId) -> (usi
     } else {
         (inside(area), inside(area))
     };
-    let text = model.step(id).map_or(0, |s| markdown::lines(&s.guide, book.0).len());
+    let text = sheet(model, id, book.0).lines.len();
     let seen = evidence_lines(model, id, evidence.0).len();
     (text.saturating_sub(book.1), seen.saturating_sub(evidence.1))
 }
 
 /// The first code that ends in sight or below, or the remedies of the check that is pointed at.
 pub(super) fn in_sight(model: &Model, area: Rect, boxed: bool, id: StepId) -> Option<String> {
-    let step = model.step(id)?;
+    model.step(id)?;
     if model.pane != Pane::Playbook {
         return match &model.climb.evidence.get(&(id, current(model, id)?.check.clone()))?.outcome {
             CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
@@ -93,16 +107,38 @@ pub(super) fn in_sight(model: &Model, area: Rect, boxed: bool, id: StepId) -> Op
         };
     }
     let [book, ..] = if boxed { rooms(model, area, id) } else { [area; 3] };
-    let columns = usize::from(book.width.saturating_sub(if boxed { 4 } else { 2 }));
-    let code = markdown::code(&step.guide, columns);
+    let code = sheet(model, id, columns_of(book, boxed)).code;
     let below = code.iter().find(|(end, _)| *end > model.scroll.playbook);
     below.or(code.last()).map(|(_, code)| code.clone())
+}
+
+/// A step's playbook, set in so many columns, with what is ticked in it.
+pub(super) fn sheet(model: &Model, id: StepId, columns: usize) -> Sheet {
+    let guide = model.step(id).map_or("", |step| &step.guide);
+    markdown::sheet(guide, columns, &|task| model.ticks.has(id, task))
+}
+
+/// Columns of text inside a pane.
+fn columns_of(pane: Rect, boxed: bool) -> usize {
+    usize::from(pane.width.saturating_sub(if boxed { 4 } else { 2 }))
+}
+
+/// The first open thing to do from the top of the pane on; backwards, the last one that is ticked.
+pub(super) fn task(model: &Model, area: Rect, boxed: bool, id: StepId, ticked: bool) -> Option<String> {
+    let [book, ..] = if boxed { rooms(model, area, id) } else { [area; 3] };
+    let mut tasks = sheet(model, id, columns_of(book, boxed)).tasks.into_iter();
+    let found = if ticked {
+        tasks.rfind(|(_, task)| model.ticks.has(id, task))
+    } else {
+        tasks.find(|(line, task)| *line >= model.scroll.playbook && !model.ticks.has(id, task))
+    };
+    found.map(|(_, task)| task)
 }
 
 fn playbook(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
     let columns = usize::from(area.width.saturating_sub(4));
     let rows = usize::from(area.height.saturating_sub(2));
-    let all = model.step(id).map_or(0, |s| markdown::lines(&s.guide, columns).len());
+    let all = sheet(model, id, columns).lines.len();
     let right = if all > rows {
         let seen = (model.scroll.playbook + rows).min(all) * 100 / all;
         vec![muted(if seen < 100 { format!("{seen} % ↓") } else { "end ↑".to_owned() })]
@@ -114,11 +150,11 @@ fn playbook(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
 }
 
 fn book_text(model: &Model, paper: &mut Paper<'_>, inner: Rect, id: StepId) {
-    let Some(step) = model.step(id) else {
+    if model.step(id).is_none() {
         paper.line(inner, 0, vec![muted("this step has no playbook")]);
         return;
-    };
-    let lines = markdown::lines(&step.guide, usize::from(inner.width));
+    }
+    let lines = sheet(model, id, usize::from(inner.width)).lines;
     paper.lines(inner, 0, lines.into_iter().skip(model.scroll.playbook).collect());
 }
 
@@ -141,6 +177,9 @@ fn checks(model: &Model, paper: &mut Paper<'_>, inner: Rect, id: StepId) {
         let cursor = if marked && i == model.check { "▸" } else { " " };
         left.insert(0, ink(cursor, Role::Focus));
         paper.ends(inner, row, left, right);
+        if marked {
+            paper.zone(inner, row, Zone::Check(i));
+        }
     }
     if inner.height > 1 && !step.checks.is_empty() {
         let share = ratio(words::answered(model, id), step.checks.len());

@@ -298,7 +298,7 @@ mod tests {
 
     fn draw(chart: &Chart, area: Rect, ascii: bool) -> Vec<String> {
         let mut buf = Buffer::empty(area);
-        chart.draw(&mut Paper { buf: &mut buf, look: Look { ascii, ..Look::default() }, boxed: true }, area);
+        chart.draw(&mut Paper::new(&mut buf, Look { ascii, ..Look::default() }, true), area);
         (0..area.height).map(|y| (0..area.width).map(|x| buf[(x, y)].symbol().to_owned()).collect::<String>()).collect()
     }
 

@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::tui::mouse::Zone;
 use crate::tui::theme::{Look, Role};
 
 /// What views draw on.
@@ -16,6 +17,8 @@ pub(crate) struct Paper<'a> {
     pub(crate) look: Look,
     /// Panes have borders all around; otherwise a rule above them.
     pub(crate) boxed: bool,
+    /// What a click means where; the last one drawn counts.
+    pub(crate) zones: Vec<(Rect, Zone)>,
 }
 
 /// Text in a role.
@@ -135,6 +138,15 @@ fn trim(inks: Vec<Ink>, columns: usize) -> Vec<Ink> {
 }
 
 impl Paper<'_> {
+    pub(crate) fn new(buf: &mut Buffer, look: Look, boxed: bool) -> Paper<'_> {
+        Paper { buf, look, boxed, zones: Vec::new() }
+    }
+
+    /// Says what a click on a row of an area means.
+    pub(crate) fn zone(&mut self, area: Rect, row: u16, zone: Zone) {
+        self.zones.push((Rect { y: area.y.saturating_add(row), height: 1, ..area }, zone));
+    }
+
     pub(crate) fn style(&self, role: Role) -> Style {
         self.look.style(role)
     }
