@@ -133,6 +133,27 @@ pub struct Init {
     /// A short name for the site; the folder's name if absent.
     #[arg(long)]
     pub name: Option<String>,
+    /// Path of the health page [default: /healthz]
+    #[arg(long, value_name = "PATH")]
+    pub health: Option<String>,
+    /// 95 of 100 requests shall be faster than this [default: 300]
+    #[arg(long, value_name = "MS")]
+    pub p95: Option<f64>,
+    /// Fewer than this share of requests may fail [default: 0.5]
+    #[arg(long, value_name = "PERCENT")]
+    pub errors: Option<f64>,
+    /// Name of the variable that holds the database's address; proposed from the project's files.
+    #[arg(long, value_name = "NAME")]
+    pub database_env: Option<String>,
+    /// Name of the variable that holds the cache's address.
+    #[arg(long, value_name = "NAME")]
+    pub cache_env: Option<String>,
+    /// Name of the variable that holds the task queue's address.
+    #[arg(long, value_name = "NAME")]
+    pub broker_env: Option<String>,
+    /// Ask nothing: take what is not given from the project's files, else the usual.
+    #[arg(short, long)]
+    pub yes: bool,
     /// Replace a rampup.toml that is already there.
     #[arg(long)]
     pub force: bool,

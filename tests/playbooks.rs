@@ -149,7 +149,7 @@ fn the_prose_has_its_headings_and_fits_a_screen() {
 #[test]
 fn settings_that_playbooks_show_are_right() {
     let url = "http://127.0.0.1:8000".parse().unwrap();
-    let template = rampup::config::template("Shop", &url);
+    let template = rampup::config::template(&rampup::config::Answers::usual("Shop", url), &rampup::config::nonce());
     let mut seen = 0;
     for source in embedded() {
         for block in source.text.split("```toml\n").skip(1) {

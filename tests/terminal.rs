@@ -363,3 +363,35 @@ fn an_editor_gets_the_terminal_and_gives_it_back() {
     assert_eq!(tty.end().exit_code(), 0);
     tty.assert_given_back();
 }
+
+#[test]
+fn init_asks_shows_the_file_and_writes_it_at_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rampup = || {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_rampup"));
+        command.args(["--theme", "dark", "-C"]);
+        command.arg(folder.path());
+        command.arg("init");
+        command
+    };
+    let file = folder.path().join("rampup.toml");
+    let mut tty = Tty::spawn(rampup());
+    tty.wait_for("Questions");
+    tty.press("\x1b");
+    assert_eq!(tty.end().exit_code(), 0);
+    tty.assert_given_back();
+    assert!(!file.exists(), "whoever leaves has written nothing");
+    let mut tty = Tty::spawn(rampup());
+    tty.wait_for("Questions");
+    tty.press("shop.example\r");
+    tty.wait_for("is no address");
+    tty.press("\x15https://shop.example\r");
+    tty.wait_for("url = \"https://shop.example\"");
+    for _ in 0..7 {
+        tty.press("\r");
+    }
+    assert_eq!(tty.end().exit_code(), 0);
+    tty.assert_given_back();
+    let written = std::fs::read_to_string(&file).expect("it is written");
+    assert!(written.contains("url = \"https://shop.example\""), "{written}");
+}

@@ -8,6 +8,7 @@ mod drive;
 mod editor;
 mod exchange;
 mod flows;
+mod found;
 mod init;
 mod logging;
 mod plain;
@@ -43,7 +44,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
     let mut out = io::stdout();
     let done = match &cli.command {
         None => terminal::open(&cli, &environment).await,
-        Some(Verb::Init(wish)) => init::init(&cli.project, wish, &mut out),
+        Some(Verb::Init(wish)) => init::init(&cli, &environment, wish, &mut out).await,
         Some(Verb::Run(wish)) => drive::run(&cli.project, &environment, wish).await,
         Some(Verb::Verify(wish)) => drive::verify(&cli.project, &environment, wish).await,
         Some(Verb::Ramp(wish)) => drive::ramp(&cli.project, &environment, wish).await,

@@ -99,7 +99,7 @@ fn on_a_terminal() -> Result<(), Trouble> {
 }
 
 /// The exit code of how the screen was left.
-fn left(leave: tui::Leave) -> u8 {
+pub fn left(leave: tui::Leave) -> u8 {
     match leave {
         tui::Leave::Quit => exit::PROVEN,
         tui::Leave::Signal(number) => 128 + u8::try_from(number).unwrap_or(0),
@@ -230,7 +230,7 @@ pub fn keys(flags: &Look, environment: &Environment) -> Result<Keymap, Trouble> 
 }
 
 /// Colours and signs from flags first, then the environment.
-fn look(flags: &Look, environment: &Environment) -> tui::Look {
+pub fn look(flags: &Look, environment: &Environment) -> tui::Look {
     let named = environment.theme().and_then(|name| match name {
         "dark" => Some(Theme::Dark),
         "light" => Some(Theme::Light),

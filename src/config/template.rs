@@ -7,14 +7,80 @@ use super::FILE;
 
 const TEMPLATE: &str = include_str!("../../assets/rampup.toml");
 
-/// A settings file to begin with, for a site of this name at this address, with a fresh ownership nonce.
+/// What a settings file begins with.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// A short name of the site.
+    pub name: String,
+    /// Where users arrive.
+    pub url: Url,
+    /// Path of the health page.
+    pub health: String,
+    /// p95 limit, in ms.
+    pub p95_ms: f64,
+    /// Limit of the error rate, in percent.
+    pub error_percent: f64,
+    /// Variable that holds the database's address.
+    pub database_env: String,
+    /// The cache's, if there is one.
+    pub cache_env: Option<String>,
+    /// The task queue's, if there is one.
+    pub broker_env: Option<String>,
+}
+
+impl Answers {
+    /// The usual answers for a site of this name at this address.
+    #[must_use]
+    pub fn usual(name: &str, url: Url) -> Self {
+        Self {
+            name: name.to_owned(),
+            url,
+            health: "/healthz".to_owned(),
+            p95_ms: 300.0,
+            error_percent: 0.5,
+            database_env: "DATABASE_URL".to_owned(),
+            cache_env: None,
+            broker_env: None,
+        }
+    }
+}
+
+/// A nonce that nobody else knows, for the proof of ownership.
 #[must_use]
-pub fn template(name: &str, url: &Url) -> String {
+pub fn nonce() -> String {
+    format!("rampup-{:032x}", rand::rng().random::<u128>())
+}
+
+/// A settings file to begin with.
+#[must_use]
+pub fn template(answers: &Answers, nonce: &str) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    let nonce = format!("rampup-{:032x}", rand::rng().random::<u128>());
     debug_assert!(TEMPLATE.starts_with("# rampup.toml"), "{FILE} opens with its own name");
-    TEMPLATE
-        .replace("\"@name@\"", &quoted(name))
-        .replace("\"@url@\"", &quoted(url.as_str().trim_end_matches('/')))
-        .replace("@nonce@", &nonce)
+    let filled = TEMPLATE
+        .replace("\"@name@\"", &quoted(&answers.name))
+        .replace("\"@url@\"", &quoted(answers.url.as_str().trim_end_matches('/')))
+        .replace("\"@health@\"", &quoted(&answers.health))
+        .replace("\"@database@\"", &quoted(&answers.database_env))
+        .replace("\"@p95@\"", &answers.p95_ms.to_string())
+        .replace("\"@errors@\"", &answers.error_percent.to_string())
+        .replace("@nonce@", nonce);
+    let named = |text: String, key: &str, name: &Option<String>| match name {
+        Some(name) => switched_on(&text, key, &quoted(name)),
+        None => text,
+    };
+    let filled = named(filled, "cache_env", &answers.cache_env);
+    named(filled, "broker_env", &answers.broker_env)
+}
+
+/// The text with the remark `# key = …` made a line, with this value and the remark behind it.
+fn switched_on(text: &str, key: &str, value: &str) -> String {
+    let opening = format!("# {key} = ");
+    let line = |line: &str| match line.strip_prefix(&opening) {
+        Some(rest) => {
+            let remark = rest.find('#').map_or("", |at| &rest[at..]);
+            format!("{:<48} {remark}\n", format!("{key} = {value}"))
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }

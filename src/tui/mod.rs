@@ -32,6 +32,7 @@ pub mod update;
 pub mod view;
 mod waive;
 mod widgets;
+pub mod wizard;
 mod words;
 
 pub use run::{Desk, run};

@@ -229,23 +229,28 @@ fn repaint(screen: &mut Screen, model: &mut Model) -> io::Result<()> {
 /// The stream of input stays: its reader is stopped with the rest and takes no key from the shell. A new stream would
 /// wait for a lock that the old reader holds, and a dropped one's wake-up can swallow the first key after the sleep.
 fn sleep(screen: &mut Screen, model: &mut Model) -> io::Result<()> {
-    terminal::leave();
-    // The whole group, since the shell waits for whoever it started, which may be a wrapper around this program.
-    rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
-    terminal::enter()?;
+    asleep()?;
     terminal::mouse(model.mouse)?;
     update(model, Msg::Tick(Timestamp::now()));
     repaint(screen, model)
 }
 
+/// Gives the terminal back, stops, and takes it again once continued.
+pub(super) fn asleep() -> io::Result<()> {
+    terminal::leave();
+    // The whole group, since the shell waits for whoever it started, which may be a wrapper around this program.
+    rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
+    terminal::enter()
+}
+
 /// What a signal asks for.
-enum Asked {
+pub(super) enum Asked {
     Leave(i32),
     Sleep,
     Woke,
 }
 
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     hang_up: Signal,
     interrupt: Signal,
@@ -254,7 +259,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let raw = |signal: rustix::process::Signal| SignalKind::from_raw(signal.as_raw());
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -273,7 +278,7 @@ impl Signals {
         }
     }
 
-    async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Asked {
         let number = |kind: SignalKind| Asked::Leave(kind.as_raw_value());
         tokio::select! {
             _ = self.terminate.recv() => number(SignalKind::terminate()),

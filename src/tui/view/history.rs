@@ -3,14 +3,13 @@
 
 use ratatui::layout::Rect;
 
-use super::overview::cut;
 use crate::domain::diagnosis::{Change, change, comparable};
 use crate::domain::measurement::RampRecord;
 use crate::domain::verdict::RampOutcome;
 use crate::tui::model::Model;
 use crate::tui::mouse::Zone;
 use crate::tui::theme::Role;
-use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, pad_left, plain, wrap};
+use crate::tui::widgets::paper::{Ink, Paper, cut, ink, muted, pad, pad_left, plain, wrap};
 use crate::tui::words;
 
 /// Columns of a figure with its interval.

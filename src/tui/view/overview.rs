@@ -10,7 +10,7 @@ use crate::tui::model::Model;
 use crate::tui::mouse::Zone;
 use crate::tui::theme::Role;
 use crate::tui::widgets::bar;
-use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, pad_left, plain, wrap};
+use crate::tui::widgets::paper::{Ink, Paper, cut, ink, muted, pad, pad_left, plain, wrap};
 use crate::tui::words;
 
 /// Columns of a step's name before its bar.
@@ -34,12 +34,6 @@ pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
     } else {
         log_pane(model, paper, bottom);
     }
-}
-
-/// The first rows of an area, and what is left.
-pub(super) fn cut(area: Rect, rows: u16) -> (Rect, Rect) {
-    let rows = rows.min(area.height);
-    (Rect { height: rows, ..area }, Rect { y: area.y + rows, height: area.height - rows, ..area })
 }
 
 fn capacity_pane(model: &Model, paper: &mut Paper<'_>, area: Rect) {

@@ -8,7 +8,8 @@ use crate::tui::mouse::Zone;
 use crate::tui::palette::{self, Palette};
 use crate::tui::theme::Role;
 use crate::tui::waive::Form;
-use crate::tui::widgets::paper::{Ink, Paper, fit, ink, muted, pad, plain, wrap};
+use crate::tui::widgets::paper::{Ink, Paper, fit, ink, muted, pad, wrap};
+use crate::tui::wizard::answer;
 use crate::tui::words;
 
 /// Rows of commands.
@@ -18,7 +19,7 @@ pub(super) fn palette(model: &Model, paper: &mut Paper<'_>, area: Rect, typed: &
     let found = palette::entries(model, &typed.text);
     let inner = popup(paper, area, 78, ROWS + 4, "Commands", &format!("{} found", found.len()));
     let columns = usize::from(inner.width);
-    paper.line(inner, 0, field(&typed.text, true, columns));
+    paper.line(inner, 0, answer(&typed.text, true, columns));
     let rows = usize::from(inner.height.saturating_sub(1)).max(1);
     let at = typed.at.min(found.len().saturating_sub(1));
     let from = (at + 1).saturating_sub(rows);
@@ -57,7 +58,7 @@ pub(super) fn waive(model: &Model, paper: &mut Paper<'_>, area: Rect, form: &For
     for (index, (name, text)) in Form::NAMES.iter().zip(&form.fields).enumerate() {
         let here = index == form.at;
         let mut line = vec![ink(pad(name, 10), if here { Role::Focus } else { Role::Muted })];
-        line.extend(field(text, here, columns.saturating_sub(10)));
+        line.extend(answer(text, here, columns.saturating_sub(10)));
         lines.push(line);
     }
     lines.push(Vec::new());
@@ -72,14 +73,6 @@ pub(super) fn waive(model: &Model, paper: &mut Paper<'_>, area: Rect, form: &For
         paper.zone(inner, row, Zone::Field(index));
     }
     paper.lines(inner, 0, lines);
-}
-
-/// What was typed, its end in sight.
-fn field(text: &str, here: bool, columns: usize) -> Vec<Ink> {
-    let tamed = words::tame(text);
-    let skip = tamed.chars().count().saturating_sub(columns.saturating_sub(2));
-    let shown: String = tamed.chars().skip(skip).collect();
-    if here { vec![plain(shown), ink("▏", Role::Focus)] } else { vec![plain(shown)] }
 }
 
 fn popup(paper: &mut Paper<'_>, area: Rect, columns: u16, rows: u16, title: &str, right: &str) -> Rect {

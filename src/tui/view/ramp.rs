@@ -4,14 +4,14 @@
 
 use ratatui::layout::Rect;
 
-use super::overview::{cut, log};
+use super::overview::log;
 use super::{frame, series};
 use crate::domain::ramp::{LoadPulse, RampPhase};
 use crate::tui::model::{Model, Ramp};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bar;
 use crate::tui::widgets::chart::{Chart, Series};
-use crate::tui::widgets::paper::{Ink, Paper, ink, muted, pad, pad_left, plain, width, wrap};
+use crate::tui::widgets::paper::{Ink, Paper, cut, ink, muted, pad, pad_left, plain, width, wrap};
 use crate::tui::words;
 
 pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {

@@ -2,7 +2,6 @@
 
 use ratatui::layout::Rect;
 
-use super::overview::cut;
 use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::ids::StepId;
 use crate::domain::step::{CheckLine, Level};
@@ -11,7 +10,7 @@ use crate::tui::mouse::Zone;
 use crate::tui::theme::{Role, of_outcome};
 use crate::tui::widgets::bar;
 use crate::tui::widgets::markdown::{self, Sheet};
-use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, width, wrap};
+use crate::tui::widgets::paper::{Ink, Paper, cut, ink, muted, plain, width, wrap};
 use crate::tui::words;
 
 pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {

@@ -3,7 +3,6 @@
 use ratatui::layout::Rect;
 
 use super::frame;
-use super::overview::cut;
 use super::step::named;
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
@@ -11,7 +10,7 @@ use crate::domain::verdict::{Objective, ObjectiveOutcome, RampOutcome};
 use crate::tui::model::{Judged, Model};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bar;
-use crate::tui::widgets::paper::{Ink, Paper, fit, ink, muted, pad, pad_left, plain, width, wrap};
+use crate::tui::widgets::paper::{Ink, Paper, cut, fit, ink, muted, pad, pad_left, plain, width, wrap};
 use crate::tui::words;
 
 /// Rows that stay for the measurement, whatever else is said.

@@ -113,6 +113,12 @@ pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// The first rows of an area, and what is left.
+pub(crate) fn cut(area: Rect, rows: u16) -> (Rect, Rect) {
+    let rows = rows.min(area.height);
+    (Rect { height: rows, ..area }, Rect { y: area.y + rows, height: area.height - rows, ..area })
+}
+
 fn measure(inks: &[Ink]) -> usize {
     inks.iter().map(|i| i.text.width()).sum()
 }
