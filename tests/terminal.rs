@@ -3,20 +3,18 @@
 //! Drives the example that plays the story. Waits for what it expects, with a limit; never sleeps.
 #![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
-use std::io::{Read, Write};
-use std::num::NonZero;
-use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, Once};
-use std::time::{Duration, Instant};
+mod tty;
 
-use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
-use rustix::process::{Pid, Signal, kill_process};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::Duration;
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use rustix::process::Signal;
+use tty::{Tty, echoes};
 
 const LIMIT: Duration = Duration::from_secs(20);
-
-fn cells(count: u16) -> NonZero<u16> {
-    NonZero::new(count).expect("a terminal has cells")
-}
 
 /// The example beside the test's own binary. `cargo test` builds it; a test run alone may have to.
 fn program() -> PathBuf {
@@ -36,159 +34,17 @@ fn program() -> PathBuf {
     program
 }
 
-/// What has arrived: the screen as a terminal would show it, and every byte.
-struct Seen {
-    screen: vt100::Parser,
-    bytes: Vec<u8>,
-    closed: bool,
-}
-
-struct Tty {
-    master: Box<dyn MasterPty + Send>,
-    keys: Box<dyn Write + Send>,
-    child: Box<dyn Child + Send + Sync>,
-    seen: Arc<(Mutex<Seen>, Condvar)>,
-    echoes: bool,
-}
-
-impl Tty {
-    /// The example that plays the story.
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = CommandBuilder::new(program());
-        command.args(arguments);
-        command.cwd(env!("CARGO_MANIFEST_DIR"));
-        Self::spawn(command)
-    }
-
-    fn spawn(mut command: CommandBuilder) -> Self {
-        let pair = native_pty_system()
-            .openpty(PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 })
-            .expect("a pseudo-terminal");
-        command.env("TERM", "xterm-256color");
-        command.env("RUST_BACKTRACE", "0");
-        let echoes = echoes(&*pair.master);
-        let child = pair.slave.spawn_command(command).expect("the program starts");
-        // The master reads an end only when nobody holds the other side.
-        drop(pair.slave);
-        let mut reader = pair.master.try_clone_reader().expect("a reader");
-        let seen = Seen { screen: vt100::Parser::new(cells(36), cells(120), 0), bytes: Vec::new(), closed: false };
-        let seen = Arc::new((Mutex::new(seen), Condvar::new()));
-        let ours = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 8192];
-            loop {
-                let read = reader.read(&mut buffer).unwrap_or(0);
-                let (lock, told) = &*ours;
-                let mut seen = lock.lock().expect("nobody panicked with it");
-                seen.screen.process(&buffer[..read]);
-                seen.bytes.extend_from_slice(&buffer[..read]);
-                seen.closed = read == 0;
-                told.notify_all();
-                if read == 0 {
-                    return;
-                }
-            }
-        });
-        let keys = pair.master.take_writer().expect("a writer");
-        Self { master: pair.master, keys, child, seen, echoes }
-    }
-
-    /// Waits until what was seen fulfils a wish.
-    fn wait_until(&self, wish: &str, fulfilled: impl Fn(&Seen) -> bool) {
-        let (lock, told) = &*self.seen;
-        let end = Instant::now() + LIMIT;
-        let mut seen = lock.lock().expect("nobody panicked with it");
-        while !fulfilled(&seen) {
-            let left = end.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero() && !seen.closed,
-                "never saw {wish}; the screen is\n{}",
-                seen.screen.screen().contents()
-            );
-            seen = told.wait_timeout(seen, left).expect("nobody panicked with it").0;
-        }
-    }
-
-    fn wait_for(&self, text: &str) {
-        self.wait_until(text, |seen| seen.screen.screen().contents().contains(text));
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the terminal takes keys");
-    }
-
-    fn signal(&self, signal: Signal) {
-        let number = self.child.process_id().and_then(|id| i32::try_from(id).ok()).expect("it runs");
-        kill_process(Pid::from_raw(number).expect("a process id"), signal).expect("it can be signalled");
-    }
-
-    /// Waits until the process itself is in this state of `/proc/PID/stat`.
-    fn wait_process(&self, state: char) {
-        let id = self.child.process_id().expect("it runs");
-        let end = Instant::now() + LIMIT;
-        loop {
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            if stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(state)) {
-                return;
-            }
-            assert!(Instant::now() < end, "never in state {state}: {stat}");
-            std::thread::yield_now();
-        }
-    }
-
-    /// Waits for its end, and for all that it said.
-    fn end(&mut self) -> ExitStatus {
-        let status = self.child.wait().expect("it ends");
-        let (lock, told) = &*self.seen;
-        let end = Instant::now() + LIMIT;
-        let mut seen = lock.lock().expect("nobody panicked with it");
-        while !seen.closed && Instant::now() < end {
-            seen = told.wait_timeout(seen, LIMIT).expect("nobody panicked with it").0;
-        }
-        status
-    }
-
-    /// All that was taken was given back.
-    fn assert_given_back(&self) {
-        let (lock, _) = &*self.seen;
-        let seen = lock.lock().expect("nobody panicked with it");
-        let screen = seen.screen.screen();
-        assert!(!screen.alternate_screen(), "the alternate screen is still up");
-        assert!(!screen.hide_cursor(), "the cursor is hidden");
-        assert!(!screen.bracketed_paste(), "bracketed paste is still on");
-        let text = String::from_utf8_lossy(&seen.bytes);
-        assert!(text.rfind("\x1b[?1000h") <= text.rfind("\x1b[?1000l"), "the mouse is still taken");
-        assert!(text.rfind("\x1b[?1007h") < text.rfind("\x1b[?1007l"), "the wheel still sends arrows to a shell");
-        assert_eq!(
-            text.matches("\x1b[?1049h").count(),
-            text.matches("\x1b[?1049l").count(),
-            "left as often as entered"
-        );
-        assert_eq!(text.matches("\x1b[?2026h").count(), text.matches("\x1b[?2026l").count(), "a frame was left open");
-        assert_eq!(echoes(&*self.master), self.echoes, "typed text does not show");
-    }
-
-    fn contents(&self) -> String {
-        self.seen.0.lock().expect("nobody panicked with it").screen.screen().contents()
-    }
-}
-
-impl Drop for Tty {
-    fn drop(&mut self) {
-        // A test that failed leaves nobody behind.
-        let _ = self.child.kill();
-    }
-}
-
-/// Whether the terminal shows what is typed, as it does outside raw mode.
-fn echoes(master: &dyn MasterPty) -> bool {
-    const ECHO: u32 = 0o10;
-    master.get_termios().is_some_and(|settings| settings.local_flags.bits() & ECHO != 0)
+/// The example that plays the story.
+fn story(arguments: &[&str]) -> Tty {
+    let mut command = CommandBuilder::new(program());
+    command.args(arguments);
+    command.cwd(env!("CARGO_MANIFEST_DIR"));
+    Tty::spawn(command, LIMIT)
 }
 
 #[test]
 fn quitting_gives_the_terminal_back() {
-    let mut tty = Tty::start(&[]);
+    let mut tty = story(&[]);
     tty.wait_for("Do this next");
     assert!(!echoes(&*tty.master), "raw while it is up");
     tty.press("q");
@@ -200,7 +56,7 @@ fn quitting_gives_the_terminal_back() {
 
 #[test]
 fn the_story_runs_from_a_key_to_a_verdict() {
-    let mut tty = Tty::start(&["--speed", "200"]);
+    let mut tty = story(&["--speed", "200"]);
     tty.wait_for("Do this next");
     tty.press("r");
     tty.wait_for("4 of 5 answered");
@@ -217,7 +73,7 @@ fn the_story_runs_from_a_key_to_a_verdict() {
 #[test]
 fn signals_end_it_with_their_number() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
-        let mut tty = Tty::start(&[]);
+        let mut tty = story(&[]);
         tty.wait_for("Do this next");
         tty.signal(signal);
         assert_eq!(tty.end().exit_code(), code);
@@ -258,7 +114,7 @@ fn a_closed_terminal_ends_it_in_order() {
 
 #[test]
 fn a_panic_beside_the_screen_gives_it_back_first() {
-    let mut tty = Tty::start(&["--panic-ui"]);
+    let mut tty = story(&["--panic-ui"]);
     tty.wait_for("Do this next");
     tty.press("r");
     assert_eq!(tty.end().exit_code(), 101);
@@ -268,7 +124,7 @@ fn a_panic_beside_the_screen_gives_it_back_first() {
 
 #[test]
 fn a_panic_in_a_task_ends_the_screen_too() {
-    let mut tty = Tty::start(&["--panic-task"]);
+    let mut tty = story(&["--panic-task"]);
     tty.wait_for("Do this next");
     tty.press("r");
     assert_eq!(tty.end().exit_code(), 1);
@@ -278,7 +134,7 @@ fn a_panic_in_a_task_ends_the_screen_too() {
 
 #[test]
 fn ctrl_z_and_a_stop_signal_sleep_and_come_back() {
-    let mut tty = Tty::start(&[]);
+    let mut tty = story(&[]);
     tty.wait_for("Do this next");
     for by_key in [true, false] {
         if by_key {
@@ -307,12 +163,18 @@ fn ctrl_z_and_a_stop_signal_sleep_and_come_back() {
 
 #[test]
 fn another_size_is_another_layout() {
-    let mut tty = Tty::start(&[]);
+    let mut tty = story(&[]);
     tty.wait_for("Steps");
     for (rows, cols, text) in
         [(24, 80, "[5○]"), (10, 40, "5 PgBouncer open"), (36, 120, "Capacity proven, step by step")]
     {
-        tty.seen.0.lock().expect("nobody panicked with it").screen.screen_mut().set_size(cells(rows), cells(cols));
+        tty.seen
+            .0
+            .lock()
+            .expect("nobody panicked with it")
+            .screen
+            .screen_mut()
+            .set_size(tty::cells(rows), tty::cells(cols));
         tty.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("it resizes");
         tty.wait_for(text);
     }
@@ -338,14 +200,14 @@ fn an_editor_gets_the_terminal_and_gives_it_back() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         rampup::store::atomic::write(&path, text.as_bytes()).expect("a file");
     };
-    let mut made = Tty::spawn(rampup(&["init", "--url", "http://127.0.0.1:9", "--name", "shop"]));
+    let mut made = Tty::spawn(rampup(&["init", "--url", "http://127.0.0.1:9", "--name", "shop"]), LIMIT);
     assert_eq!(made.end().exit_code(), 0, "{}", made.contents());
     write("manage.py", "import os\nos.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"shop.settings\")\n");
     write("shop/settings.py", "DEBUG = False\n\nDEFAULT_FILE_STORAGE = \"storages.backends.s3.S3Storage\"\n");
     write("editor.sh", "#!/bin/sh\nprintf 'EDITOR %s\\n' \"$*\"\nread answer\nprintf 'HEARD %s\\n' \"$answer\"\n");
     let mut command = rampup(&["--theme", "dark"]);
     command.env("VISUAL", format!("sh {}", folder.path().join("editor.sh").display()));
-    let mut tty = Tty::spawn(command);
+    let mut tty = Tty::spawn(command, LIMIT);
     tty.wait_for("Do this next");
     tty.press("M2r");
     tty.wait_for("13 of 13 answered");
@@ -375,13 +237,13 @@ fn init_asks_shows_the_file_and_writes_it_at_the_end() {
         command
     };
     let file = folder.path().join("rampup.toml");
-    let mut tty = Tty::spawn(rampup());
+    let mut tty = Tty::spawn(rampup(), LIMIT);
     tty.wait_for("Questions");
     tty.press("\x1b");
     assert_eq!(tty.end().exit_code(), 0);
     tty.assert_given_back();
     assert!(!file.exists(), "whoever leaves has written nothing");
-    let mut tty = Tty::spawn(rampup());
+    let mut tty = Tty::spawn(rampup(), LIMIT);
     tty.wait_for("Questions");
     tty.press("shop.example\r");
     tty.wait_for("is no address");

@@ -3,12 +3,15 @@
 //! behind. One stack serves all of it.
 //!
 //! `RAMPUP_KILLS=50` makes the number of kills larger than a build server has time for; `RAMPUP_PRACTICE=kills` (or
-//! `lab`, `climb`, `blocked`) plays one part alone.
+//! `lab`, `climb`, `blocked`, `screen`) plays one part alone.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of a test, where a panic is the finding")]
 
 mod blocked;
 mod lab;
+mod screen;
+#[path = "../tty/mod.rs"]
+mod tty;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -70,6 +73,9 @@ async fn story(dir: &Path) {
     }
     if plays("blocked") {
         blocked::story(name);
+    }
+    if plays("screen") {
+        screen::story(name);
     }
     if plays("kills") {
         kill_at_random_moments(name);
