@@ -87,6 +87,10 @@ pub enum Verb {
     Status(Output),
     /// Play a recorded run back in the terminal interface; the last one when none is named.
     Replay(Replay),
+    /// Show what a verdict rests on, from the disk alone: a step (5), a check (pool.in-path) or a run.
+    Explain(Explain),
+    /// Decide every recorded judgement again from its run's log; says what was edited since.
+    VerifyEvidence(Output),
     /// List the keys in force and the names by which a file of your own may change them.
     Keys,
     /// Print the climb as Markdown, for a pull request.
@@ -172,6 +176,14 @@ pub struct Run {
     pub pace: Pace,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A step's number, a check's name, or how a run's name begins; the last judgement when absent.
+    #[arg(value_name = "STEP | CHECK | RUN")]
+    pub what: Option<String>,
 }
 
 /// `replay`.

@@ -166,7 +166,7 @@ async fn rows(
             continue;
         }
         let began = Instant::now();
-        let asked = if fault.healthy { steps.clone() } else { fault.step..=fault.step };
+        let asked = if fault.healthy && !fault.alone { steps.clone() } else { fault.step..=fault.step };
         let seen = match well(lab, environment, project, fault, asked, signals).await? {
             Ok(seen) => seen,
             Err(code) => return Ok(Some(code)),

@@ -6,6 +6,7 @@ mod climb;
 mod commit;
 mod drive;
 mod editor;
+mod evidence;
 mod exchange;
 mod flows;
 mod found;
@@ -50,6 +51,8 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Ramp(wish)) => drive::ramp(&cli.project, &environment, wish).await,
         Some(Verb::Status(wish)) => show_status(&cli.project, &environment, *wish, &mut out),
         Some(Verb::Replay(wish)) => terminal::replay(&cli, &environment, wish).await,
+        Some(Verb::Explain(wish)) => evidence::explain(&cli.project, &environment, wish.what.as_deref(), &mut out),
+        Some(Verb::VerifyEvidence(wish)) => evidence::verify(&cli.project, &environment, *wish, &mut out),
         Some(Verb::Keys) => show_keys(&cli, &environment, &mut out),
         Some(Verb::Report) => show_report(&cli.project, &environment, &mut out),
         Some(Verb::Waive(wish)) => {

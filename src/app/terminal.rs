@@ -143,7 +143,7 @@ pub async fn replay(cli: &Cli, environment: &Environment, wish: &Replay) -> Resu
 }
 
 /// The run whose name begins so; the last one when none is named.
-fn chosen(runs: Vec<RunId>, wanted: Option<&str>) -> Result<RunId, Trouble> {
+pub fn chosen(runs: Vec<RunId>, wanted: Option<&str>) -> Result<RunId, Trouble> {
     let wanted_or_any = wanted.unwrap_or_default();
     let mut fitting: Vec<RunId> = runs.into_iter().filter(|run| run.as_str().starts_with(wanted_or_any)).collect();
     match (fitting.len(), wanted) {

@@ -3,6 +3,7 @@
 //! No IO, no async, no clock: everything here is a value that can be written to a run log and read back.
 //! Instants and random numbers are handed in by whoever owns a clock.
 
+pub mod audit;
 pub mod backlog;
 pub mod check;
 pub mod command;

@@ -81,6 +81,9 @@ pub struct StepRecord {
     /// Required checks that did not open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_by: Vec<String>,
+    /// Digest of the judgement's line in its run's log, and by that of all lines before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// What it was judged under.
     pub contract: Contract,
 }
@@ -157,6 +160,7 @@ impl Progress {
                     error_percent: *error_percent,
                     requests: *requests,
                     held_by: held_by.clone(),
+                    evidence: None,
                     contract: contract.clone(),
                 };
                 self.steps.insert(*step, record);
@@ -247,6 +251,7 @@ mod tests {
             error_percent: None,
             requests: 0,
             held_by: Vec::new(),
+            evidence: None,
         };
         let [first, second] = [1, 2].map(|n| StepId::new(n).unwrap());
         let progress = Progress {

@@ -35,6 +35,9 @@ pub struct Fault {
     /// Checks of which a healthy variant may leave open what is so, without failing.
     #[serde(default)]
     pub may: Vec<String>,
+    /// A variant that is healthy for its own step alone: another one's checks are right to refuse it.
+    #[serde(default)]
+    pub alone: bool,
     /// One of the checks looks at what a ramp saw.
     #[serde(default)]
     pub load: bool,

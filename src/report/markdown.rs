@@ -126,6 +126,7 @@ mod tests {
             error_percent: Some([0.0, 0.0, 0.4]),
             requests: 800,
             held_by: Vec::new(),
+            evidence: None,
             contract,
         };
         let mut progress = Progress::default();

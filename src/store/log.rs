@@ -1,6 +1,6 @@
 //! Run logs, `.rampup/runs/RUN.jsonl`: one line a kept event, appended and never changed. The evidence behind progress.
 //!
-//! A line is the event's JSON and a newline. A crash can only tear the last line: whatever has its newline is whole.
+//! A line is the event's JSON with its link in the log's [chain], and a newline. A crash can only tear the last line: whatever has its newline is whole.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,8 +12,8 @@ use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::ids::RunId;
 use crate::domain::place::Place;
 
-use super::StoreError;
 use super::atomic::sync_folder;
+use super::{StoreError, chain};
 
 /// Ending of a log's file name.
 const ENDING: &str = "jsonl";
@@ -27,26 +27,28 @@ pub struct Log {
     /// Bytes of whole lines.
     length: u64,
     next: u64,
+    /// Link of the last line.
+    link: Option<String>,
 }
 
 impl Log {
     /// The log of a new run in this folder.
     #[must_use]
     pub fn new(folder: &Path, run: RunId) -> Self {
-        Self { path: folder.join(format!("{run}.{ENDING}")), run, file: None, length: 0, next: 0 }
+        Self { path: folder.join(format!("{run}.{ENDING}")), run, file: None, length: 0, next: 0, link: None }
     }
 
-    /// Appends a kept event; when it decides something, waits until it is on the disk.
+    /// Appends a kept event; when it decides something, waits until it is on the disk. Gives its link in the chain.
     ///
     /// # Errors
     /// [`StoreError::Sequence`] for an event of another run or out of turn, [`StoreError::Exists`] when the run's log is
     /// there already, [`StoreError::Write`] when the disk refuses. After an error the log is as it was before.
-    pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
+    pub fn append(&mut self, event: &Event) -> Result<String, StoreError> {
         if event.seq != self.next || event.run != self.run || event.v != SCHEMA {
             let found = format!("{} of run {} (schema {})", event.seq, event.run, event.v);
             return Err(StoreError::Sequence { run: self.run.clone(), found, wanted: self.next });
         }
-        let line = line_of(event)?;
+        let (link, line) = line_of(event, self.link.as_deref())?;
         let failed = |source| StoreError::Write { path: self.path.clone(), source };
         let file = match &mut self.file {
             Some(file) => file,
@@ -61,7 +63,8 @@ impl Log {
         }
         self.length += line.len() as u64;
         self.next += 1;
-        Ok(())
+        self.link = Some(link.clone());
+        Ok(link)
     }
 }
 
@@ -82,25 +85,42 @@ fn must_last(kind: &EventKind) -> bool {
 }
 
 /// The event's line. It is read back at once: a number that JSON cannot hold would only show when it is too late.
-fn line_of(event: &Event) -> Result<Vec<u8>, StoreError> {
+fn line_of(event: &Event, before: Option<&str>) -> Result<(String, Vec<u8>), StoreError> {
     let unreadable = |error: serde_json::Error| StoreError::Unreadable { what: error.to_string() };
-    let mut line = serde_json::to_vec(event).map_err(unreadable)?;
+    let json = serde_json::to_vec(event).map_err(unreadable)?;
+    let link = chain::link(before, &json);
+    let mut line = chain::with_link(&link, &json);
     serde_json::from_slice::<Event>(&line).map_err(unreadable)?;
     line.push(b'\n');
-    Ok(line)
+    Ok((link, line))
 }
 
 /// The whole events of a log from number `from` on. A torn last line is left out.
 ///
 /// # Errors
-/// [`StoreError::Malformed`] with file and line for anything else that is not the next event of this run.
+/// See [`read_lines`].
 pub fn read(path: &Path, from: u64) -> Result<Vec<Event>, StoreError> {
+    Ok(read_lines(path, from)?.into_iter().map(|(event, _)| event).collect())
+}
+
+/// The same with the link of each in the log's chain; a log of a rampup that made none has none.
+///
+/// # Errors
+/// [`StoreError::Malformed`] with file and line for anything that is not the next event of this run, or was changed since
+/// it was written.
+pub fn read_lines(path: &Path, from: u64) -> Result<Vec<(Event, Option<String>)>, StoreError> {
     let bytes = std::fs::read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     let run = run_of(path);
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n');
-    let mut events = Vec::new();
-    for ((seq, number), line) in (0_u64..).zip(1..).zip(lines).skip_while(|((seq, _), _)| *seq < from) {
+    let (mut events, mut before) = (Vec::new(), None);
+    for ((seq, number), line) in (0_u64..).zip(1..).zip(lines) {
+        let link = chain::parts(line);
+        let known: Option<String> = link.as_ref().map(|(link, _)| (*link).to_owned());
+        if seq < from {
+            before = known;
+            continue;
+        }
         let at = |column, what| {
             let place = Place { line: number, column };
             StoreError::Malformed { path: path.to_owned(), place, what }
@@ -115,7 +135,13 @@ pub fn read(path: &Path, from: u64) -> Result<Vec<Event>, StoreError> {
         if event.seq != seq || Some(&event.run) != run.as_ref() {
             return Err(damaged(1, format!("event {} of run {} is out of place", event.seq, event.run)));
         }
-        events.push(event);
+        let json = link.map(|(_, json)| json);
+        let made = json.map(|json| chain::link(before.as_deref(), json.strip_suffix(b"\n").unwrap_or(&json)));
+        if made != known || (seq > 0 && known.is_some() != before.is_some()) {
+            return Err(damaged(1, "this line, or the one before it, was changed after it was written".to_owned()));
+        }
+        before.clone_from(&known);
+        events.push((event, known));
     }
     Ok(events)
 }
@@ -216,6 +242,7 @@ mod tests {
         let path = written(folder.path());
         let text = std::fs::read_to_string(&path).unwrap();
         for (damaged, what) in [
+            (text.replacen("ä1", "ä7", 1), ":2:1: this line"),
             (text.replacen("\"seq\":1", "\"seq\":7", 1), ":2:1: event 7"),
             (text.replacen("\"run\":\"r1\"", "\"run\":\"r2\"", 1), ":1:1: event 0 of run r2"),
             (text.replacen("\"event\"", "\"evnt\"", 1), ":1:"),

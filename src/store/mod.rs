@@ -5,6 +5,7 @@
 //! Knows bytes, files and locks; knows nothing of checks, load or screens.
 
 pub mod atomic;
+mod chain;
 mod error;
 mod history;
 mod lock;
@@ -97,10 +98,10 @@ impl Store {
         if event.kind.is_droppable() {
             return Ok(());
         }
-        self.log.append(event)?;
+        let link = self.log.append(event)?;
         self.ramps.extend(self.this_run.see(event));
         if decides(&event.kind) {
-            self.progress.apply(event);
+            fold(&mut self.progress, event, Some(link));
             self.unsaved = Some(Position { run: event.run.clone(), seq: event.seq });
         }
         self.save()
@@ -139,9 +140,17 @@ impl Store {
     /// # Errors
     /// When there is no such log, or it cannot be read or is damaged.
     pub fn read_run(project_dir: &Path, run: &RunId) -> Result<Vec<Event>, StoreError> {
+        Ok(Self::read_run_lines(project_dir, run)?.into_iter().map(|(event, _)| event).collect())
+    }
+
+    /// The same with the link of each event in the log's chain.
+    ///
+    /// # Errors
+    /// See [`Store::read_run`].
+    pub fn read_run_lines(project_dir: &Path, run: &RunId) -> Result<Vec<(Event, Option<String>)>, StoreError> {
         let known = log::list(&Places::of(project_dir).runs)?;
         match known.into_iter().find(|(known, _)| known == run) {
-            Some((_, path)) => log::read(&path, 0),
+            Some((_, path)) => log::read_lines(&path, 0),
             None => Err(StoreError::NoRun { run: run.clone() }),
         }
     }
@@ -183,6 +192,16 @@ fn past(places: &Places, progress: &Progress) -> Result<Vec<Event>, StoreError> 
         }
     }
     Ok(events)
+}
+
+/// Applies a decision, and notes by which line of its log it is shown.
+fn fold(progress: &mut Progress, event: &Event, link: Option<String>) {
+    progress.apply(event);
+    if let EventKind::StepJudged { step, .. } = &event.kind
+        && let Some(record) = progress.steps.get_mut(step)
+    {
+        record.evidence = link;
+    }
 }
 
 /// True for events that change progress.
@@ -245,9 +264,9 @@ impl Places {
                 Some(known) if run == known.run => known.seq + 1,
                 _ => 0,
             };
-            for event in log::read(&path, from)?.iter().filter(|event| decides(&event.kind)) {
-                if !outdated(event, &loaded.progress) {
-                    loaded.progress.apply(event);
+            for (event, link) in log::read_lines(&path, from)?.into_iter().filter(|(event, _)| decides(&event.kind)) {
+                if !outdated(&event, &loaded.progress) {
+                    fold(&mut loaded.progress, &event, link);
                 }
                 latest = Some(Position { run: event.run.clone(), seq: event.seq });
             }

@@ -80,8 +80,12 @@ fn events(run: &str, start: i64, kinds: &[EventKind]) -> Vec<Event> {
 }
 
 fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Progress {
-    let mut progress = Progress::default();
-    events.into_iter().for_each(|event| progress.apply(event));
+    let (mut progress, mut link) = (Progress::default(), None);
+    for event in events {
+        // Each run's log has a chain of its own.
+        link = Some(chain::link(link.as_deref().filter(|_| event.seq > 0), &serde_json::to_vec(event).unwrap()));
+        super::fold(&mut progress, event, link.clone());
+    }
     progress
 }
 
@@ -89,11 +93,12 @@ fn open(project: &Path, run: &str) -> Store {
     Store::open(project, &run.into()).unwrap()
 }
 
-/// The bytes that recording this event appends to its log.
-fn line(event: &Event) -> Vec<u8> {
-    let mut line = serde_json::to_vec(event).unwrap();
-    line.push(b'\n');
-    line
+/// The bytes that recording the last of a run's events appends to its log.
+fn last_line(events: &[Event]) -> Vec<u8> {
+    let json = |event: &Event| serde_json::to_vec(event).unwrap();
+    let link =
+        events.iter().fold(None, |before: Option<String>, event| Some(chain::link(before.as_deref(), &json(event))));
+    [chain::with_link(&link.unwrap(), &json(events.last().unwrap())), b"\n".to_vec()].concat()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +133,7 @@ proptest! {
         let mut store = open(project.path(), "a");
         first.iter().for_each(|event| store.record(event).unwrap());
         drop(store);
-        let (last, acknowledged) = second.split_last().unwrap();
+        let acknowledged = &second[..second.len() - 1];
         let mut store = open(project.path(), "b");
         acknowledged.iter().for_each(|event| store.record(event).unwrap());
         prop_assert_eq!(store.progress(), &fold(first.iter().chain(acknowledged)));
@@ -136,7 +141,7 @@ proptest! {
 
         let log = folder.join("runs/b.jsonl");
         let mut bytes = fs::read(&log).unwrap_or_default();
-        let whole = line(last);
+        let whole = last_line(&second);
         bytes.extend(match crash {
             Crash::InTheLine(at) => &whole[..at.index(whole.len())],
             _ => &whole[..],

@@ -1,0 +1,174 @@
+//! What a verdict rests on, from the disk alone: `rampup explain` shows it, `rampup verify-evidence` decides it again.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::anyhow;
+use serde::Serialize;
+
+use crate::cli::Output;
+use crate::config::Environment;
+use crate::domain::audit;
+use crate::domain::check::Evidence;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::ids::{RunId, StepId};
+use crate::domain::progress::{Progress, StepRecord};
+use crate::headless::{Lines, Printer, exit};
+use crate::store::{Store, StoreError};
+
+use super::session::{Trouble, configured};
+use super::terminal::chosen;
+
+/// What became of the evidence of one step's judgement.
+#[derive(Debug, Serialize)]
+struct Upheld {
+    step: StepId,
+    run: RunId,
+    /// `upheld`, `edited`, `different` or `gone`.
+    found: &'static str,
+    said: Vec<String>,
+}
+
+/// Recomputes every recorded judgement. The code is 0 when all stand, 1 when one was edited or would be decided
+/// otherwise, 3 when the evidence of one is not here.
+pub fn verify(project: &Path, environment: &Environment, wish: Output, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let folder = configured(project, environment)?.settings.project_dir;
+    let (progress, _) = Store::read(&folder).map_err(Trouble::usage)?;
+    let all: Vec<Upheld> =
+        progress.steps.iter().map(|(step, record)| upheld(&folder, *step, record, &progress)).collect();
+    for one in &all {
+        if wish.json {
+            writeln!(out, "{}", serde_json::to_string(one).map_err(|e| Trouble::Broken(e.into()))?)?;
+            continue;
+        }
+        writeln!(out, "step {:>2}  {:<9}  run {}", one.step.number(), one.found, one.run)?;
+        for said in &one.said {
+            writeln!(out, "         {said}")?;
+        }
+    }
+    // Logs that no judgement rests on any more are still the history that ramps are compared with.
+    let judged = |run: &RunId| all.iter().any(|one| one.run == *run);
+    let mut edited = false;
+    for run in Store::runs(&folder)?.into_iter().filter(|run| !judged(run)) {
+        if let Err(why @ StoreError::Malformed { .. }) = Store::read_run(&folder, &run) {
+            edited = true;
+            let one = Upheld { step: StepId::FIRST, run, found: "edited", said: vec![why.to_string()] };
+            if wish.json {
+                writeln!(out, "{}", serde_json::to_string(&one).map_err(|e| Trouble::Broken(e.into()))?)?;
+            } else {
+                writeln!(out, "log      edited     {}", one.said.join("; "))?;
+            }
+        }
+    }
+    if all.is_empty() && !wish.json {
+        writeln!(out, "no step was judged here yet")?;
+    }
+    let any = |found: &str| all.iter().any(|one| one.found == found);
+    Ok(if edited || any("edited") || any("different") {
+        exit::FAILED
+    } else if any("gone") {
+        exit::INCONCLUSIVE
+    } else {
+        exit::PROVEN
+    })
+}
+
+fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress) -> Upheld {
+    let told = |found, said| Upheld { step, run: record.run.clone(), found, said };
+    let lines = match Store::read_run_lines(folder, &record.run) {
+        Ok(lines) => lines,
+        Err(why @ StoreError::Malformed { .. }) => return told("edited", vec![why.to_string()]),
+        Err(why) => return told("gone", vec![why.to_string()]),
+    };
+    let link = lines.iter().rev().find_map(|(event, link)| match &event.kind {
+        EventKind::StepJudged { step: of, .. } if *of == step && event.at == record.at => Some(link.clone()),
+        _ => None,
+    });
+    let events: Vec<Event> = lines.into_iter().map(|(event, _)| event).collect();
+    match (&record.evidence, link) {
+        (Some(kept), Some(found)) if found.as_ref() != Some(kept) => {
+            return told("edited", vec!["progress.toml names another line than the one in the log".to_owned()]);
+        }
+        _ => {}
+    }
+    let said = audit::audit(step, record, &events, &progress.waivers);
+    if !said.is_empty() {
+        return told("different", said);
+    }
+    let answers = audit::basis(step, record, &events).map_or(0, |basis| audit::answers(step, basis).len());
+    let mut said = vec![format!("{} of {answers} checks: decided again, and the same", record.state.word())];
+    if record.evidence.is_none() {
+        said.push("its log has no chain: an older rampup wrote it, and an edit would not show".to_owned());
+    }
+    told("upheld", said)
+}
+
+/// Shows what a run, a step's judgement or a check's answer rests on.
+pub fn explain(
+    project: &Path,
+    environment: &Environment,
+    what: Option<&str>,
+    out: &mut dyn Write,
+) -> Result<u8, Trouble> {
+    let folder = configured(project, environment)?.settings.project_dir;
+    let (progress, _) = Store::read(&folder).map_err(Trouble::usage)?;
+    let last = || progress.steps.iter().max_by_key(|(_, record)| record.at).map(|(step, _)| *step);
+    let step = match what {
+        None => Some(last().ok_or_else(|| Trouble::usage(anyhow!("no step was judged here yet; rampup run does")))?),
+        Some(text) => text.parse().ok().and_then(|number| StepId::new(number).ok()),
+    };
+    if let Some(step) = step {
+        return explain_step(&folder, step, &progress, out);
+    }
+    let text = what.unwrap_or_default();
+    if text.contains('.') {
+        return explain_check(&folder, text, &progress, out);
+    }
+    let run = chosen(Store::runs(&folder)?, Some(text))?;
+    print(&Store::read_run(&folder, &run)?, out)?;
+    Ok(exit::PROVEN)
+}
+
+fn explain_step(folder: &Path, step: StepId, progress: &Progress, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let record = progress
+        .steps
+        .get(&step)
+        .ok_or_else(|| Trouble::usage(anyhow!("step {step} was not judged here yet; rampup run {step} does")))?;
+    let events = Store::read_run(folder, &record.run).map_err(Trouble::usage)?;
+    let basis = audit::basis(step, record, &events)
+        .ok_or_else(|| Trouble::usage(anyhow!("run {} holds no judgement of step {step}", record.run)))?;
+    let began = events.iter().filter(|event| matches!(event.kind, EventKind::RunStarted { .. }));
+    print(began.chain(basis), out)?;
+    writeln!(out, "judged {}; `rampup verify-evidence` decides it again from the same facts", record.at)?;
+    Ok(exit::PROVEN)
+}
+
+fn explain_check(folder: &Path, check: &str, progress: &Progress, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let mut found: Option<(RunId, Evidence)> = None;
+    for event in Store::read_past(folder, progress).map_err(Trouble::usage)? {
+        if let EventKind::CheckFinished { evidence } = event.kind
+            && evidence.check.0 == check
+            && found.as_ref().is_none_or(|(_, other)| other.at <= evidence.at)
+        {
+            found = Some((event.run, evidence));
+        }
+    }
+    let (run, evidence) = found.ok_or_else(|| {
+        Trouble::usage(anyhow!("no judgement here rests on a check {check:?}; rampup playbook checks lists them"))
+    })?;
+    writeln!(out, "{} in step {}, run {run}, {}", evidence.check, evidence.step, evidence.at)?;
+    let (how, took) = (evidence.how, evidence.took_ms);
+    let facts = serde_json::to_string_pretty(&evidence.facts).map_err(|e| Trouble::Broken(e.into()))?;
+    let answered = Event { v: 1, seq: 0, at: evidence.at, run, kind: EventKind::CheckFinished { evidence } };
+    Lines::default().print(&answered, out)?;
+    writeln!(out, "          how  {how:?}, in {took} ms\nfacts {facts}")?;
+    Ok(exit::PROVEN)
+}
+
+fn print<'a>(events: impl IntoIterator<Item = &'a Event>, out: &mut dyn Write) -> Result<(), Trouble> {
+    let mut lines = Lines::default();
+    for event in events {
+        lines.print(event, out)?;
+    }
+    Ok(())
+}

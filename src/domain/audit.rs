@@ -1,0 +1,151 @@
+//! A recorded judgement, decided again from what its run wrote down. Pure: whoever has the log can ask, months later.
+
+use super::check::Evidence;
+use super::command::Waiver;
+use super::event::{Event, EventKind};
+use super::ids::StepId;
+use super::progress::{Progress, StepRecord, StepState};
+use super::step::Level;
+use super::verdict::{Objective, RampOutcome, Verdict, judge_looked};
+
+/// The events on which a step's judgement rests: from taking the step up until the judgement itself.
+#[must_use]
+pub fn basis<'a>(step: StepId, record: &StepRecord, events: &'a [Event]) -> Option<&'a [Event]> {
+    let judged = |event: &Event| {
+        event.at == record.at && matches!(&event.kind, EventKind::StepJudged { step: of, .. } if *of == step)
+    };
+    let end = events.iter().rposition(judged)?;
+    let started = |event: &Event| matches!(&event.kind, EventKind::StepStarted { step: of, .. } if *of == step);
+    let from = events[..end].iter().rposition(started).unwrap_or(0);
+    Some(&events[from..=end])
+}
+
+/// What a new decision would say otherwise than the record does, or cannot find; empty when it says the same.
+#[must_use]
+pub fn audit(step: StepId, record: &StepRecord, events: &[Event], waivers: &[Waiver]) -> Vec<String> {
+    let Some(basis) = basis(step, record, events) else {
+        return vec!["its run's log holds no such judgement".to_owned()];
+    };
+    let mut said = Vec::new();
+    let mut told = Progress::default();
+    basis.iter().for_each(|event| told.apply(event));
+    if let Some(told) = told.steps.get(&step) {
+        said.extend(
+            fields(told, record)
+                .into_iter()
+                .map(|field| format!("progress.toml and the log differ in {field}: one of them was edited")),
+        );
+    }
+    let ramp = basis.iter().rev().find_map(|event| match &event.kind {
+        EventKind::RampFinished { task, measurement, verdict, .. } => Some((task, measurement, verdict)),
+        _ => None,
+    });
+    let again = ramp.and_then(|(task, measurement, verdict)| {
+        let (plan, slo) = basis.iter().find_map(|event| match &event.kind {
+            EventKind::RampStarted { task: of, plan, slo, .. } if of == task => Some((plan, slo)),
+            _ => None,
+        })?;
+        let endpoints: Vec<String> =
+            verdict.objectives.iter().filter_map(|o| o.name.strip_prefix("p95 of ")).map(str::to_owned).collect();
+        Some((verdict, judge_looked(measurement, plan, slo, &endpoints)))
+    });
+    match (&ramp, again) {
+        (_, Some((stored, again))) => said.extend(differences(stored, &again)),
+        (Some(_), None) => said.push("the log does not say what its ramp was to drive".to_owned()),
+        (None, None) if record.state == StepState::Proven => said.push("the log holds no ramp for it".to_owned()),
+        (None, None) => {}
+    }
+    if record.state == StepState::Proven {
+        if ramp.is_some_and(|(.., verdict)| verdict.outcome != RampOutcome::Pass) {
+            said.push("its ramp did not pass".to_owned());
+        }
+        said.extend(shut(step, record, basis, waivers));
+    }
+    said
+}
+
+/// The last answer of every check of the step, in the order in which they came.
+#[must_use]
+pub fn answers(step: StepId, events: &[Event]) -> Vec<&Evidence> {
+    let mut last: Vec<&Evidence> = Vec::new();
+    for event in events {
+        if let EventKind::CheckFinished { evidence } = &event.kind
+            && evidence.step == step
+        {
+            last.retain(|other| other.check != evidence.check);
+            last.push(evidence);
+        }
+    }
+    last
+}
+
+/// Required checks that did not open and that nobody signed for.
+fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver]) -> Vec<String> {
+    let day = record.at.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let signed = |evidence: &Evidence| {
+        waivers
+            .iter()
+            .any(|w| w.step == step && w.until >= day && w.check.as_ref().is_none_or(|c| *c == evidence.check))
+    };
+    let answers = answers(step, basis);
+    if answers.is_empty() {
+        return vec!["the log holds no answer of a check for it".to_owned()];
+    }
+    let shut = |e: &&&Evidence| e.level == Level::Required && !e.outcome.opens() && !signed(e);
+    answers.iter().filter(shut).map(|e| format!("{} was {}", e.check, e.outcome.word())).collect()
+}
+
+/// Names of the fields in which two records differ; the link to the evidence is no part of what was decided.
+fn fields(one: &StepRecord, other: &StepRecord) -> Vec<&'static str> {
+    let pairs = [
+        (one.state == other.state, "the state"),
+        (one.run == other.run, "the run"),
+        (one.sentence == other.sentence, "the sentence"),
+        (one.users == other.users, "the users"),
+        (one.p95_ms == other.p95_ms, "p95"),
+        (one.error_percent == other.error_percent, "the error rate"),
+        (one.requests == other.requests, "the requests"),
+        (one.held_by == other.held_by, "what held it"),
+        (one.contract == other.contract, "the contract"),
+    ];
+    pairs.into_iter().filter(|(same, _)| !same).map(|(_, field)| field).collect()
+}
+
+/// What today's judge says otherwise of the same measurement.
+fn differences(stored: &Verdict, again: &Verdict) -> Vec<String> {
+    let mut said = Vec::new();
+    if stored.outcome != again.outcome {
+        said.push(
+            format!("its ramp was judged {:?}, and would be {:?} now", stored.outcome, again.outcome).to_lowercase(),
+        );
+    }
+    for (before, now) in stored.objectives.iter().zip(&again.objectives) {
+        if !alike(before, now) {
+            let figures = |o: &Objective| match (o.value, o.low, o.high) {
+                (Some(value), Some(low), Some(high)) => format!("{value:.2} ({low:.2} to {high:.2}) {}", o.unit),
+                (Some(value), ..) => format!("{value:.2} {} without bounds", o.unit),
+                _ => "without a value".to_owned(),
+            };
+            said.push(format!(
+                "{} was {}, and is {} when it is computed again",
+                before.name,
+                figures(before),
+                figures(now)
+            ));
+        }
+    }
+    if stored.objectives.len() != again.objectives.len() {
+        said.push("it was judged by other objectives".to_owned());
+    }
+    said
+}
+
+fn alike(one: &Objective, other: &Objective) -> bool {
+    // Sums in another order may differ in their last digits.
+    let near = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs().max(1.0),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let same = one.name == other.name && one.outcome == other.outcome && one.n == other.n;
+    same && near(one.value, other.value) && near(one.low, other.low) && near(one.high, other.high)
+}
