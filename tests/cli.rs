@@ -268,6 +268,44 @@ fn the_schema_is_printed_where_no_project_is() {
     assert_eq!((code, shown.as_str()), (0, include_str!("../docs/rampup.schema.json")));
 }
 
+/// A judgement is explained and decided again from the disk; whatever was edited since is named.
+#[test]
+fn recorded_judgements_are_decided_again_and_edits_are_found() {
+    let folder = project(&site());
+    let held = output(folder.path(), &["run", "1", "--quick"]).0;
+    assert!([1, 3].contains(&held), "{held}");
+    let verify = || output(folder.path(), &["verify-evidence"]);
+    let (code, shown) = verify();
+    assert!(code == 0 && shown.contains("step  1  upheld"), "{shown}");
+    let (code, shown) = output(folder.path(), &["explain"]);
+    assert!(code == 0 && shown.contains("STEP 1") && shown.contains("HELD step 1"), "{shown}");
+    let (code, shown) = output(folder.path(), &["explain", "health.answers"]);
+    assert!(code == 0 && shown.contains("health.answers in step 1") && shown.contains("facts {"), "{shown}");
+    for nothing in ["7", "health.nobody", "1999"] {
+        assert_eq!(output(folder.path(), &["explain", nothing]).0, 2, "{nothing}");
+    }
+
+    let progress = folder.path().join(".rampup/progress.toml");
+    let log = std::fs::read_dir(folder.path().join(".rampup/runs")).unwrap().next().unwrap().unwrap().path();
+    let (kept, told) = (std::fs::read_to_string(&progress).unwrap(), std::fs::read_to_string(&log).unwrap());
+    let write = |path: &Path, text: &str| rampup::store::atomic::write(path, text.as_bytes()).unwrap();
+    write(&progress, &kept.replacen("state = \"held\"", "state = \"proven\"", 1));
+    let (code, shown) = verify();
+    assert!(code == 1 && shown.contains("different") && shown.contains("differ in the state"), "{shown}");
+    write(&progress, &kept);
+    write(&log, &told.replacen("\"outcome\":{\"fail\"", "\"outcome\":{\"weak\"", 1).replacen("Step 1", "Stop 1", 1));
+    let (code, shown) = verify();
+    assert!(code == 1 && shown.contains("edited") && shown.contains("changed after it was written"), "{shown}");
+    // Without the links nobody could tell, were it not for the one in progress.toml.
+    let unchained: String = told.lines().map(|line| format!("{{{}\n", &line[76..])).collect();
+    write(&log, &unchained);
+    let (code, shown) = verify();
+    assert!(code == 1 && shown.contains("names another line"), "{shown}");
+    std::fs::remove_file(&log).unwrap();
+    let (code, shown) = verify();
+    assert!(code == 3 && shown.contains("gone"), "{shown}");
+}
+
 #[test]
 fn keys_are_listed_and_a_file_of_ones_own_changes_them() {
     let folder = tempfile::tempdir().unwrap();

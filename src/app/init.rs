@@ -77,8 +77,8 @@ fn fields(wish: &Init, found: &Found, folder: &Path) -> Vec<Field> {
             "A page that asks the database and the cache whether they live; step 1 makes one. (--health)",
             given(&wish.health, &Some("/healthz".to_owned())),
         ),
-        field("p95", "95 of 100 requests shall be faster than so many ms. (--p95)", number(wish.p95, 300.0)),
-        field("errors", "Fewer than so many percent of requests may fail. (--errors)", number(wish.errors, 0.5)),
+        field("p95, ms", "95 of 100 requests shall be faster than so many ms. (--p95)", number(wish.p95, 300.0)),
+        field("errors, %", "Fewer than so many percent of requests may fail. (--errors)", number(wish.errors, 0.5)),
         field(
             "database",
             "NAME of the environment variable that holds PostgreSQL's address; its value is never written. (--database-env)",

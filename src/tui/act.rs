@@ -4,7 +4,7 @@ use super::keys::Action;
 use super::model::{Model, Over, Pane, Place, Question, Ramp};
 use super::palette::{self, Palette};
 use super::spot::Spot;
-use super::update::{Out, go, running, toast};
+use super::update::{Out, go, refuse, running, toast};
 use super::waive::Form;
 use super::{spot, view, words};
 use crate::domain::command::Command;
@@ -30,9 +30,11 @@ pub(super) fn refusal(model: &Model, action: Action) -> Option<String> {
         Action::History | Action::Against | Action::Open if model.ramps.is_empty() && wants_history(model, action) => {
             Some("no ramp has been measured yet; R runs a step".to_owned())
         }
-        Action::Copy if view::in_sight(model).is_none() => {
-            Some("nothing to copy here: no code in sight, and no check that says what to do".to_owned())
-        }
+        Action::Copy if view::in_sight(model).is_none() => Some(if model.pane == Pane::Playbook {
+            "nothing to copy here: no code in sight".to_owned()
+        } else {
+            "nothing to copy here: this check says nothing to do; tab goes to the playbook's code".to_owned()
+        }),
         Action::Edit if pointed(model).is_none() => {
             Some("no file is named here; the evidence of a check may name one".to_owned())
         }
@@ -72,7 +74,7 @@ pub(super) fn refusal(model: &Model, action: Action) -> Option<String> {
 
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Out> {
     if let Some(why) = refusal(model, action) {
-        toast(model, why);
+        refuse(model, why);
         return Vec::new();
     }
     if action != Action::Redraw {
@@ -130,7 +132,16 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Out> {
         Action::Palette => model.over = Some(Over::Commands(Palette::default())),
         Action::Waive => model.over = Some(Over::Waive(Form::new(model))),
         Action::History => go(model, Place::History),
-        Action::Against => model.against = if model.against == Some(model.at) { None } else { Some(model.at) },
+        Action::Against => {
+            let pinned = model.against != Some(model.at);
+            model.against = Some(model.at).filter(|_| pinned);
+            let said = if pinned {
+                "the others are compared with this ramp, B; b on it lets it go"
+            } else {
+                "each ramp is compared with the last one of the same load again"
+            };
+            toast(model, said.to_owned());
+        }
         Action::Pause if model.replay.is_some() => model.pause(),
         Action::Pause => {
             model.glance = if model.glance.is_some() { None } else { model.climb.ramp.as_ref().map(Ramp::second) }
@@ -199,7 +210,7 @@ fn yes(model: &mut Model) -> Vec<Out> {
         // Things may have changed while the question stood there.
         Some(Over::Ask(Question::Run(step))) => match refusal(model, Action::Run) {
             Some(why) => {
-                toast(model, why);
+                refuse(model, why);
                 Vec::new()
             }
             None => {

@@ -213,7 +213,7 @@ pub const TABLE: &[Binding] = &[
         "open the file and line that a check names in your editor",
     ),
     bind(&[key('x')], Action::Tick, Where::STEP, "x", "tick", "tick what is done in the playbook: your note, no proof"),
-    bind(&[key('X')], Action::Untick, Where::STEP, "X", "", "take the last tick back"),
+    bind(&[key('X')], Action::Untick, Where::STEP, "X", "untick", "take the last tick back"),
     bind(
         &[key('w')],
         Action::Waive,

@@ -130,6 +130,8 @@ pub(super) enum Question {
 #[derive(Debug, Clone)]
 pub(super) struct Toast {
     pub(super) text: String,
+    /// It says why something is not done.
+    pub(super) refused: bool,
     pub(super) until: Timestamp,
 }
 

@@ -130,7 +130,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             }
             Vec::new()
         }
-        Msg::Refused(told) | Msg::Told(told) => {
+        Msg::Refused(told) => {
+            refuse(model, told);
+            Vec::new()
+        }
+        Msg::Told(told) => {
             toast(model, told);
             Vec::new()
         }
@@ -139,7 +143,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             Vec::new()
         }
         Msg::Recorded(_, _, Err(why)) => {
-            toast(model, words::tame(&why));
+            refuse(model, words::tame(&why));
             Vec::new()
         }
     };
@@ -269,7 +273,17 @@ pub(super) fn go(model: &mut Model, place: Place) {
     model.places.push(place);
 }
 
+/// Says what was done.
 pub(super) fn toast(model: &mut Model, text: String) {
+    say(model, text, false);
+}
+
+/// Says why something is not done.
+pub(super) fn refuse(model: &mut Model, text: String) {
+    say(model, text, true);
+}
+
+fn say(model: &mut Model, text: String, refused: bool) {
     let until = model.now.saturating_add(TOAST).unwrap_or(model.now);
-    model.toast = Some(Toast { text, until });
+    model.toast = Some(Toast { text, refused, until });
 }

@@ -123,7 +123,8 @@ impl Form {
 
     fn keys(&self) -> Vec<Ink> {
         let enter = if self.at + 1 == self.fields.len() { "write the file" } else { "next" };
-        let keys = [("enter", enter), ("tab", "next"), ("shift-tab", "back"), ("PgDn", "see more"), ("esc", "leave")];
+        let keys =
+            [("enter", enter), ("tab", "next"), ("shift-tab", "back"), ("PgDn", "more of the file"), ("esc", "leave")];
         let mut inks = vec![plain(" ")];
         for (key, does) in keys {
             inks.extend([ink(key, Role::Focus), muted(format!(" {does}  "))]);
@@ -164,9 +165,17 @@ impl Form {
         let text = match made {
             Ok(text) => text,
             Err((at, why)) => {
-                let name = self.fields.get(*at).map_or("", |field| field.name);
-                let missing = wrap(&format!("{name}: {why}"), usize::from(inner.width));
-                paper.lines(inner, 0, missing.into_iter().map(|line| vec![ink(line, Role::Warn)]).collect());
+                let field = self.fields.get(*at);
+                let name = field.map_or("", |field| field.name);
+                // Nobody was wrong who has not answered yet.
+                let (said, role) = match field {
+                    Some(field) if field.value.is_empty() => {
+                        (format!("it is shown once {name} is answered"), Role::Muted)
+                    }
+                    _ => (format!("{name}: {why}"), Role::Warn),
+                };
+                let lines = wrap(&said, usize::from(inner.width));
+                paper.lines(inner, 0, lines.into_iter().map(|line| vec![ink(line, role)]).collect());
                 return;
             }
         };

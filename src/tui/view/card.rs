@@ -3,8 +3,9 @@
 use ratatui::layout::Rect;
 
 use super::frame;
-use super::step::sheet;
-use crate::tui::model::{Model, Place};
+use super::step::{self, sheet};
+use super::verdict;
+use crate::tui::model::{Model, Pane, Place};
 use crate::tui::theme::Role;
 use crate::tui::widgets::bar;
 use crate::tui::widgets::paper::{Ink, Paper, ink, muted, plain, wrap};
@@ -23,21 +24,20 @@ pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
         ink(model.state(id).word(), role),
     ]);
     paper.line(area, 0, head);
+    let keys = u16::from(area.height > 1);
+    let room = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + keys), ..area };
+    match model.place() {
+        Place::Step(id) if model.pane != Pane::Playbook => return step::draw(model, paper, room, id),
+        Place::Verdict(id) => return verdict::draw(model, paper, room, id),
+        _ => {}
+    }
     let body = match (model.place(), &model.climb.ramp) {
         (Place::Ramp, Some(_)) => ramp_lines(model, columns),
         (Place::Step(_), _) => sheet(model, id, columns).lines.into_iter().skip(model.scroll.playbook).collect(),
         (Place::History, _) => super::history::lines(model),
-        (Place::Verdict(_), _) => super::verdict::said(model, id)
-            .iter()
-            .flat_map(|s| wrap(s, columns))
-            .map(|line| vec![plain(line)])
-            .collect(),
         _ => words::advice(model, id).1.iter().flat_map(|s| wrap(s, columns)).map(|line| vec![plain(line)]).collect(),
     };
-    let keys = u16::from(area.height > 1);
-    let room = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + keys), ..area };
     paper.lines(room, 0, body);
-    frame::footer(model, paper, area);
 }
 
 fn ramp_lines(model: &Model, columns: usize) -> Vec<Vec<Ink>> {

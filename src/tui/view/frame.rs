@@ -121,7 +121,8 @@ pub(super) fn footer(model: &Model, paper: &mut Paper<'_>, area: Rect) {
     }
     let line = Rect { y: area.bottom() - 1, height: 1, ..area };
     if let Some(toast) = &model.toast {
-        paper.line(line, 0, vec![ink(" ! ", Role::Warn), plain(toast.text.clone())]);
+        let (sign, role) = if toast.refused { (" ! ", Role::Warn) } else { (" ▸ ", Role::Focus) };
+        paper.line(line, 0, vec![ink(sign, role), plain(toast.text.clone())]);
         return;
     }
     let (inks, places) = keys(model, usize::from(area.width));
@@ -183,6 +184,8 @@ fn word(model: &Model, action: Action, short: &str) -> String {
 
 /// A question in the middle; everything it would do is said.
 pub(super) fn ask(model: &Model, paper: &mut Paper<'_>, area: Rect, question: Question) {
+    // The footer stays: it says how to answer.
+    let area = Rect { height: area.height.saturating_sub(1).max(1), ..area };
     let columns = area.width.saturating_sub(4).min(72);
     let room = usize::from(columns.saturating_sub(4));
     let (title, lines) = match question {

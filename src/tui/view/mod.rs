@@ -92,9 +92,7 @@ fn paint(model: &Model, area: Rect, buf: &mut Buffer) -> Vec<(Rect, Zone)> {
         Some(Over::Waive(form)) => popup::waive(model, &mut paper, area, form),
         None => {}
     }
-    if layout != Layout::Card {
-        frame::footer(model, &mut paper, area);
-    }
+    frame::footer(model, &mut paper, area);
     if model.look.ascii {
         ascii::flatten(paper.buf);
     }

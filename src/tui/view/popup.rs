@@ -17,7 +17,14 @@ const ROWS: u16 = 14;
 
 pub(super) fn palette(model: &Model, paper: &mut Paper<'_>, area: Rect, typed: &Palette) {
     let found = palette::entries(model, &typed.text);
-    let inner = popup(paper, area, 78, ROWS + 4, "Commands", &format!("{} found", found.len()));
+    let inner = popup(
+        paper,
+        area,
+        78,
+        ROWS + 4,
+        "Commands",
+        &format!("{} of {}", typed.at.min(found.len().saturating_sub(1)) + usize::from(!found.is_empty()), found.len()),
+    );
     let columns = usize::from(inner.width);
     paper.line(inner, 0, answer(&typed.text, true, columns));
     let rows = usize::from(inner.height.saturating_sub(1)).max(1);
@@ -67,8 +74,12 @@ pub(super) fn waive(model: &Model, paper: &mut Paper<'_>, area: Rect, form: &For
         None => ("It is marked ~ everywhere, stands in every report, and locks again after its last day.", Role::Muted),
     };
     lines.extend(wrap(said, columns).into_iter().map(|line| vec![ink(line, role)]));
+    let title = match &form.check {
+        Some(check) => format!("Waive {} of step {}", words::tame(&check.0), form.step),
+        None => format!("Waive step {step}"),
+    };
     let rows = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-    let inner = popup(paper, area, 78, rows, &format!("Waive {step}"), "");
+    let inner = popup(paper, area, 78, rows, &title, "");
     for (row, index) in (first..).zip(0..Form::NAMES.len()) {
         paper.zone(inner, row, Zone::Field(index));
     }

@@ -114,8 +114,10 @@ fn phases(model: &Model, ramp: &Ramp, paper: &mut Paper<'_>, inner: Rect) {
         };
         let name = words::phase(phase);
         if i < at || ramp.ended {
-            // What was passed through was passed through; it is no verdict, so it carries no green.
-            inks.extend([muted("✓ "), muted(format!("{name}     "))]);
+            // What was passed through was passed through; it is no verdict, so it carries no green. A stop skips the rest.
+            let before_hold = ramp.hold_from.is_some() && matches!(phase, RampPhase::Climb | RampPhase::Settle);
+            let passed = !ramp.ended || before_hold || ramp.pulses.iter().any(|pulse| pulse.phase == phase);
+            inks.extend([muted(if passed { "✓ " } else { "· " }), muted(format!("{name}     "))]);
         } else if i == at {
             let (sign, role) = frame::turning(model);
             let of = if plan.is_empty() { String::new() } else { format!(" of {plan}") };
@@ -141,7 +143,7 @@ fn phases(model: &Model, ramp: &Ramp, paper: &mut Paper<'_>, inner: Rect) {
     }
     paper.ends(inner, 0, inks, right);
     let share = f64::from(ramp.second()) / ramp.end().max(1.0);
-    let share = if ramp.ended { 1.0 } else { share };
+    let share = if ramp.ended && ramp.hold_from.is_some() { 1.0 } else { share };
     let (done, left) = bar::thin(share, usize::from(inner.width));
     paper.line(inner, 1, vec![ink(done, Role::Focus), muted(left)]);
 }

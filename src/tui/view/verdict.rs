@@ -140,6 +140,13 @@ fn when(model: &Model, id: StepId) -> String {
     model.climb.progress.steps.get(&id).map_or(String::new(), |r| words::day(model, r.at))
 }
 
+/// True when a step is held by a ramp that could not be decided, and by nothing else.
+fn undecided(model: &Model, id: StepId) -> bool {
+    let held_by_checks = model.climb.progress.steps.get(&id).is_none_or(|record| !record.held_by.is_empty());
+    let outcome = model.climb.judged.get(&id).map(|judged| judged.verdict.outcome);
+    !held_by_checks && outcome == Some(RampOutcome::Inconclusive)
+}
+
 /// The sentences a person reads first.
 pub(super) fn said(model: &Model, id: StepId) -> Vec<String> {
     let mut said = Vec::new();
@@ -334,7 +341,8 @@ fn about(model: &Model, id: StepId, columns: usize) -> Vec<Vec<Ink>> {
     let hold = format!("{} users for {}", measurement.users, words::span(measurement.hold_seconds));
     named(&mut lines, "hold", &hold, columns, Role::Text);
     let errors = measurement.errors.total();
-    let mut sample = format!("{} requests, {} errors", words::count(measurement.requests), words::count(errors));
+    let plural = if errors == 1 { "" } else { "s" };
+    let mut sample = format!("{} requests, {} error{plural}", words::count(measurement.requests), words::count(errors));
     if measurement.blocked > 0 {
         sample += &format!(", {} blocked at the edge", words::count(measurement.blocked));
     }
@@ -437,6 +445,14 @@ fn what_now(model: &Model, id: StepId, columns: usize) -> Vec<Vec<Ink>> {
             if let Some(next) = model.next_step() {
                 lines.push(hint(&digit(next), format!("go to step {}", words::name(model, next))));
             }
+        }
+        StepState::Stale => {
+            lines.push(hint("R", format!("prove it again as it is now, {} users", model.gate_users(id))));
+            lines.push(hint("r", "run its checks alone, without load".to_owned()));
+        }
+        _ if undecided(model, id) => {
+            lines.push(hint("R", "run it again: nothing was broken, it was too little to decide".to_owned()));
+            lines.push(hint("r", "run its checks alone, without load".to_owned()));
         }
         _ => {
             lines.push(hint("enter", "read the playbook again, and change what held it".to_owned()));
