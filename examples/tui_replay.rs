@@ -16,8 +16,9 @@ use rampup::domain::command::Command;
 use rampup::domain::event::Event;
 use rampup::domain::event::Feed;
 use rampup::domain::ids::RunId;
+use rampup::domain::spot::Spot;
 use rampup::tui::theme::{Look, Theme, Tier};
-use rampup::tui::{Desk, Leave, Spot, Ticks, run};
+use rampup::tui::{Desk, Leave, Ticks, run};
 use story::Ending;
 use tokio::sync::mpsc;
 

@@ -93,8 +93,8 @@ pub enum Verb {
     VerifyEvidence(Output),
     /// List the keys in force and the names by which a file of your own may change them.
     Keys,
-    /// Print the climb as Markdown, for a pull request.
-    Report,
+    /// Tell the climb to others: a pull request, a manager, a build server.
+    Report(Report),
     /// Count a step or one of its checks as done, with a reason, an owner and a last day.
     Waive(Waive),
     /// Try it all on a real practice stack on this machine: no account, no cloud.
@@ -176,6 +176,32 @@ pub struct Run {
     pub pace: Pace,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = Format::Markdown)]
+    pub format: Format,
+    /// Into this file instead of the standard output.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a pull request, a wiki, or GitHub's step summary.
+    Markdown,
+    /// One page with charts, for people who were not there.
+    Html,
+    /// JUnit's XML, for build servers.
+    Junit,
+    /// SARIF 2.1.0, for code hosts: findings with file and line.
+    Sarif,
+    /// GitHub's workflow commands: findings beside the lines of a pull request.
+    Github,
 }
 
 /// `explain`.

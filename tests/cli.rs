@@ -281,6 +281,21 @@ fn recorded_judgements_are_decided_again_and_edits_are_found() {
     assert!(code == 0 && shown.contains("STEP 1") && shown.contains("HELD step 1"), "{shown}");
     let (code, shown) = output(folder.path(), &["explain", "health.answers"]);
     assert!(code == 0 && shown.contains("health.answers in step 1") && shown.contains("facts {"), "{shown}");
+    let report = |format: &str| output(folder.path(), &["report", "--format", format]);
+    let (code, page) = report("html");
+    assert!(code == 0 && page.starts_with("<!DOCTYPE html>") && page.contains("id=\"step-1\""), "{page}");
+    let (code, suites) = report("junit");
+    assert!(
+        code == 0 && suites.contains("<testsuite name=\"step 1: ") && suites.contains("health.answers"),
+        "{suites}"
+    );
+    let (code, sarif) = report("sarif");
+    let sarif: serde_json::Value = serde_json::from_str(&sarif).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert!(code == 0 && results.iter().any(|r| r["level"] == "error" || r["level"] == "note"), "{sarif}");
+    assert!(results.iter().all(|r| r["locations"][0]["physicalLocation"]["region"]["startLine"].is_u64()), "{sarif}");
+    let (code, commands) = report("github");
+    assert!(code == 0 && commands.lines().all(|line| line.starts_with("::")), "{commands}");
     for nothing in ["7", "health.nobody", "1999"] {
         assert_eq!(output(folder.path(), &["explain", nothing]).0, 2, "{nothing}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::tui::Spot;
+use crate::domain::spot::Spot;
 
 /// Opens it and waits until it is closed. `editor` is a program and its flags, as `VISUAL` and `EDITOR` hold them.
 ///

@@ -24,18 +24,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::checks;
-use crate::cli::{Cli, FlowVerb, Output, PlaybookVerb, Verb};
+use crate::cli::{Cli, FlowVerb, Format, Output, PlaybookVerb, Report, Verb};
 use crate::config::{self, Environment, Settings};
 use crate::domain::command::Waiver;
-use crate::domain::event::EventKind;
 use crate::domain::ids::{CheckId, StepId};
 use crate::domain::plan;
 use crate::domain::progress::{Outdated, Progress, StepState};
 use crate::domain::step::Step;
 use crate::headless::{self, status};
 use crate::playbook;
-use crate::report::markdown;
-use crate::store::Store;
+use crate::report::story::Climb;
+use crate::report::{github, html, junit, markdown, sarif};
+use crate::store::{Store, atomic};
 
 use session::{Trouble, configured};
 
@@ -54,7 +54,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Explain(wish)) => evidence::explain(&cli.project, &environment, wish.what.as_deref(), &mut out),
         Some(Verb::VerifyEvidence(wish)) => evidence::verify(&cli.project, &environment, *wish, &mut out),
         Some(Verb::Keys) => show_keys(&cli, &environment, &mut out),
-        Some(Verb::Report) => show_report(&cli.project, &environment, &mut out),
+        Some(Verb::Report(wish)) => show_report(&cli.project, &environment, wish, &mut out),
         Some(Verb::Waive(wish)) => {
             let waiver = Waiver {
                 step: wish.step,
@@ -149,17 +149,28 @@ fn show_status(project: &Path, environment: &Environment, wish: Output, out: &mu
     Ok(headless::exit::PROVEN)
 }
 
-fn show_report(project: &Path, environment: &Environment, out: &mut dyn Write) -> Result<u8, Trouble> {
-    let Standing { folder, site, steps, states, progress, .. } = standing(project, environment)?;
-    let mut diagnoses = BTreeMap::new();
-    for event in Store::read_past(&folder, &progress).map_err(Trouble::usage)? {
-        if let EventKind::RampFinished { step, verdict, .. } = event.kind
-            && progress.steps.get(&step).is_some_and(|record| record.run == event.run)
-        {
-            diagnoses.insert(step, verdict.diagnosis);
-        }
+fn show_report(project: &Path, environment: &Environment, wish: &Report, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let Standing { folder, site, steps, states, progress, outdated, .. } = standing(project, environment)?;
+    let events = Store::read_past(&folder, &progress).map_err(Trouble::usage)?;
+    let climb = Climb {
+        site: &site,
+        steps: &steps,
+        states: &states,
+        progress: &progress,
+        outdated: &outdated,
+        events: &events,
+    };
+    let text = match wish.format {
+        Format::Markdown => markdown::climb(&climb),
+        Format::Html => html::page(&climb, jiff::Timestamp::now()),
+        Format::Junit => junit::file(&climb).map_err(|why| Trouble::Broken(anyhow::anyhow!(why)))?,
+        Format::Sarif => format!("{:#}\n", sarif::file(&climb, env!("CARGO_PKG_VERSION"))),
+        Format::Github => github::annotations(&climb),
+    };
+    match &wish.out {
+        Some(file) => atomic::write(file, text.as_bytes()).map_err(|e| Trouble::Broken(e.into()))?,
+        None => write!(out, "{text}")?,
     }
-    write!(out, "{}", markdown::climb(&site, &steps, &states, &progress, &diagnoses))?;
     Ok(headless::exit::PROVEN)
 }
 

@@ -14,6 +14,7 @@ use crate::cli::{Cli, ColorWhen, Look, Replay, Theme};
 use crate::config::Environment;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::RunId;
+use crate::domain::spot::Spot;
 use crate::headless::exit;
 use crate::store::{self, Store};
 use crate::tui::{self, keymap::Keymap};
@@ -178,7 +179,7 @@ impl tui::Desk for Folder {
         Store::read_run(&self.project, run).map_err(|why| why.to_string())
     }
 
-    async fn edit(&self, spot: &tui::Spot) -> Result<(), String> {
+    async fn edit(&self, spot: &Spot) -> Result<(), String> {
         editor::open(self.editor.as_deref(), &self.project, spot).await
     }
 

@@ -23,6 +23,7 @@ pub mod ramps;
 pub mod secret;
 pub mod site;
 pub mod slo;
+pub mod spot;
 pub mod statement;
 pub mod step;
 pub mod text;

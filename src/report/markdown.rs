@@ -1,26 +1,21 @@
 //! `rampup report`: the ten steps as Markdown, for a pull request or a wiki.
 
-use std::collections::BTreeMap;
-
 use crate::domain::diagnosis::Diagnosis;
 use crate::domain::ids::StepId;
-use crate::domain::progress::{Progress, StepRecord, StepState};
+use crate::domain::progress::{StepRecord, StepState};
 use crate::domain::step::Step;
 use crate::domain::text::tame;
 
+use super::story::Climb;
+
 /// The whole climb: a table of steps, then why each held one is held.
 #[must_use]
-pub fn climb(
-    site: &str,
-    steps: &[Step],
-    states: &[(StepId, StepState)],
-    progress: &Progress,
-    diagnoses: &BTreeMap<StepId, Diagnosis>,
-) -> String {
+pub fn climb(climb: &Climb<'_>) -> String {
+    let Climb { site, steps, states, progress, .. } = climb;
     let mut page = format!("# {}: the climb\n\n", cell(site));
     page += "| step | | state | users | p95, ms (bounds) | errors, % (at most) | requests | run |\n";
     page += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
-    for ((id, state), step) in states.iter().zip(steps) {
+    for ((id, state), step) in states.iter().zip(*steps) {
         let record = progress.steps.get(id);
         page += &format!("| {id} | {} | {} | {} |\n", cell(&step.title), state.word(), figures(step, record));
     }
@@ -33,8 +28,10 @@ pub fn climb(
             page += &format!("\n**Step {id}.** {}\n", cell(&record.sentence));
         }
     }
-    for (id, diagnosis) in diagnoses {
-        page += &look(*id, diagnosis);
+    for id in StepId::all() {
+        if let Some(ramp) = climb.ramp(id) {
+            page += &look(id, &ramp.verdict.diagnosis);
+        }
     }
     for waiver in &progress.waivers {
         let what = waiver.check.as_ref().map_or_else(String::new, |check| format!(", check {check}"));
@@ -87,9 +84,12 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::domain::diagnosis::{Knee, KneeRung};
     use crate::domain::fingerprint::Contract;
+    use crate::domain::progress::Progress;
     use crate::domain::step::Gate;
     use std::time::Duration;
 
@@ -143,10 +143,16 @@ mod tests {
             ended: None,
         };
         let diagnosis = Diagnosis { knee: Some(knee), ..Diagnosis::default() };
-        let diagnoses = BTreeMap::from([(StepId::FIRST, diagnosis)]);
-        let page = climb("shop", &steps, &states, &progress, &diagnoses);
+        let page = look(StepId::FIRST, &diagnosis);
         assert!(page.contains("- no ceiling in sight\n") && page.contains("| 50 | 6.5 | 80 (70 to ?) | 1 |"), "{page}");
-        let page = climb("shop", &steps, &states, &progress, &BTreeMap::new());
+        let page = climb(&Climb {
+            site: "shop",
+            steps: &steps,
+            states: &states,
+            progress: &progress,
+            outdated: &BTreeMap::new(),
+            events: &[],
+        });
         assert!(page.contains("Baseline \\| sight"), "{page}");
         assert!(page.contains("| 10 | 143 (137 to 150) | 0.00 (0.40) | 800 | run *quick* |"), "{page}");
         assert!(page.contains("prove nothing") && page.contains("&lt;script>"), "{page}");

@@ -3,13 +3,13 @@
 use super::keys::Action;
 use super::model::{Model, Over, Pane, Place, Question, Ramp};
 use super::palette::{self, Palette};
-use super::spot::Spot;
 use super::update::{Out, go, refuse, running, toast};
 use super::waive::Form;
-use super::{spot, view, words};
+use super::{view, words};
 use crate::domain::command::Command;
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
+use crate::domain::spot::{self, Spot};
 
 /// Seconds that an arrow goes back or on in a ramp.
 const JUMP: u32 = 10;

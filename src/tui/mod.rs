@@ -23,7 +23,6 @@ mod mouse;
 mod palette;
 mod replay;
 mod run;
-mod spot;
 mod tape;
 mod terminal;
 pub mod theme;
@@ -36,7 +35,6 @@ pub mod wizard;
 mod words;
 
 pub use run::{Desk, run};
-pub use spot::Spot;
 pub use theme::{Look, Theme, Tier};
 pub use ticks::Ticks;
 

@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep_until};
 use super::model::Model;
 use super::terminal::{self, Guard, Screen};
 use super::update::{Msg, Out, update};
-use super::{Leave, Spot, Start, Ticks, view};
+use super::{Leave, Start, Ticks, view};
 use crate::domain::command::Command;
 use crate::domain::event::{Event, Feed};
 use crate::domain::ids::RunId;
+use crate::domain::spot::Spot;
 
 /// Least time between two frames when only data changed.
 const PACE: Duration = Duration::from_millis(100);

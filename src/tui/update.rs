@@ -6,11 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::act::act;
 use super::model::{Model, Over, Pane, Place, Question, Scroll, Toast};
 use super::mouse;
-use super::{Spot, Ticks, view, words};
+use super::{Ticks, view, words};
 use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind, Feed};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::progress::StepState;
+use crate::domain::spot::Spot;
 
 /// Letters of one line that is written.
 const LINE: usize = 300;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::check::{CheckOutcome, Evidence};
+use super::check::{CheckOutcome, Evidence};
 
 /// Endings of files that people edit; without one of them, `redis.internal:6379` would be a place.
 const ENDINGS: [&str; 12] = ["py", "toml", "html", "txt", "cfg", "ini", "yml", "yaml", "json", "conf", "md", "lock"];
@@ -17,7 +17,8 @@ pub struct Spot {
 }
 
 /// The first line that a check's findings name, else the first file; its facts are asked last.
-pub(super) fn of(evidence: &Evidence) -> Option<Spot> {
+#[must_use]
+pub fn of(evidence: &Evidence) -> Option<Spot> {
     let mut texts: Vec<&str> = match &evidence.outcome {
         CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
             findings.iter().flat_map(|finding| [&*finding.seen, &*finding.todo]).collect()
@@ -39,7 +40,9 @@ fn within<'a>(facts: &'a Value, texts: &mut Vec<&'a str>) {
     }
 }
 
-fn named(text: &str) -> Vec<Spot> {
+/// The places that a text names.
+#[must_use]
+pub fn named(text: &str) -> Vec<Spot> {
     let words = text.split(|c: char| c.is_whitespace() || "()[]{}<>,;\"'`=".contains(c));
     let spot = |word: &str| {
         let word = word.trim_end_matches(['.', ':']);

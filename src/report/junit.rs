@@ -1,0 +1,109 @@
+//! `rampup report --format junit`: a test suite for each judged step, a test case for each check and objective, as build
+//! servers show them.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::domain::check::{CheckOutcome, Evidence};
+use crate::domain::progress::StepState;
+use crate::domain::step::Level;
+use crate::domain::text::tame;
+use crate::domain::verdict::{Objective, ObjectiveOutcome};
+
+use super::story::Climb;
+
+/// Longest text from outside.
+const WIDTH: usize = 2000;
+
+/// The whole file.
+///
+/// # Errors
+/// When it cannot be written as XML.
+pub fn file(climb: &Climb<'_>) -> Result<String, String> {
+    let mut report = Report::new(format!("rampup {}", tame(climb.site, WIDTH)));
+    for step in climb.steps {
+        let Some(record) = climb.progress.steps.get(&step.id) else { continue };
+        let mut suite = TestSuite::new(format!("step {}: {}", step.id, tame(&step.title, WIDTH)));
+        suite.add_test_case(judgement(climb.state(step.id), &tame(&record.sentence, WIDTH)));
+        suite.add_test_cases(climb.answers(step.id).into_iter().map(check));
+        if let Some(ramp) = climb.ramp(step.id) {
+            suite.add_test_cases(ramp.verdict.objectives.iter().map(objective));
+        }
+        report.add_test_suite(suite);
+    }
+    report.to_string().map_err(|why| why.to_string())
+}
+
+fn failed(kind: &str, message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_type(kind).set_message(message);
+    status
+}
+
+fn skipped(message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(message);
+    status
+}
+
+fn case(class: &str, name: String, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    case
+}
+
+/// A waived step is a debt that somebody signed for: shown, and no failure.
+fn judgement(state: StepState, sentence: &str) -> TestCase {
+    let status = match state {
+        StepState::Proven => TestCaseStatus::success(),
+        StepState::Waived => skipped("waived"),
+        state => failed(state.word(), sentence),
+    };
+    case("rampup.step", "the step is proven".to_owned(), status)
+}
+
+fn check(evidence: &Evidence) -> TestCase {
+    let required = evidence.level == Level::Required;
+    let said = |findings: &[crate::domain::check::Finding]| {
+        let lines: Vec<String> =
+            findings.iter().map(|f| format!("{} Do: {}", tame(&f.seen, WIDTH), tame(&f.todo, WIDTH))).collect();
+        lines.join("\n")
+    };
+    let status = match &evidence.outcome {
+        CheckOutcome::Pass => TestCaseStatus::success(),
+        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) if required => {
+            failed(evidence.outcome.word(), &said(findings))
+        }
+        CheckOutcome::Unknown(missing) if required => {
+            failed("unknown", &format!("{} Do: {}", tame(&missing.what, WIDTH), tame(&missing.provide, WIDTH)))
+        }
+        CheckOutcome::NotApplicable(why) => skipped(&tame(why, WIDTH)),
+        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
+            skipped(&format!("advised, {}: {}", evidence.outcome.word(), said(findings)))
+        }
+        CheckOutcome::Unknown(missing) => skipped(&format!("advised, unknown: {}", tame(&missing.what, WIDTH))),
+    };
+    let mut case = case("rampup.check", format!("{}: {}", evidence.check, tame(&evidence.title, WIDTH)), status);
+    case.set_time(Duration::from_millis(evidence.took_ms));
+    case
+}
+
+fn objective(objective: &Objective) -> TestCase {
+    let unit = tame(&objective.unit, WIDTH);
+    let show = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| format!("{value:.2}"));
+    let figures = format!(
+        "{} {unit}, between {} and {}, wanted under {} {unit}; {} requests",
+        show(objective.value),
+        show(objective.low),
+        show(objective.high),
+        objective.limit,
+        objective.n
+    );
+    let status = match objective.outcome {
+        ObjectiveOutcome::Pass => TestCaseStatus::success(),
+        ObjectiveOutcome::Fail => failed("fail", &figures),
+        ObjectiveOutcome::Inconclusive => failed("inconclusive", &figures),
+    };
+    case("rampup.objective", format!("{} < {} {unit}", tame(&objective.name, WIDTH), objective.limit), status)
+}

@@ -1,0 +1,108 @@
+//! What the last judgement of each step rests on, gathered for those who tell it.
+
+use std::collections::BTreeMap;
+
+use crate::domain::audit;
+use crate::domain::check::Evidence;
+use crate::domain::event::{Event, EventKind};
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::ids::StepId;
+use crate::domain::measurement::{FarSide, Measurement};
+use crate::domain::progress::{Outdated, Progress, StepState};
+use crate::domain::ramp::RampPlan;
+use crate::domain::slo::Slo;
+use crate::domain::step::Step;
+use crate::domain::verdict::Verdict;
+
+/// The whole climb, as it stands.
+#[derive(Debug)]
+pub struct Climb<'a> {
+    /// Name of the site.
+    pub site: &'a str,
+    /// The ten steps.
+    pub steps: &'a [Step],
+    /// Their states today.
+    pub states: &'a [(StepId, StepState)],
+    /// Judgements and waivers.
+    pub progress: &'a Progress,
+    /// Proofs whose basis changed.
+    pub outdated: &'a BTreeMap<StepId, Outdated>,
+    /// Events of the runs that the judgements name; a step whose log is not here has none.
+    pub events: &'a [Event],
+}
+
+/// A step's ramp, as it was judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Ramp<'a> {
+    /// What was to be driven.
+    pub plan: &'a RampPlan,
+    /// The promise in force.
+    pub slo: &'a Slo,
+    /// What was measured.
+    pub measurement: &'a Measurement,
+    /// What the other systems did.
+    pub far_side: &'a FarSide,
+    /// What it means.
+    pub verdict: &'a Verdict,
+}
+
+impl Climb<'_> {
+    /// The events that a step's last judgement rests on; none when it has none, or its log is not here.
+    #[must_use]
+    pub fn basis(&self, step: StepId) -> &[Event] {
+        let Some(record) = self.progress.steps.get(&step) else { return &[] };
+        let of_run = self.events.iter().position(|event| event.run == record.run);
+        let run = of_run.map_or(&[][..], |from| {
+            let rest = &self.events[from..];
+            &rest[..rest.iter().position(|event| event.run != record.run).unwrap_or(rest.len())]
+        });
+        audit::basis(step, record, run).unwrap_or_default()
+    }
+
+    /// The answers that the judgement rests on.
+    #[must_use]
+    pub fn answers(&self, step: StepId) -> Vec<&Evidence> {
+        audit::answers(step, self.basis(step))
+    }
+
+    /// The ramp that it rests on.
+    #[must_use]
+    pub fn ramp(&self, step: StepId) -> Option<Ramp<'_>> {
+        let basis = self.basis(step);
+        let (task, measurement, far_side, verdict) = basis.iter().rev().find_map(|event| match &event.kind {
+            EventKind::RampFinished { task, measurement, far_side, verdict, .. } => {
+                Some((*task, measurement, far_side, verdict))
+            }
+            _ => None,
+        })?;
+        let (plan, slo) = basis.iter().find_map(|event| match &event.kind {
+            EventKind::RampStarted { task: of, plan, slo, .. } if *of == task => Some((plan, slo)),
+            _ => None,
+        })?;
+        Some(Ramp { plan, slo, measurement, far_side, verdict })
+    }
+
+    /// What the run of a step's last judgement was about.
+    #[must_use]
+    pub fn fingerprint(&self, step: StepId) -> Option<&Fingerprint> {
+        let run = &self.progress.steps.get(&step)?.run;
+        self.events.iter().filter(|event| event.run == *run).find_map(|event| match &event.kind {
+            EventKind::RunStarted { fingerprint, .. } => Some(fingerprint),
+            _ => None,
+        })
+    }
+
+    /// The state of a step today.
+    #[must_use]
+    pub fn state(&self, step: StepId) -> StepState {
+        self.states.iter().find(|(id, _)| *id == step).map_or(StepState::Locked, |(_, state)| *state)
+    }
+
+    /// Users proven without a gap from step 1.
+    #[must_use]
+    pub fn proven_users(&self) -> u32 {
+        let proven = self.states.iter().take_while(|(_, state)| state.unlocks_next());
+        let proven = proven.filter(|(_, state)| *state == StepState::Proven);
+        proven.filter_map(|(id, _)| self.progress.steps.get(id)?.users).max().unwrap_or(0)
+    }
+}
