@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use rampup::domain::event::EventKind;
+use rampup::domain::event::{Event, EventKind};
 use rampup::domain::ids::RunId;
 use rampup::store::Store;
 use rampup::tui::model::Model;
@@ -105,11 +105,9 @@ fn year() -> tempfile::TempDir {
     for number in 0..RUNS {
         let run = RunId::from(format!("2026{:04}T120000Z-{number:04x}", number).as_str());
         let mut store = Store::open(folder.path(), &run).unwrap();
-        for mut event in story::recorded(Ending::Holds) {
-            event.run = run.clone();
-            if !matches!(event.kind, EventKind::StepJudged { .. }) {
-                store.record(&event).unwrap();
-            }
+        let kept = story::recorded(Ending::Holds).into_iter().filter(|event| !event.kind.is_droppable());
+        for (seq, event) in (0..).zip(kept) {
+            store.record(&Event { seq, run: run.clone(), ..event }).unwrap();
         }
     }
     folder

@@ -2,10 +2,12 @@
 #![expect(missing_docs, reason = "a comment on a flattened field would become help text")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::domain::ids::StepId;
+use crate::domain::units;
 
 /// Take a Django app from 10 to 1000 concurrent users in ten proven steps.
 ///
@@ -91,6 +93,11 @@ pub enum Verb {
     Explain(Explain),
     /// Decide every recorded judgement again from its run's log; says what was edited since.
     VerifyEvidence(Output),
+    /// Say what changed between two measured ramps, and whether their figures did.
+    Diff(Diff),
+    /// The progress file.
+    #[command(subcommand)]
+    Progress(ProgressVerb),
     /// List the keys in force and the names by which a file of your own may change them.
     Keys,
     /// Tell the climb to others: a pull request, a manager, a build server.
@@ -172,6 +179,19 @@ pub struct Run {
     /// Every step from the first that is not proven, until one is held.
     #[arg(long)]
     pub all: bool,
+    /// The same up to and with this step.
+    #[arg(long, value_parser = step, value_name = "STEP", conflicts_with_all = ["steps", "all"])]
+    pub until: Option<StepId>,
+    /// Stop after so long (as in 45m): what was seen is kept, and the code is 3.
+    #[arg(long, value_parser = units::parse_duration, value_name = "TIME")]
+    pub deadline: Option<Duration>,
+    /// Say a verdict again, without load, that was reached on this commit and contract within so long.
+    #[arg(long, value_parser = units::parse_duration, value_name = "AGE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "24h")]
+    pub once: Option<Duration>,
+    /// What too little evidence is for the exit code; a hold that is undecided was extended already.
+    #[arg(long, value_enum, default_value_t = OnInconclusive::Tell)]
+    pub on_inconclusive: OnInconclusive,
     #[command(flatten)]
     pub pace: Pace,
     #[command(flatten)]
@@ -202,6 +222,41 @@ pub enum Format {
     Sarif,
     /// GitHub's workflow commands: findings beside the lines of a pull request.
     Github,
+}
+
+/// What too little evidence is for the exit code of `run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnInconclusive {
+    /// A code of its own, 3: a script may try again.
+    Tell,
+    /// A failure, 1.
+    Fail,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// How the earlier run's name begins.
+    pub before: String,
+    /// How the later run's name begins.
+    pub after: String,
+    /// The step whose ramps are compared, where a run holds several.
+    #[arg(long, value_parser = step)]
+    pub step: Option<StepId>,
+}
+
+/// `progress`.
+#[derive(Debug, Subcommand)]
+pub enum ProgressVerb {
+    /// Merge two branches' progress.toml, as a merge driver of git: `rampup progress merge %O %A %B`.
+    Merge {
+        /// Where the branches part.
+        base: PathBuf,
+        /// This branch's; it is written.
+        ours: PathBuf,
+        /// The other branch's.
+        theirs: PathBuf,
+    },
 }
 
 /// `explain`.

@@ -9,7 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rampup::domain::event::{Event, EventKind};
+use rampup::domain::fingerprint::Fingerprint;
 use rampup::store::Store;
+use story::Ending;
+
+#[allow(dead_code, unused_imports, reason = "other tests use more of the story")]
+mod story;
 
 fn rampup(project: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rampup"));
@@ -319,6 +325,136 @@ fn recorded_judgements_are_decided_again_and_edits_are_found() {
     std::fs::remove_file(&log).unwrap();
     let (code, shown) = verify();
     assert!(code == 3 && shown.contains("gone"), "{shown}");
+}
+
+/// Takes one request after the other and sends each body on.
+fn hook(answers: &'static [&'static str]) -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/secret-path", listener.local_addr().unwrap());
+    let (heard, hears) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for (stream, answer) in listener.incoming().flatten().zip(answers.iter().cycle()) {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).is_ok_and(|n| n > 2) {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            heard.send(String::from_utf8(body).unwrap()).unwrap();
+            let head = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            (&stream).write_all(head.as_bytes()).unwrap();
+        }
+    });
+    (address, hears)
+}
+
+#[test]
+fn a_webhook_is_told_of_a_verdict_and_its_address_never_shown() {
+    let folder = project(&site());
+    let run = |address: &str| {
+        let done = rampup(folder.path(), &["run", "1", "--quick"]).env("RAMPUP_WEBHOOK", address).output().unwrap();
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    let (address, hears) = hook(&["503 Busy", "200 OK"]);
+    let shown = run(&address);
+    let told: Vec<String> = hears.try_iter().collect();
+    assert_eq!(told.len(), 2, "once more after a 503");
+    let body: serde_json::Value = serde_json::from_str(&told[1]).unwrap();
+    assert_eq!((&body["step"], &body["state"], &body["site"]), (&1.into(), &"held".into(), &"test".into()), "{body}");
+    assert!(body["text"].as_str().unwrap().starts_with("rampup, test: step 1 is held. "), "{body}");
+    assert!(!shown.contains("webhook") && !shown.contains("secret-path"), "{shown}");
+    let (address, _hears) = hook(&["404 Gone"]);
+    let shown = run(&address);
+    assert!(shown.contains("was not told: it answers 404") && !shown.contains("secret-path"), "{shown}");
+}
+
+#[test]
+fn a_verdict_of_the_same_commit_is_said_again_without_load() {
+    let folder = project(&site());
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=a", "-c", "user.email=a@b"];
+        let done = Command::new("git").arg("-C").arg(folder.path()).args(who).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "a"]);
+    let runs = || std::fs::read_dir(folder.path().join(".rampup/runs")).unwrap().count();
+    let (first, _) = output(folder.path(), &["run", "1", "--quick", "--once"]);
+    assert_eq!(runs(), 1, "nothing was known yet");
+    let (again, shown) = output(folder.path(), &["run", "1", "--quick", "--once"]);
+    assert!(again == first && shown.contains("HELD step 1"), "{shown}");
+    assert_eq!(runs(), 1, "and nothing is asked twice");
+    output(folder.path(), &["run", "1", "--quick", "--once=0s"]);
+    assert_eq!(runs(), 2, "it was too old");
+    git(&["commit", "-q", "--allow-empty", "-m", "b"]);
+    output(folder.path(), &["run", "1", "--quick", "--once"]);
+    assert_eq!(runs(), 3, "it was about another commit");
+}
+
+#[test]
+fn a_run_ends_where_and_when_it_is_told_to() {
+    let folder = project(&site());
+    let (code, shown) = output(folder.path(), &["run", "--until", "1", "--quick", "--deadline", "1ms"]);
+    assert!(code == 3 && !shown.contains("STEP 2"), "{code}: {shown}");
+    assert_eq!(output(folder.path(), &["run", "--until", "1", "--all"]).0, 2);
+    let strict = ["run", "1", "--quick", "--deadline", "1ms", "--on-inconclusive", "fail"];
+    assert_eq!(output(folder.path(), &strict).0, 1);
+}
+
+/// A project with the story's ramp in as many runs.
+fn told(endings: &[Ending]) -> tempfile::TempDir {
+    let folder = project("http://127.0.0.1:9");
+    for (number, ending) in endings.iter().enumerate() {
+        let run = format!("2026010{number}T120000Z-000{number}");
+        let mut store = Store::open(folder.path(), &run.as_str().into()).unwrap();
+        let kept = story::recorded(*ending).into_iter().filter(|event| !event.kind.is_droppable());
+        let fingerprint = Fingerprint {
+            product: "0.1.0".to_owned(),
+            commit: Some(format!("{number:040}")),
+            dirty: None,
+            settings: "s".to_owned(),
+        };
+        let (site, target) = ("shop".to_owned(), "http://127.0.0.1:8080".to_owned());
+        let began = EventKind::RunStarted { fingerprint, site, target, quick: false };
+        let began = Event { v: 1, seq: 0, at: story::dawn(), run: run.as_str().into(), kind: began };
+        for (seq, event) in (0..).zip(std::iter::once(began).chain(kept)) {
+            store.record(&Event { seq, run: run.as_str().into(), ..event }).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn two_ramps_are_compared_and_what_changed_is_named() {
+    let folder = told(&[Ending::Holds, Ending::Breaks]);
+    let (code, shown) = output(folder.path(), &["diff", "20260100", "20260101"]);
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("commit       000000000000 -> 000000000000"), "{shown}");
+    assert!(shown.contains("step 5: ") && shown.contains("p95, ms") && shown.contains("slower"), "{shown}");
+    assert_eq!(output(folder.path(), &["diff", "20260100", "20260101", "--step", "4"]).0, 2);
+    assert_eq!(output(folder.path(), &["diff", "20260100", "1999"]).0, 2);
+}
+
+#[test]
+fn progress_of_two_branches_is_merged() {
+    let (ours, theirs) = (told(&[Ending::Holds]), told(&[Ending::Holds]));
+    let file = |folder: &tempfile::TempDir| folder.path().join(".rampup/progress.toml");
+    let text = std::fs::read_to_string(file(&theirs)).unwrap();
+    let other = text.replace("[steps.5]", "[steps.4]").replace("steps.5.", "steps.4.");
+    rampup::store::atomic::write(&file(&theirs), other.as_bytes()).unwrap();
+    let base = ours.path().join("base.toml");
+    let [o, a, b] = [base, file(&ours), file(&theirs)].map(|path| path.display().to_string());
+    let (code, shown) = output(ours.path(), &["progress", "merge", &o, &a, &b]);
+    assert_eq!(code, 0, "{shown}");
+    let (merged, _) = Store::read(ours.path()).unwrap();
+    assert_eq!(merged.steps.len(), 2);
+    rampup::store::atomic::write(&file(&theirs), b"<<<<<<< ours\n").unwrap();
+    assert_eq!(output(ours.path(), &["progress", "merge", &o, &a, &b]).0, 2);
 }
 
 #[test]

@@ -126,6 +126,10 @@ pub async fn bench(
     } else {
         matrix.print(&mut out)?;
     }
+    if cut_off.is_some() {
+        let seen = matrix.faults.len() + matrix.healthy.len();
+        narrate.say(format!("cut off after {seen} rows; {} were asked for", faults.len()));
+    }
     let judged = if matrix.missed + matrix.false_alarms == 0 { exit::PROVEN } else { exit::FAILED };
     Ok(cut_off.unwrap_or(judged))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio::sync::mpsc;
 
-use crate::cli::{LoadEngine, Output, Ramp, Run, Verify};
+use crate::cli::{LoadEngine, OnInconclusive, Output, Ramp, Run, Verify};
 use crate::config::Environment;
 use crate::domain::command::{Command, Waiver};
 use crate::domain::event::{EventKind, Feed};
@@ -17,6 +17,7 @@ use crate::domain::ids::StepId;
 use crate::headless::{Json, Lines, Printer, Tally, exit};
 use crate::load::LocustDriver;
 
+use super::again;
 use super::session::{Session, Trouble};
 use super::signals::Signals;
 
@@ -30,19 +31,36 @@ pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Resul
     let mut session = Session::open(project, environment, wish.pace.quick)?;
     let states = session.states();
     let first = states.iter().find(|(_, state)| !state.unlocks_next()).map(|(step, _)| *step);
+    let most = wish.until.unwrap_or(StepId::LAST);
     let steps: Vec<StepId> = match (wish.steps, first) {
         (Some(range), _) => StepId::all().filter(|s| (range.from..=range.to).contains(s)).collect(),
         (None, None) => Vec::new(),
-        (None, Some(first)) if wish.all => StepId::all().filter(|s| *s >= first).collect(),
+        (None, Some(first)) if wish.all || wish.until.is_some() => {
+            StepId::all().filter(|s| *s >= first && *s <= most).collect()
+        }
         (None, Some(first)) => vec![first],
     };
     if steps.is_empty() {
-        eprintln_line("every step is proven or waived; name a step to run it again")?;
+        let upto = wish.until.map_or_else(String::new, |step| format!(" up to step {step}"));
+        eprintln_line(&format!("every step{upto} is proven or waived; name a step to run it again"))?;
         return Ok(exit::PROVEN);
     }
-    let mut signals = Signals::take()?;
+    let mut printer = printer(wish.output);
+    let steps = match wish.once {
+        None => steps,
+        Some(lifetime) => match again::known(&session, steps, lifetime, &mut *printer).await? {
+            (_, Some(code)) => return Ok(code),
+            (rest, None) if rest.is_empty() => return Ok(exit::PROVEN),
+            (rest, None) => rest,
+        },
+    };
+    let mut signals = Signals::take()?.within(wish.deadline);
     let commands = steps.into_iter().map(Command::Run).collect();
-    perform(&mut session, commands, &mut *printer(wish.output), &mut signals, Goal::Prove).await
+    let code = perform(&mut session, commands, &mut *printer, &mut signals, Goal::Prove).await?;
+    Ok(match (code, wish.on_inconclusive) {
+        (exit::INCONCLUSIVE, OnInconclusive::Fail) => exit::FAILED,
+        _ => code,
+    })
 }
 
 /// `rampup verify`.

@@ -1,9 +1,11 @@
 //! Wiring: the only room that knows every other. It decides nothing; it opens what is needed, pumps events from the
 //! machine to disk and then to a face, and turns the end of it all into an exit code.
 
+mod again;
 mod bench;
 mod climb;
 mod commit;
+mod diff;
 mod drive;
 mod editor;
 mod evidence;
@@ -17,6 +19,7 @@ mod practice;
 mod session;
 mod signals;
 mod terminal;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -24,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::checks;
-use crate::cli::{Cli, FlowVerb, Format, Output, PlaybookVerb, Report, Verb};
+use crate::cli::{Cli, FlowVerb, Format, Output, PlaybookVerb, ProgressVerb, Report, Verb};
 use crate::config::{self, Environment, Settings};
 use crate::domain::command::Waiver;
 use crate::domain::ids::{CheckId, StepId};
@@ -53,6 +56,10 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Replay(wish)) => terminal::replay(&cli, &environment, wish).await,
         Some(Verb::Explain(wish)) => evidence::explain(&cli.project, &environment, wish.what.as_deref(), &mut out),
         Some(Verb::VerifyEvidence(wish)) => evidence::verify(&cli.project, &environment, *wish, &mut out),
+        Some(Verb::Diff(wish)) => diff::diff(&cli.project, &environment, wish, &mut out),
+        Some(Verb::Progress(ProgressVerb::Merge { base, ours, theirs })) => {
+            Store::merge(base, ours, theirs).map(|()| headless::exit::PROVEN).map_err(Trouble::usage)
+        }
         Some(Verb::Keys) => show_keys(&cli, &environment, &mut out),
         Some(Verb::Report(wish)) => show_report(&cli.project, &environment, wish, &mut out),
         Some(Verb::Waive(wish)) => {

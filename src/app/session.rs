@@ -13,7 +13,7 @@ use crate::config::{self, Config, Environment, Settings};
 use crate::domain::check::Phase;
 use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind, Feed};
-use crate::domain::fingerprint::Fingerprint;
+use crate::domain::fingerprint::{Contract, Fingerprint};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::measurement::RampRecord;
 use crate::domain::plan;
@@ -29,6 +29,7 @@ use crate::probes::ownership::Sign;
 use crate::store::Store;
 
 use super::steps_of;
+use super::webhook::Webhook;
 
 /// Why nothing (more) can be done, with the exit code that says whose turn it is.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,7 @@ pub struct Session {
     runner: Runner,
     store: Store,
     answers: mpsc::UnboundedReceiver<Input>,
+    webhook: Webhook,
 }
 
 impl Session {
@@ -138,8 +140,9 @@ impl Session {
         let machine = Machine::new(run.clone(), prepared, store.progress().clone(), store.ramps());
         let (inputs, answers) = mpsc::unbounded_channel();
         let runner = Runner::new(reach, driver, store.ramps(), inputs);
+        let webhook = Webhook::new(environment, &settings.site.name);
         let environment = environment.clone();
-        Ok(Self { settings, steps, environment, quick, run, machine, runner, store, answers })
+        Ok(Self { settings, steps, environment, quick, run, machine, runner, store, answers, webhook })
     }
 
     /// Reads settings, playbooks and keys again: a remedy usually changes some of them.
@@ -176,7 +179,13 @@ impl Session {
     pub fn outdated(&self) -> BTreeMap<StepId, Outdated> {
         let plans = self.plans();
         let takes = |id: StepId| plans.get(&id).map_or(Duration::ZERO, |(_, claim)| claim.takes);
-        self.progress().outdated(&|id| self.settings.contract(&self.steps[id.index()], self.quick), &takes)
+        self.progress().outdated(&|id| self.contract(id), &takes)
+    }
+
+    /// What a proof of a step rests on today.
+    #[must_use]
+    pub fn contract(&self, step: StepId) -> Contract {
+        self.settings.contract(&self.steps[step.index()], self.quick)
     }
 
     /// Measured ramps of all runs whose logs are here, the newest last.
@@ -243,6 +252,10 @@ impl Session {
                 return Err(trouble);
             }
         }
+        for note in self.webhook.settle().await {
+            let noted = self.machine.on(Timestamp::now(), Input::Note(note));
+            self.settle(noted, &feed).await?;
+        }
         Ok(())
     }
 
@@ -264,6 +277,7 @@ impl Session {
             match effect {
                 Effect::Record(event) => {
                     self.store.record(&event)?;
+                    self.webhook.tell(&event);
                     self.show(*event, feed).await;
                 }
                 Effect::Idle => {

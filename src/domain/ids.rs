@@ -21,6 +21,9 @@ impl StepId {
     /// The first step, which is never locked.
     pub const FIRST: StepId = StepId(1);
 
+    /// The last step.
+    pub const LAST: StepId = StepId(STEPS);
+
     /// The step with this number.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod error;
 mod history;
 mod lock;
 mod log;
+mod merge;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -87,6 +88,25 @@ impl Store {
     pub fn read(project_dir: &Path) -> Result<(Progress, Vec<String>), StoreError> {
         let (loaded, _) = Places::of(project_dir).load()?;
         Ok((loaded.progress, loaded.notes))
+    }
+
+    /// Merges `theirs` into `ours`, two files of progress that part at `base`; git calls it so as a merge driver.
+    ///
+    /// # Errors
+    /// When a file cannot be read, understood or written, or comes from a newer version.
+    pub fn merge(base: &Path, ours: &Path, theirs: &Path) -> Result<(), StoreError> {
+        let read = |path: &Path| {
+            let loaded = progress::read(path)?;
+            match loaded.newer {
+                None => Ok(loaded.progress),
+                Some(newer) => Err(StoreError::Malformed {
+                    path: path.to_owned(),
+                    place: Place { line: 1, column: 1 },
+                    what: format!("schema {newer} is newer than this rampup; use the one that wrote it"),
+                }),
+            }
+        };
+        progress::write(ours, &merge::merge(&read(base)?, &read(ours)?, &read(theirs)?))
     }
 
     /// Keeps an event; when this returns, it may be shown. Pulses and samples are not kept and cost nothing.
