@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use clap::error::ErrorKind;
 use rampup::domain::event::{Event, EventKind};
 use rampup::domain::fingerprint::Fingerprint;
 use rampup::store::Store;
@@ -455,6 +457,25 @@ fn progress_of_two_branches_is_merged() {
     assert_eq!(merged.steps.len(), 2);
     rampup::store::atomic::write(&file(&theirs), b"<<<<<<< ours\n").unwrap();
     assert_eq!(output(ours.path(), &["progress", "merge", &o, &a, &b]).0, 2);
+}
+
+/// What the documents tell people to type is understood.
+#[test]
+fn commands_in_the_documents_are_right() {
+    let documents = [include_str!("../docs/ci.md"), include_str!("../README.md"), include_str!("../docs/flows.md")];
+    let code = documents.iter().flat_map(|text| text.split("```").skip(1).step_by(2));
+    let command = |line: &str| {
+        let line = line.trim().trim_start_matches("- run: ");
+        let line = line.split("  #").next()?.split(" >").next()?.trim().to_owned();
+        line.starts_with("rampup ").then_some(line)
+    };
+    let commands: Vec<String> = code.flat_map(str::lines).filter_map(command).collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands {
+        let parsed = rampup::cli::Cli::try_parse_from(command.split_whitespace());
+        let harmless = |why: &clap::Error| matches!(why.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        assert!(parsed.as_ref().err().is_none_or(harmless), "{command}: {}", parsed.unwrap_err());
+    }
 }
 
 #[test]
