@@ -157,8 +157,40 @@ impl Settings {
                 wanted: wanted.clone(),
                 known: known.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "),
             }),
-            None => Ok(step),
+            None => {
+                step.guide = self.in_own_names(&step.guide);
+                Ok(step)
+            }
         }
+    }
+
+    /// A playbook's prose and code with this project's own names in place of the usual ones, so that what is copied fits.
+    /// The proof rests on the file's digest, not on this.
+    pub(super) fn in_own_names(&self, guide: &str) -> String {
+        let variables = &self.variables;
+        let names = [
+            ("DATABASE_UNPOOLED_URL", &variables.database_direct),
+            ("DATABASE_URL", &variables.database),
+            ("PGBOUNCER_CONSOLE_URL", &variables.pooler_console),
+            ("REDIS_URL", &variables.cache),
+            ("CELERY_BROKER_URL", &variables.broker),
+            ("SENTRY_DSN", &variables.sentry_dsn),
+        ];
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let own = |word: &str| names.iter().find(|(usual, _)| *usual == word).and_then(|(_, own)| own.as_deref());
+        let site = self.site.url.as_str().trim_end_matches('/');
+        let guide = guide.replace("https://your.site", site);
+        // Whole words only: MY_REDIS_URL is another name.
+        let mut filled = String::with_capacity(guide.len());
+        let mut rest = guide.as_str();
+        while let Some(from) = rest.find(is_name) {
+            let (before, word_on) = rest.split_at(from);
+            let (word, after) = word_on.split_at(word_on.find(|c| !is_name(c)).unwrap_or(word_on.len()));
+            filled.push_str(before);
+            filled.push_str(own(word).unwrap_or(word));
+            rest = after;
+        }
+        filled + rest
     }
 
     /// Names under which the flows' steps are counted.

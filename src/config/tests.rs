@@ -102,6 +102,18 @@ fn a_whole_file_is_read() {
 }
 
 #[test]
+fn playbooks_speak_of_the_projects_own_names() {
+    let settings = read(
+        "schema = 1\n[site]\nname = \"x\"\nurl = \"https://shop.example\"\n[services]\ncache_env = \"CACHE_ADDRESS\"\n\
+         [[flow]]\nname = \"a\"\nweight = 1\n[[flow.step]]\nname = \"b\"\nget = \"/\"\n",
+    )
+    .unwrap();
+    let usual = "`os.environ[\"REDIS_URL\"]`, MY_REDIS_URL, DATABASE_URL: curl https://your.site/healthz ä";
+    let own = "`os.environ[\"CACHE_ADDRESS\"]`, MY_REDIS_URL, DATABASE_URL: curl https://shop.example/healthz ä";
+    assert_eq!(settings.in_own_names(usual), own);
+}
+
+#[test]
 fn the_file_that_init_writes_is_a_good_one() {
     for (name, url) in [("Shop", "http://127.0.0.1:8000"), ("Ada's \"shop\"", "https://shop.example.com/")] {
         let url = Url::parse(url).unwrap();
