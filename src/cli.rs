@@ -98,6 +98,8 @@ pub enum Verb {
     /// The progress file.
     #[command(subcommand)]
     Progress(ProgressVerb),
+    /// Print a JSON Schema: for an editor that completes rampup.toml, or for whoever reads the events.
+    Schema(SchemaOf),
     /// List the keys in force and the names by which a file of your own may change them.
     Keys,
     /// Tell the climb to others: a pull request, a manager, a build server.
@@ -257,6 +259,25 @@ pub enum ProgressVerb {
         /// The other branch's.
         theirs: PathBuf,
     },
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaOf {
+    /// Of what.
+    #[arg(value_enum)]
+    pub of: Published,
+}
+
+/// What has a published form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Published {
+    /// rampup.toml.
+    Settings,
+    /// The lines of a run's log and of --json.
+    Events,
+    /// .rampup/progress.toml.
+    Progress,
 }
 
 /// `explain`.
@@ -473,8 +494,6 @@ pub enum FlowVerb {
     Import(FlowImport),
     /// Print the flows as a script for another load engine; says what that engine cannot do.
     Export(FlowExport),
-    /// Print the JSON Schema of rampup.toml, for an editor that completes and explains its keys.
-    Schema,
 }
 
 /// `flow check`.

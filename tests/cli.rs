@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use rampup::domain::event::{Event, EventKind};
+use rampup::domain::event::{Event, EventKind, Feed};
 use rampup::domain::fingerprint::Fingerprint;
+use rampup::headless::{Json, Printer};
 use rampup::store::Store;
 use story::Ending;
 
@@ -270,13 +271,61 @@ fn two_runs_cannot_share_a_project() {
 }
 
 #[test]
-fn the_schema_is_printed_where_no_project_is() {
+fn schemas_are_printed_where_no_project_is() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, shown) = output(folder.path(), &["flow", "schema"]);
-    assert_eq!((code, shown.as_str()), (0, include_str!("../docs/rampup.schema.json")));
+    for (of, kept) in [
+        ("settings", include_str!("../docs/rampup.schema.json")),
+        ("events", include_str!("../docs/events.schema.json")),
+        ("progress", include_str!("../docs/progress.schema.json")),
+    ] {
+        let (code, shown) = output(folder.path(), &["schema", of]);
+        assert!(code == 0 && shown == kept, "write it anew: cargo run -- schema {of} > docs/…");
+    }
 }
 
-/// A judgement is explained and decided again from the disk; whatever was edited since is named.
+fn validator(schema: &str) -> jsonschema::Validator {
+    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+}
+
+fn assert_valid(validator: &jsonschema::Validator, value: &serde_json::Value) {
+    let wrong: Vec<String> = validator.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(wrong.is_empty(), "{wrong:?} in {value}");
+}
+
+/// Every line of a log, every line that is printed, and the progress file keep to what is published.
+#[test]
+fn lines_keep_to_their_schema() {
+    let events = validator(include_str!("../docs/events.schema.json"));
+    let lines =
+        |text: &str| -> Vec<serde_json::Value> { text.lines().map(|l| serde_json::from_str(l).unwrap()).collect() };
+    let mut seen = std::collections::BTreeSet::new();
+    let mut check = |line: serde_json::Value| {
+        assert_valid(&events, &line);
+        seen.insert(line["event"].as_str().unwrap().to_owned());
+    };
+    let folder = told(&[Ending::Holds, Ending::Breaks, Ending::Unsure]);
+    for log in std::fs::read_dir(folder.path().join(".rampup/runs")).unwrap() {
+        lines(&std::fs::read_to_string(log.unwrap().path()).unwrap()).into_iter().for_each(&mut check);
+    }
+    let mut printed = Vec::new();
+    for feed in story::held().into_iter().chain(story::climbed(Ending::Breaks)) {
+        if let Feed::Event(event) = feed {
+            Json { pulses: true }.print(&event, &mut printed).unwrap();
+        }
+    }
+    lines(&String::from_utf8(printed).unwrap()).into_iter().for_each(&mut check);
+    let live = project(&site());
+    let Output { stdout, .. } = rampup(live.path(), &["run", "1", "--quick", "--json"]).output().unwrap();
+    lines(&String::from_utf8(stdout).unwrap()).into_iter().for_each(&mut check);
+    assert!(seen.len() >= 10, "{seen:?}");
+    assert!(!events.is_valid(&serde_json::json!({ "v": 1, "seq": 0, "at": "now", "run": "r", "event": "note" })));
+
+    let progress = std::fs::read_to_string(folder.path().join(".rampup/progress.toml")).unwrap();
+    let progress: toml::Table = progress.parse().unwrap();
+    let schema = validator(include_str!("../docs/progress.schema.json"));
+    assert_valid(&schema, &serde_json::to_value(&progress).unwrap());
+}
+
 #[test]
 fn recorded_judgements_are_decided_again_and_edits_are_found() {
     let folder = project(&site());

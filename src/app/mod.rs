@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::checks;
-use crate::cli::{Cli, FlowVerb, Format, Output, PlaybookVerb, ProgressVerb, Report, Verb};
+use crate::cli::{Cli, FlowVerb, Format, Output, PlaybookVerb, ProgressVerb, Published, Report, Verb};
 use crate::config::{self, Environment, Settings};
 use crate::domain::command::Waiver;
 use crate::domain::ids::{CheckId, StepId};
@@ -38,7 +38,7 @@ use crate::headless::{self, status};
 use crate::playbook;
 use crate::report::story::Climb;
 use crate::report::{github, html, junit, markdown, sarif};
-use crate::store::{Store, atomic};
+use crate::store::{self, Store, atomic};
 
 use session::{Trouble, configured};
 
@@ -60,6 +60,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Progress(ProgressVerb::Merge { base, ours, theirs })) => {
             Store::merge(base, ours, theirs).map(|()| headless::exit::PROVEN).map_err(Trouble::usage)
         }
+        Some(Verb::Schema(wish)) => show_schema(wish.of, &mut out),
         Some(Verb::Keys) => show_keys(&cli, &environment, &mut out),
         Some(Verb::Report(wish)) => show_report(&cli.project, &environment, wish, &mut out),
         Some(Verb::Waive(wish)) => {
@@ -79,7 +80,6 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Playbook(PlaybookVerb::Checks)) => name_checks(&mut out),
         Some(Verb::Flow(FlowVerb::Import(wish))) => exchange::import(&cli.project, wish, &mut out, &mut io::stderr()),
         Some(Verb::Import(wish)) => exchange::results(wish, &mut out, &mut io::stderr()),
-        Some(Verb::Flow(FlowVerb::Schema)) => show_schema(&mut out),
         Some(Verb::Flow(FlowVerb::Export(wish))) => exchange::export(&cli.project, wish, &mut out, &mut io::stderr()),
     };
     match done {
@@ -99,8 +99,13 @@ fn show_keys(cli: &Cli, environment: &Environment, out: &mut dyn Write) -> Resul
     Ok(headless::exit::PROVEN)
 }
 
-fn show_schema(out: &mut dyn Write) -> Result<u8, Trouble> {
-    out.write_all(config::schema().as_bytes())?;
+fn show_schema(of: Published, out: &mut dyn Write) -> Result<u8, Trouble> {
+    let schema = match of {
+        Published::Settings => config::schema(),
+        Published::Events => headless::schema(),
+        Published::Progress => store::schema(),
+    };
+    out.write_all(schema.as_bytes())?;
     Ok(headless::exit::PROVEN)
 }
 

@@ -21,7 +21,7 @@ mod tests {
     #[test]
     fn the_schema_in_docs_is_that_of_the_types() {
         let kept = include_str!("../../docs/rampup.schema.json");
-        let why = "write it anew: cargo run -- flow schema > docs/rampup.schema.json";
+        let why = "write it anew: cargo run -- schema settings > docs/rampup.schema.json";
         assert!(kept == schema(), "docs/rampup.schema.json has drifted from the types; {why}");
         assert!(!kept.contains("[`"), "a description links into the source, where no editor follows");
     }

@@ -1,12 +1,13 @@
 //! What a check says and how it knows.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CheckId, StepId, TaskId};
 use super::step::Level;
 
 /// The answer of one check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", tag = "outcome", content = "because")]
 pub enum CheckOutcome {
     /// Shown by an effect or a counter on the running system.
@@ -67,7 +68,7 @@ impl CheckOutcome {
 }
 
 /// What was seen, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// With numbers: "p95 of /checkout/ is 431 ms".
     pub seen: String,
@@ -76,7 +77,7 @@ pub struct Finding {
 }
 
 /// Something a check needed and did not get.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Missing {
     /// What could not be measured, and why: "PgBouncer's console did not answer: connection refused".
     pub what: String,
@@ -93,7 +94,7 @@ impl Missing {
 }
 
 /// How strongly something is known, best first (`verifications.md`, the evidence ladder).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Rung {
     /// An effect we caused and saw at the far side under our own id.
@@ -109,7 +110,7 @@ pub enum Rung {
 }
 
 /// When a check looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Before any load; a failure here saves the ramp.
@@ -119,7 +120,7 @@ pub enum Phase {
 }
 
 /// One check's answer with everything needed to judge it again without the systems.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The question this answers.
     pub task: TaskId,

@@ -7,6 +7,7 @@ mod compare;
 mod knee;
 mod moved;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use ceilings::Ceiling;
@@ -18,7 +19,7 @@ use super::measurement::{RampFacts, RampRecord};
 use super::site::Web;
 
 /// Beside a verdict.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Diagnosis {
     /// What left its calm before p95 did; none without a clock that both share.

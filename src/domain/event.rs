@@ -1,5 +1,6 @@
 //! The one stream that everything else is a view of. Events own their data, so a recorded run can be replayed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Evidence;
@@ -16,7 +17,7 @@ use super::verdict::Verdict;
 pub const SCHEMA: u32 = 1;
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Schema of this line.
     pub v: u32,
@@ -32,7 +33,7 @@ pub struct Event {
 }
 
 /// What happened. `Pulse` and `Sample` may be dropped; all others are kept in the run log before a face sees them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
     /// A run began.

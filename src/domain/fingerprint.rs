@@ -1,5 +1,6 @@
 //! What a verdict was about. When one of these changes, a proof is stale.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,7 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 /// The contract of one step's proof: all of it must be the same for the proof to stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contract {
     /// Digest of the playbook file.
@@ -54,7 +55,7 @@ impl Contract {
 }
 
 /// What a whole run was about, kept beside its events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fingerprint {
     /// Version of rampup.
     pub product: String,

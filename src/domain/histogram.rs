@@ -2,7 +2,9 @@
 //!
 //! Knows microseconds, and nothing of what took them.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use std::borrow::Cow;
 
 /// Latencies in microseconds: HDR, 3 significant digits, 1 µs to 2 minutes (longer ones count as 2 minutes).
 ///
@@ -164,6 +166,17 @@ impl PartialEq for Histogram {
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(self.buckets())
+    }
+}
+
+/// Pairs of a value in µs and its count, ascending.
+impl JsonSchema for Histogram {
+    fn schema_name() -> Cow<'static, str> {
+        "Histogram".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Vec::<(u64, u64)>::json_schema(generator)
     }
 }
 

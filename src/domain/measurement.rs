@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -12,7 +13,7 @@ use super::ramp::{GeneratorSample, RampEnd, RampPlan, ServerSample};
 use super::verdict::{RampOutcome, Verdict};
 
 /// Why a request failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// No connection.
@@ -32,7 +33,7 @@ pub enum ErrorKind {
 }
 
 /// Failed requests by kind.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ErrorKinds(pub BTreeMap<ErrorKind, u64>);
 
@@ -50,7 +51,7 @@ impl ErrorKinds {
 }
 
 /// One second of the hold, by the instant a request should have left.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// Requests that belong to it.
     pub requests: u64,
@@ -68,7 +69,7 @@ pub struct Window {
 }
 
 /// One endpoint's share of the hold.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// Requests.
     pub requests: u64,
@@ -85,7 +86,7 @@ pub struct Endpoint {
 }
 
 /// What came back, whatever it counts as.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Answers {
     /// Answers by status.
@@ -113,7 +114,7 @@ impl Answers {
 }
 
 /// One rung of a climb in steps: a short hold on the way to the users of the gate, or past them. Never judged by itself.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RungFigures {
     /// Users held.
     pub users: u32,
@@ -139,7 +140,7 @@ impl RungFigures {
 }
 
 /// Who played the users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// Goose, in this process.
@@ -153,7 +154,7 @@ pub enum Engine {
 }
 
 /// One hold. Requests = successes (`latency.count()`) + errors + blocked.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {
     /// Concurrent users held.
     pub users: u32,
@@ -203,7 +204,7 @@ pub struct Measurement {
 }
 
 /// The systems behind the app during settle and hold.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FarSide {
     /// One sample a second, ascending.
     pub samples: Vec<ServerSample>,
@@ -259,7 +260,7 @@ impl FarSide {
 }
 
 /// A normalised statement of `pg_stat_statements` over a hold; no literals.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Statement {
     /// PostgreSQL's own id of it.
     pub queryid: i64,
@@ -275,7 +276,7 @@ pub struct Statement {
 }
 
 /// How one table was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TableReads {
     /// Its name, with its schema where the search path does not find it.
     pub table: String,
@@ -345,7 +346,7 @@ impl RampFacts {
 }
 
 /// An earlier ramp, as far as later ones are compared with it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RampRecord {
     /// The run whose log holds it.
     pub run: RunId,
@@ -461,7 +462,7 @@ mod tests {
 
     #[test]
     fn what_came_back_survives_being_part_of_an_event() {
-        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "event")]
         enum Kind {
             Finished { answers: Answers },

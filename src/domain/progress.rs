@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::Waiver;
@@ -11,7 +12,7 @@ use super::fingerprint::Contract;
 use super::ids::{RunId, StepId};
 
 /// A step's state in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StepState {
     /// The step before it is not proven or waived.
@@ -56,7 +57,7 @@ impl StepState {
 }
 
 /// The last judgement of a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepRecord {
     /// Proven, held or regressed; the others are derived.
@@ -89,7 +90,7 @@ pub struct StepRecord {
 }
 
 /// How a step stands on the day that somebody looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Standing {
     /// Which.
     pub step: StepId,
@@ -100,7 +101,7 @@ pub struct Standing {
 }
 
 /// All that is known about the climb.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Last judgement by step number.
     pub steps: BTreeMap<StepId, StepRecord>,
@@ -109,7 +110,7 @@ pub struct Progress {
 }
 
 /// Why a proof counts no more, and what a new one costs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Outdated {
     /// What changed, in words.
     pub changed: Vec<&'static str>,

@@ -10,23 +10,27 @@ use super::flow::Think;
 use super::units::seconds;
 
 /// What will be driven, decided before the first request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RampPlan {
     /// Concurrent users.
     pub users: u32,
     /// Time to bring them in, evenly.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub climb: Duration,
     /// Longest time to wait for a steady state before holding anyway (the verdict then says so).
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub settle_limit: Duration,
     /// Time that is judged.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub hold: Duration,
     /// Pause between actions.
     pub think: Think,
     /// A request that takes longer counts as a timeout error.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub timeout: Duration,
     /// Seed of every random choice, so that a ramp can be repeated.
     pub seed: u64,
@@ -41,6 +45,7 @@ pub struct RampPlan {
     pub rungs: Vec<u32>,
     /// Length of each rung's short hold.
     #[serde(default, with = "seconds")]
+    #[schemars(with = "f64")]
     pub rung_hold: Duration,
     /// Numbers of users to hold shortly after a hold that kept the promise, ascending, all over `users`: they show where
     /// it would break, and decide nothing. Ends at the first that breaks it.
@@ -90,7 +95,7 @@ pub enum Model {
 }
 
 /// What a clean hold of the plan could show, said before it starts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// Requests the hold will make, roughly.
     pub requests: u64,
@@ -100,14 +105,16 @@ pub struct Claim {
     pub p95_ranks: Option<(f64, f64)>,
     /// Whole time of the ramp when its first look decides it, as it does for most.
     #[serde(with = "seconds")]
+    #[schemars(with = "f64")]
     pub takes: Duration,
     /// Whole time when every extension is needed.
     #[serde(default, with = "seconds")]
+    #[schemars(with = "f64")]
     pub longest: Duration,
 }
 
 /// Where a ramp is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RampPhase {
     /// Users come in.
@@ -124,7 +131,7 @@ pub enum RampPhase {
 }
 
 /// One second of a ramp as seen from the generator. Droppable: the measurement keeps its own record.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LoadPulse {
     /// Seconds since the ramp began.
     pub second: u32,
@@ -172,7 +179,7 @@ pub struct LoadPulse {
 }
 
 /// The load generator in one second.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratorSample {
     /// Timer lag of the load runtime, p99 of the second, ms.
     pub lag_ms: f64,
@@ -262,7 +269,7 @@ pub enum Sign {
 }
 
 /// How the driving ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", tag = "end", content = "why")]
 pub enum RampEnd {
     /// The hold ran its whole time.
@@ -275,7 +282,7 @@ pub enum RampEnd {
 }
 
 /// One second of the systems behind the app: value by series name, on the ramp's own seconds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ServerSample {
     /// Seconds since the ramp began.
     pub second: u32,

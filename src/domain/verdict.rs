@@ -9,6 +9,7 @@ mod objective;
 mod sentence;
 mod steady;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use looks::{Next, after_look, at_look, judge_looked};
@@ -21,7 +22,7 @@ use super::slo::Slo;
 use hold::Hold;
 
 /// One line of the SLO on one hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectiveOutcome {
     /// The whole interval is under the limit.
@@ -33,7 +34,7 @@ pub enum ObjectiveOutcome {
 }
 
 /// A whole ramp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RampOutcome {
     /// Every objective passed.
@@ -49,7 +50,7 @@ pub enum RampOutcome {
 }
 
 /// An objective with its numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Objective {
     /// "p95", "errors", "p95 of checkout".
     pub name: String,
@@ -72,7 +73,7 @@ pub struct Objective {
 }
 
 /// The verdict on a hold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The answer.
     pub outcome: RampOutcome,

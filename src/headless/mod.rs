@@ -6,7 +6,7 @@ mod lines;
 pub mod status;
 
 pub use exit::Tally;
-pub use json::Json;
+pub use json::{Json, schema};
 pub use lines::Lines;
 
 use std::io::{self, Write};

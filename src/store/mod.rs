@@ -16,6 +16,7 @@ mod progress;
 mod tests;
 
 pub use error::StoreError;
+pub use progress::schema;
 
 use std::path::{Path, PathBuf};
 

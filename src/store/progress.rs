@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use toml::de::DeTable;
 
@@ -50,15 +51,27 @@ impl Serialize for Steps<'_> {
     }
 }
 
-#[derive(Deserialize)]
+/// How far a climb is: `.rampup/progress.toml`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "progress.toml")]
 struct Read {
+    /// Version of this file's form.
     #[serde(rename = "schema")]
+    #[schemars(extend("const" = SCHEMA))]
     _schema: i64,
+    /// The last judgement of each step, by its number.
     #[serde(default)]
     steps: std::collections::BTreeMap<String, StepRecord>,
+    /// Debts that somebody signed for.
     #[serde(default)]
     waivers: Vec<Waiver>,
+}
+
+/// The JSON Schema (2020-12) of the file, indented, with a line break at its end.
+#[must_use]
+pub fn schema() -> String {
+    format!("{:#}\n", schemars::schema_for!(Read).as_value())
 }
 
 /// Writes the file, whole or not at all.

@@ -3,13 +3,14 @@
 //! Little's law (Little 1961, "A proof for the queuing formula L = λW"): with `n` slots that a request keeps for `W`
 //! seconds, no more than `n / W` requests a second get through.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::measurement::{FarSide, Histogram, Measurement, series};
 use crate::domain::site::Web;
 
 /// A part of the stack that can be full.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ceiling {
     /// Which slots there are, and how long a request keeps one.
     pub what: String,

@@ -1,5 +1,6 @@
 //! Is this ramp slower than the last one of the same load? Ramps of another shape are refused, with the reason.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::measurement::RampRecord;
@@ -11,7 +12,7 @@ use crate::stats::ratio::ratio;
 const MARGIN: f64 = 1.05;
 
 /// What changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// The interval of the ratio holds 1, or lies within 5 % of it.
@@ -36,7 +37,7 @@ pub fn change(new: [f64; 3], old: [f64; 3]) -> Option<([f64; 3], Change)> {
 }
 
 /// Against the last comparable ramp.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", tag = "compared")]
 pub enum Compared {
     /// There is none of this step.

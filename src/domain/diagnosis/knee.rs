@@ -1,5 +1,6 @@
 //! The climb in steps: where p95 leaves its flat part, and how much more the site could carry.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ceilings::{Ceiling, ceilings};
@@ -15,7 +16,7 @@ const BENT: f64 = 1.5;
 const CONFIDENCE: f64 = 0.95;
 
 /// One number of users.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KneeRung {
     /// Users held.
     pub users: u32,
@@ -32,7 +33,7 @@ pub struct KneeRung {
 }
 
 /// What the rungs show together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Knee {
     /// Ascending by users; the hold that was judged is among them.
     pub rungs: Vec<KneeRung>,

@@ -3,6 +3,7 @@
 //! Both clocks are read once a second, so what lies a second apart happened together. Series that grow with the users by
 //! nature are held against the requests of the same second; the others against their own first seconds.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::measurement::{FarSide, series};
@@ -55,7 +56,7 @@ const SYSTEMS: [(&str, &str); 4] = [
 ];
 
 /// A series that left its calm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mover {
     /// Its name.
     pub series: String,
@@ -72,7 +73,7 @@ pub struct Mover {
 }
 
 /// What left before p95 did, or with it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moved {
     /// p95 itself, when it left.
     pub p95: Option<Mover>,
