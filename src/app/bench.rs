@@ -148,7 +148,7 @@ async fn rows(
     let broken = |why: crate::lab::LabError| Trouble::Broken(why.into());
     if wish.only.is_empty() {
         let began = Instant::now();
-        match answers(lab, environment, project, steps.clone(), false, signals).await? {
+        match answers(lab, environment, project, steps, None, signals).await? {
             // Step 7 only looks at ramps: without one there is nothing to be alarmed about.
             Ok(seen) if seen.checks.is_empty() => narrate.say("no check of these steps looks without load"),
             Ok(seen) => matrix.spare("the fixed stack", &seen, &[], began),
@@ -159,7 +159,7 @@ async fn rows(
         let began = Instant::now();
         if fault.twice {
             lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
-            if let Err(code) = well(lab, environment, project, fault, fault.step..=fault.step, signals).await? {
+            if let Err(code) = well(lab, environment, project, fault, &(fault.step..=fault.step), signals).await? {
                 return Ok(Some(code));
             }
         }
@@ -171,7 +171,7 @@ async fn rows(
         }
         let began = Instant::now();
         let asked = if fault.healthy && !fault.alone { steps.clone() } else { fault.step..=fault.step };
-        let seen = match well(lab, environment, project, fault, asked, signals).await? {
+        let seen = match well(lab, environment, project, fault, &asked, signals).await? {
             Ok(seen) => seen,
             Err(code) => return Ok(Some(code)),
         };
@@ -185,22 +185,23 @@ async fn rows(
     Ok(None)
 }
 
-/// What the checks of these steps answer now, or the code of the signal that ended it. With load, the steps are run whole.
+/// What the checks of these steps answer now, or the code of the signal that ended it. The loaded step is run whole.
 async fn answers(
     lab: &Lab,
     environment: &Environment,
     project: &Path,
-    steps: RangeInclusive<u8>,
-    load: bool,
+    steps: &RangeInclusive<u8>,
+    loaded: Option<u8>,
     signals: &mut Signals,
 ) -> Result<Result<Answers, u8>, Trouble> {
     // Whether the checks see it is the question, not whether this machine is fast.
-    write_project(lab, project, if load { Promise::Loose } else { Promise::Usual })?;
+    write_project(lab, project, if loaded.is_some() { Promise::Loose } else { Promise::Usual })?;
     let mut session = Session::open(project, environment, true)?;
     let mut commands = VecDeque::new();
     for step in StepId::all().filter(|step| steps.contains(&step.number())) {
         commands.extend(StepId::all().filter(|below| *below < step).map(|below| Command::Waive(past(below))));
-        commands.push_back(if load { Command::Run(step) } else { Command::Verify(step) });
+        let whole = loaded == Some(step.number());
+        commands.push_back(if whole { Command::Run(step) } else { Command::Verify(step) });
     }
     let mut seen = Answers::default();
     match perform(&mut session, commands, &mut seen, signals, Goal::Look).await? {
@@ -215,16 +216,17 @@ async fn well(
     environment: &Environment,
     project: &Path,
     fault: &Fault,
-    steps: RangeInclusive<u8>,
+    steps: &RangeInclusive<u8>,
     signals: &mut Signals,
 ) -> Result<Result<Answers, u8>, Trouble> {
+    let loaded = fault.load.then_some(fault.step);
     for _ in 1..TRIES {
-        match answers(lab, environment, project, steps.clone(), fault.load, signals).await? {
+        match answers(lab, environment, project, steps, loaded, signals).await? {
             Ok(seen) if seen.unwell => narrator().say(format!("{}: the generator was unwell; once more", fault.id)),
             settled => return Ok(settled),
         }
     }
-    answers(lab, environment, project, steps, fault.load, signals).await
+    answers(lab, environment, project, steps, loaded, signals).await
 }
 
 /// A step can only be run when those before it are done; here they are beside the point.

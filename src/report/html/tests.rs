@@ -1,3 +1,5 @@
+//! What the page lets through.
+
 use std::collections::BTreeMap;
 
 use super::*;
