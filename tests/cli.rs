@@ -373,6 +373,12 @@ fn recorded_judgements_are_decided_again_and_edits_are_found() {
     write(&log, &unchained);
     let (code, shown) = verify();
     assert!(code == 1 && shown.contains("names another line"), "{shown}");
+    // An older rampup wrote neither: its judgements are decided again all the same.
+    let older: String =
+        kept.lines().filter(|line| !line.starts_with("evidence = ")).map(|l| format!("{l}\n")).collect();
+    write(&progress, &older);
+    let (code, shown) = verify();
+    assert!(code == 0 && shown.contains("upheld") && shown.contains("has no chain"), "{shown}");
     std::fs::remove_file(&log).unwrap();
     let (code, shown) = verify();
     assert!(code == 3 && shown.contains("gone"), "{shown}");

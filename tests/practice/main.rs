@@ -101,6 +101,17 @@ fn climb(lab: &str) {
         assert!(row["error_rate_high"].as_f64().unwrap() < 0.005, "{row}");
         assert_eq!(row["quick"], true);
     }
+    // With the stack gone and nothing but the disk, all of it is decided again, and told.
+    let project = Path::new(lab).join("project/climb");
+    let project = project.to_str().unwrap();
+    let (code, out) = rampup(&["-C", project, "verify-evidence"]);
+    assert_eq!((code, out.matches("  upheld  ").count()), (0, 10), "{out}");
+    let (code, page) = rampup(&["-C", project, "report", "--format", "html"]);
+    assert_eq!(code, 0);
+    for id in StepId::all() {
+        assert!(page.contains(&format!("id=\"step-{id}\"")), "step {id} is not told");
+    }
+    assert!(page.matches("<svg").count() >= 20, "each step's ramp has its pictures");
 }
 
 /// When a run is killed.
