@@ -37,7 +37,9 @@ pub fn audit(step: StepId, record: &StepRecord, events: &[Event], waivers: &[Wai
         );
     }
     let ramp = basis.iter().rev().find_map(|event| match &event.kind {
-        EventKind::RampFinished { task, measurement, verdict, .. } => Some((task, measurement, verdict)),
+        EventKind::RampFinished { step: of, task, measurement, verdict, .. } if *of == step => {
+            Some((task, measurement, verdict))
+        }
         _ => None,
     });
     let again = ramp.and_then(|(task, measurement, verdict)| {
@@ -82,11 +84,12 @@ pub fn answers(step: StepId, events: &[Event]) -> Vec<&Evidence> {
 /// Required checks that did not open and that nobody signed for.
 fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver]) -> Vec<String> {
     let day = record.at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let signed = |evidence: &Evidence| {
-        waivers
-            .iter()
-            .any(|w| w.step == step && w.until >= day && w.check.as_ref().is_none_or(|c| *c == evidence.check))
+    // A check that several steps ask may have been signed for at an earlier one.
+    let names = |w: &Waiver, evidence: &Evidence| match &w.check {
+        Some(check) => *check == evidence.check && w.step <= step,
+        None => w.step == step,
     };
+    let signed = |evidence: &Evidence| waivers.iter().any(|w| w.until >= day && names(w, evidence));
     let answers = answers(step, basis);
     if answers.is_empty() {
         return vec!["the log holds no answer of a check for it".to_owned()];

@@ -70,7 +70,7 @@ impl Climb<'_> {
     pub fn ramp(&self, step: StepId) -> Option<Ramp<'_>> {
         let basis = self.basis(step);
         let (task, measurement, far_side, verdict) = basis.iter().rev().find_map(|event| match &event.kind {
-            EventKind::RampFinished { task, measurement, far_side, verdict, .. } => {
+            EventKind::RampFinished { step: of, task, measurement, far_side, verdict, .. } if *of == step => {
                 Some((*task, measurement, far_side, verdict))
             }
             _ => None,

@@ -16,6 +16,7 @@ use crate::domain::flow::Mix;
 use crate::domain::ids::CheckId;
 use crate::domain::measurement::{ErrorKind, Histogram, Window};
 use crate::domain::measurement::{FarSide, Measurement};
+use crate::domain::progress::StepRecord;
 use crate::domain::ramp::{Model, RampEnd};
 use crate::domain::slo::Slo;
 use crate::domain::step::{Gate, Level, Step};
@@ -173,6 +174,56 @@ fn a_step_with_passing_checks_and_a_passing_ramp_is_proven_and_opens_the_next() 
     assert_eq!(judged(&events), Some(StepState::Proven));
     assert_eq!(machine.state(StepId::new(2).unwrap(), now(9)), StepState::Open);
     assert_eq!(machine.state(StepId::new(3).unwrap(), now(9)), StepState::Locked);
+}
+
+/// What the machine decides, whoever has its events decides again; an edit of any fact shows.
+#[test]
+fn a_judgement_is_decided_again_from_its_events() {
+    use crate::domain::audit::audit;
+    let mut machine = machine();
+    let mut events = Vec::new();
+    for id in [1, 2, 2] {
+        events.extend(play(&mut machine, StepId::new(id).unwrap(), &|_| CheckOutcome::Pass, good()));
+    }
+    let progress = machine.progress().clone();
+    let (first, record) = progress.steps.first_key_value().unwrap();
+    let edited = |edit: &dyn Fn(&mut EventKind)| {
+        let mut events = events.clone();
+        events.iter_mut().for_each(|event| edit(&mut event.kind));
+        audit(*first, record, &events, &[]).join("; ")
+    };
+    let said = edited(&|kind| {
+        if let EventKind::CheckFinished { evidence } = kind {
+            evidence.outcome = CheckOutcome::fail("a", "b");
+        }
+    });
+    assert_eq!(said, "one.before was fail; three.after was fail");
+    let said = edited(&|kind| {
+        if let EventKind::RampFinished { measurement, .. } = kind {
+            measurement.latency = hold(900, 0, RampEnd::Completed).0.latency;
+            measurement.windows = hold(900, 0, RampEnd::Completed).0.windows;
+        }
+    });
+    assert!(said.starts_with("its ramp was judged pass, and would be fail now; p95 was 40."), "{said}");
+    let said = edited(&|kind| {
+        if let EventKind::RampStarted { slo, .. } = kind {
+            slo.p95_ms = 30.0;
+        }
+    });
+    assert!(said.contains("would be fail now"), "{said}");
+    let said = audit(*first, &StepRecord { users: Some(1000), ..record.clone() }, &events, &[]).join("; ");
+    assert_eq!(said, "progress.toml and the log differ in the users: one of them was edited");
+    assert_eq!(audit(*first, record, &[], &[]), ["its run's log holds no such judgement"]);
+
+    // A step that is held, and those that it shows broken on its way, are decided again as well.
+    let broken =
+        |check: &CheckId| if check.0 == "one.before" { CheckOutcome::fail("a", "b") } else { CheckOutcome::Pass };
+    events.extend(play(&mut machine, StepId::new(3).unwrap(), &broken, good()));
+    let states: Vec<StepState> = machine.progress().steps.values().map(|record| record.state).collect();
+    assert_eq!(states, [StepState::Regressed, StepState::Regressed, StepState::Held]);
+    for (step, record) in &machine.progress().steps {
+        assert_eq!(audit(*step, record, &events, &[]), Vec::<String>::new(), "step {step}");
+    }
 }
 
 #[test]
