@@ -5,10 +5,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::process::{Output, Stdio};
 use std::time::Instant;
 
 use anyhow::anyhow;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use tokio::process::Child;
 
 use crate::cli::LabBench;
 use crate::config::Environment;
@@ -28,7 +30,7 @@ use super::session::{Session, Trouble};
 use super::signals::Signals;
 
 /// A fault, and what the checks of its step made of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Caught {
     id: String,
     step: u8,
@@ -40,7 +42,7 @@ struct Caught {
 }
 
 /// A healthy variant, and which checks were wrong about it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Spared {
     id: String,
     alarms: Vec<String>,
@@ -48,7 +50,7 @@ struct Spared {
 }
 
 /// The whole matrix.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Matrix {
     faults: Vec<Caught>,
     healthy: Vec<Spared>,
@@ -114,7 +116,30 @@ pub async fn bench(
     lab.climbed(STEPS, &narrate).await.map_err(broken)?;
 
     let mut matrix = Matrix::default();
-    let cut_off = rows(lab, environment, &project, wish, (&steps, &faults), &mut matrix, signals).await?;
+    // A ramp wants the machine to itself; what needs none can be tried on two stacks at once.
+    let (mut first, mut last): (Vec<Fault>, Vec<Fault>) = (faults.clone(), Vec::new());
+    let mut second = None;
+    if let Some(folder) = &wish.beside {
+        let (quiet, loud): (Vec<Fault>, Vec<Fault>) = faults.iter().cloned().partition(|fault| !fault.load);
+        let (ours, theirs): (Vec<_>, Vec<_>) = quiet.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+        let plain = |half: Vec<(usize, Fault)>| half.into_iter().map(|(_, fault)| fault).collect();
+        (first, last) = (plain(ours), loud);
+        second = Some(beside(folder, wish, &plain(theirs))?);
+    }
+    let mut cut_off = None;
+    if wish.only.is_empty() {
+        cut_off = fixed(lab, environment, &project, &steps, &mut matrix, signals).await?;
+    }
+    if cut_off.is_none() {
+        cut_off = rows(lab, environment, &project, (&steps, &first), &mut matrix, signals).await?;
+    }
+    if let Some(second) = second {
+        matrix.join(second.wait_with_output().await?)?;
+    }
+    if cut_off.is_none() {
+        cut_off = rows(lab, environment, &project, (&steps, &last), &mut matrix, signals).await?;
+    }
+    matrix.sort(&faults);
     if cut_off.is_none() {
         lab.broken_by(BTreeSet::new(), &narrate).await.map_err(broken)?;
     }
@@ -134,27 +159,47 @@ pub async fn bench(
     Ok(cut_off.unwrap_or(judged))
 }
 
+/// Starts the same bench with these rows on another stack.
+fn beside(folder: &Path, wish: &LabBench, faults: &[Fault]) -> Result<Child, Trouble> {
+    let mut bench = tokio::process::Command::new(std::env::current_exe()?);
+    bench.args(["lab", "bench", "--yes", "--json", "--lab"]).arg(folder);
+    bench.args(wish.steps.map(|range| format!("{}-{}", range.from, range.to)));
+    for fault in faults {
+        bench.args(["--only", &fault.id]);
+    }
+    Ok(bench.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?)
+}
+
+/// What the fixed stack makes of the checks of these steps.
+async fn fixed(
+    lab: &Lab,
+    environment: &Environment,
+    project: &Path,
+    steps: &RangeInclusive<u8>,
+    matrix: &mut Matrix,
+    signals: &mut Signals,
+) -> Result<Option<u8>, Trouble> {
+    let began = Instant::now();
+    match answers(lab, environment, project, steps, None, signals).await? {
+        // Step 7 only looks at ramps: without one there is nothing to be alarmed about.
+        Ok(seen) if seen.checks.is_empty() => narrator().say("no check of these steps looks without load"),
+        Ok(seen) => matrix.spare("the fixed stack", &seen, &[], began),
+        Err(code) => return Ok(Some(code)),
+    }
+    Ok(None)
+}
+
 /// Fills the matrix row by row; the code of the signal that cut it off, if one did: what was seen until then is kept.
 async fn rows(
     lab: &mut Lab,
     environment: &Environment,
     project: &Path,
-    wish: &LabBench,
     (steps, faults): (&RangeInclusive<u8>, &[Fault]),
     matrix: &mut Matrix,
     signals: &mut Signals,
 ) -> Result<Option<u8>, Trouble> {
     let narrate = narrator();
     let broken = |why: crate::lab::LabError| Trouble::Broken(why.into());
-    if wish.only.is_empty() {
-        let began = Instant::now();
-        match answers(lab, environment, project, steps, None, signals).await? {
-            // Step 7 only looks at ramps: without one there is nothing to be alarmed about.
-            Ok(seen) if seen.checks.is_empty() => narrate.say("no check of these steps looks without load"),
-            Ok(seen) => matrix.spare("the fixed stack", &seen, &[], began),
-            Err(code) => return Ok(Some(code)),
-        }
-    }
     for fault in faults {
         let began = Instant::now();
         if fault.twice {
@@ -241,6 +286,23 @@ fn past(step: StepId) -> Waiver {
 }
 
 impl Matrix {
+    /// Takes in the rows that another bench printed.
+    fn join(&mut self, done: Output) -> Result<(), Trouble> {
+        let text = String::from_utf8_lossy(&done.stdout);
+        let rows = text.lines().last().and_then(|line| serde_json::from_str::<Matrix>(line).ok());
+        let rows = rows.ok_or_else(|| Trouble::Broken(anyhow!("the second stack's bench ended without a matrix")))?;
+        self.faults.extend(rows.faults);
+        self.healthy.extend(rows.healthy);
+        Ok(())
+    }
+
+    /// Puts the rows into the order in which they are listed.
+    fn sort(&mut self, faults: &[Fault]) {
+        let place = |id: &str| faults.iter().position(|fault| fault.id == id);
+        self.faults.sort_by_key(|row| place(&row.id));
+        self.healthy.sort_by_key(|row| place(&row.id));
+    }
+
     fn catch(&mut self, fault: &Fault, seen: &Answers, began: Instant) {
         let named = |is: fn(&Evidence) -> bool| seen.checks.iter().filter(move |e| is(e)).map(|e| e.check.to_string());
         let blinded: Vec<String> = named(|e| matches!(e.outcome, CheckOutcome::Unknown(_))).collect();
