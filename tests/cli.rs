@@ -337,7 +337,7 @@ fn recorded_judgements_are_decided_again_and_edits_are_found() {
     let (code, shown) = output(folder.path(), &["explain"]);
     assert!(code == 0 && shown.contains("STEP 1") && shown.contains("HELD step 1"), "{shown}");
     let (code, shown) = output(folder.path(), &["explain", "health.answers"]);
-    assert!(code == 0 && shown.contains("health.answers in step 1") && shown.contains("facts {"), "{shown}");
+    assert!(code == 0 && shown.contains("health.answers in step 1") && shown.contains("facts\n{"), "{shown}");
     let report = |format: &str| output(folder.path(), &["report", "--format", format]);
     let (code, page) = report("html");
     assert!(code == 0 && page.starts_with("<!DOCTYPE html>") && page.contains("id=\"step-1\""), "{page}");
@@ -422,7 +422,7 @@ fn a_webhook_is_told_of_a_verdict_and_its_address_never_shown() {
     assert_eq!(told.len(), 2, "once more after a 503");
     let body: serde_json::Value = serde_json::from_str(&told[1]).unwrap();
     assert_eq!((&body["step"], &body["state"], &body["site"]), (&1.into(), &"held".into(), &"test".into()), "{body}");
-    assert!(body["text"].as_str().unwrap().starts_with("rampup, test: step 1 is held. "), "{body}");
+    assert!(body["text"].as_str().unwrap().starts_with("rampup, test: step 1 is held (a quick"), "{body}");
     assert!(!shown.contains("webhook") && !shown.contains("secret-path"), "{shown}");
     let (address, _hears) = hook(&["404 Gone"]);
     let shown = run(&address);

@@ -654,6 +654,19 @@ fn one_pane_without_borders_leaves_text_to_be_selected() {
 }
 
 #[test]
+fn what_is_pasted_is_text_or_nothing() {
+    let mut session = Session::new(Look::default(), (120, 36));
+    let pasted = "Rysq\n".repeat(250);
+    session.tell(Msg::Paste(pasted.clone()));
+    assert!(session.asked.is_empty() && !session.text().contains("Run step"), "{}", session.text());
+    session.keys("w");
+    session.tell(Msg::Paste("the launch is on Monday\n".to_owned()));
+    assert!(session.text().contains("the launch is on Monday"), "{}", session.text());
+    session.tell(Msg::Paste(pasted));
+    assert!(session.asked.is_empty(), "{:?}", session.asked);
+}
+
+#[test]
 fn a_moment_of_the_ramp_is_marked_in_its_log() {
     let mut session = Session::new(Look::default(), (120, 36));
     session.keys("m");

@@ -11,7 +11,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tty::{Tty, echoes};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -204,7 +204,9 @@ fn an_editor_gets_the_terminal_and_gives_it_back() {
     assert_eq!(made.end().exit_code(), 0, "{}", made.contents());
     write("manage.py", "import os\nos.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"shop.settings\")\n");
     write("shop/settings.py", "DEBUG = False\n\nDEFAULT_FILE_STORAGE = \"storages.backends.s3.S3Storage\"\n");
-    write("editor.sh", "#!/bin/sh\nprintf 'EDITOR %s\\n' \"$*\"\nread answer\nprintf 'HEARD %s\\n' \"$answer\"\n");
+    // It is put to sleep once, as vim does at ctrl-z: its whole group.
+    let editor = "#!/bin/sh\nprintf 'EDITOR %s\\n' \"$*\"\nread a\nkill -TSTP 0\nprintf 'AWAKE\\n'\nread b\n";
+    write("editor.sh", editor);
     let mut command = rampup(&["--theme", "dark"]);
     command.env("VISUAL", format!("sh {}", folder.path().join("editor.sh").display()));
     let mut tty = Tty::spawn(command, LIMIT);
@@ -220,6 +222,11 @@ fn an_editor_gets_the_terminal_and_gives_it_back() {
     assert!(line.contains("+3") && line.contains("shop/settings.py"), "{line}");
     assert!(echoes(&*tty.master), "the editor finds the terminal as a shell would");
     tty.press("jjq\n");
+    tty.wait_process('T');
+    let group = tty.child.process_id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it runs");
+    kill_process_group(group, Signal::CONT).expect("the job goes on");
+    tty.wait_for("AWAKE");
+    tty.press("q\n");
     tty.wait_for("back from shop/settings.py");
     tty.press("\x03");
     assert_eq!(tty.end().exit_code(), 0);

@@ -13,16 +13,22 @@ use crate::domain::check::Evidence;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::progress::{Progress, StepRecord};
+use crate::domain::text::tame;
 use crate::headless::{Lines, Printer, exit};
 use crate::store::{Store, StoreError};
 
 use super::session::{Trouble, configured};
 use super::terminal::chosen;
 
+/// Longest line of text from a file.
+const WIDTH: usize = 2000;
+
 /// What became of the evidence of one step's judgement.
 #[derive(Debug, Serialize)]
 struct Upheld {
-    step: StepId,
+    /// None for a log on which no judgement rests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<StepId>,
     run: RunId,
     /// `upheld`, `edited`, `different` or `gone`.
     found: &'static str,
@@ -41,9 +47,10 @@ pub fn verify(project: &Path, environment: &Environment, wish: Output, out: &mut
             writeln!(out, "{}", serde_json::to_string(one).map_err(|e| Trouble::Broken(e.into()))?)?;
             continue;
         }
-        writeln!(out, "step {:>2}  {:<9}  run {}", one.step.number(), one.found, one.run)?;
+        let step = one.step.map_or_else(String::new, |step| step.to_string());
+        writeln!(out, "step {step:>2}  {:<9}  run {}", one.found, tame(one.run.as_str(), WIDTH))?;
         for said in &one.said {
-            writeln!(out, "         {said}")?;
+            writeln!(out, "         {}", tame(said, WIDTH))?;
         }
     }
     // Logs that no judgement rests on any more are still the history that ramps are compared with.
@@ -52,11 +59,11 @@ pub fn verify(project: &Path, environment: &Environment, wish: Output, out: &mut
     for run in Store::runs(&folder)?.into_iter().filter(|run| !judged(run)) {
         if let Err(why @ StoreError::Malformed { .. }) = Store::read_run(&folder, &run) {
             edited = true;
-            let one = Upheld { step: StepId::FIRST, run, found: "edited", said: vec![why.to_string()] };
+            let one = Upheld { step: None, run, found: "edited", said: vec![why.to_string()] };
             if wish.json {
                 writeln!(out, "{}", serde_json::to_string(&one).map_err(|e| Trouble::Broken(e.into()))?)?;
             } else {
-                writeln!(out, "log      edited     {}", one.said.join("; "))?;
+                writeln!(out, "log      edited     {}", tame(&one.said.join("; "), WIDTH))?;
             }
         }
     }
@@ -74,10 +81,13 @@ pub fn verify(project: &Path, environment: &Environment, wish: Output, out: &mut
 }
 
 fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress) -> Upheld {
-    let told = |found, said| Upheld { step, run: record.run.clone(), found, said };
+    let told = |found, said| Upheld { step: Some(step), run: record.run.clone(), found, said };
     let lines = match Store::read_run_lines(folder, &record.run) {
         Ok(lines) => lines,
-        Err(why @ StoreError::Malformed { .. }) => return told("edited", vec![why.to_string()]),
+        // What a newer rampup wrote is not here to be read, and nobody edited it.
+        Err(why @ StoreError::Malformed { .. }) if !why.to_string().contains("is newer than") => {
+            return told("edited", vec![why.to_string()]);
+        }
         Err(why) => return told("gone", vec![why.to_string()]),
     };
     let link = lines.iter().rev().find_map(|(event, link)| match &event.kind {
@@ -88,6 +98,9 @@ fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress)
     match (&record.evidence, link) {
         (Some(kept), Some(found)) if found.as_ref() != Some(kept) => {
             return told("edited", vec!["progress.toml names another line than the one in the log".to_owned()]);
+        }
+        (None, Some(Some(_))) => {
+            return told("edited", vec!["progress.toml no longer names the line of the log that shows it".to_owned()]);
         }
         _ => {}
     }
@@ -138,7 +151,20 @@ fn explain_step(folder: &Path, step: StepId, progress: &Progress, out: &mut dyn 
     let basis = audit::basis(step, record, &events)
         .ok_or_else(|| Trouble::usage(anyhow!("run {} holds no judgement of step {step}", record.run)))?;
     let began = events.iter().filter(|event| matches!(event.kind, EventKind::RunStarted { .. }));
-    print(began.chain(basis), out)?;
+    // Another step's run may have shown this one broken: what it did for itself is no basis of this.
+    let about = |event: &&Event| match &event.kind {
+        EventKind::StepStarted { step: of, .. }
+        | EventKind::CheckStarted { step: of, .. }
+        | EventKind::RampStarted { step: of, .. }
+        | EventKind::RampPhase { step: of, .. }
+        | EventKind::RampFinished { step: of, .. }
+        | EventKind::RampFailed { step: of, .. }
+        | EventKind::StepJudged { step: of, .. } => *of == step,
+        EventKind::CheckFinished { evidence } => evidence.step == step,
+        EventKind::RunStarted { .. } | EventKind::RunFinished { .. } => false,
+        _ => true,
+    };
+    print(began.chain(basis.iter().filter(about)), out)?;
     writeln!(out, "judged {}; `rampup verify-evidence` decides it again from the same facts", record.at)?;
     Ok(exit::PROVEN)
 }
@@ -156,12 +182,15 @@ fn explain_check(folder: &Path, check: &str, progress: &Progress, out: &mut dyn 
     let (run, evidence) = found.ok_or_else(|| {
         Trouble::usage(anyhow!("no judgement here rests on a check {check:?}; rampup playbook checks lists them"))
     })?;
-    writeln!(out, "{} in step {}, run {run}, {}", evidence.check, evidence.step, evidence.at)?;
+    writeln!(out, "{} in step {}, run {}, {}", evidence.check, evidence.step, tame(run.as_str(), WIDTH), evidence.at)?;
     let (how, took) = (evidence.how, evidence.took_ms);
     let facts = serde_json::to_string_pretty(&evidence.facts).map_err(|e| Trouble::Broken(e.into()))?;
     let answered = Event { v: 1, seq: 0, at: evidence.at, run, kind: EventKind::CheckFinished { evidence } };
     Lines::default().print(&answered, out)?;
-    writeln!(out, "          how  {how:?}, in {took} ms\nfacts {facts}")?;
+    writeln!(out, "          how  {how:?}, in {took} ms\nfacts")?;
+    for line in facts.lines() {
+        writeln!(out, "{}", tame(line, WIDTH))?;
+    }
     Ok(exit::PROVEN)
 }
 

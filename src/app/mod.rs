@@ -170,6 +170,7 @@ fn show_report(project: &Path, environment: &Environment, wish: &Report, out: &m
         states: &states,
         progress: &progress,
         outdated: &outdated,
+        today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
         events: &events,
     };
     let text = match wish.format {

@@ -182,6 +182,14 @@ impl Session {
         self.progress().outdated(&|id| self.contract(id), &takes)
     }
 
+    /// The commit that is checked out and what differs from it; where there is no git, what the platform says.
+    pub async fn commit(&self) -> (Option<String>, Option<String>) {
+        match super::commit::of(&self.settings.project_dir).await {
+            (None, None) => (self.environment.commit().map(str::to_owned), None),
+            known => known,
+        }
+    }
+
     /// What a proof of a step rests on today.
     #[must_use]
     pub fn contract(&self, step: StepId) -> Contract {
@@ -209,7 +217,7 @@ impl Session {
         mut commands: mpsc::Receiver<Command>,
         feed: mpsc::Sender<Feed>,
     ) -> Result<(), Trouble> {
-        let (commit, dirty) = super::commit::of(&self.settings.project_dir).await;
+        let (commit, dirty) = self.commit().await;
         let fingerprint = Fingerprint {
             product: env!("CARGO_PKG_VERSION").to_owned(),
             commit,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::Environment;
 use crate::domain::event::{Event, EventKind};
@@ -15,6 +16,8 @@ use crate::domain::text::tame;
 const VARIABLE: &str = "RAMPUP_WEBHOOK";
 /// Pauses before it is tried again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
+/// Longest that leaving waits for all of them.
+const LEAVING: Duration = Duration::from_secs(8);
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest text of a verdict.
@@ -36,14 +39,18 @@ impl Webhook {
 
     /// Sends a verdict on its way; nothing waits for it.
     pub fn tell(&mut self, event: &Event) {
-        let (Some(address), EventKind::StepJudged { step, state, sentence, users, p95_ms, error_percent, .. }) =
-            (&self.address, &event.kind)
+        let (
+            Some(address),
+            EventKind::StepJudged { step, state, sentence, contract, users, p95_ms, error_percent, .. },
+        ) = (&self.address, &event.kind)
         else {
             return;
         };
         let (site, sentence) = (tame(&self.site, WIDTH), tame(sentence, WIDTH));
+        let quick = if contract.quick { " (a quick practice measurement)" } else { "" };
         let body = json!({
-            "text": format!("rampup, {site}: step {step} is {}. {sentence}", state.word()),
+            "text": format!("rampup, {site}: step {step} is {}{quick}. {sentence}", state.word()),
+            "quick": contract.quick,
             "site": site,
             "step": step,
             "state": state,
@@ -60,11 +67,17 @@ impl Webhook {
     /// Waits until all were delivered or given up; says of each that was not.
     pub async fn settle(&mut self) -> Vec<String> {
         let mut said = Vec::new();
-        while let Some(done) = self.under_way.join_next().await {
-            match done {
-                Ok(Ok(())) => {}
-                Ok(Err(why)) => said.push(format!("the webhook ({VARIABLE}) was not told: {why}")),
-                Err(_) => said.push(format!("the webhook ({VARIABLE}) was not told")),
+        let end = Instant::now() + LEAVING;
+        while !self.under_way.is_empty() {
+            match timeout_at(end, self.under_way.join_next()).await {
+                Ok(Some(Ok(Ok(()))) | None) => {}
+                Ok(Some(Ok(Err(why)))) => said.push(format!("the webhook ({VARIABLE}) was not told: {why}")),
+                Ok(Some(Err(_))) => said.push(format!("the webhook ({VARIABLE}) was not told")),
+                Err(_) => {
+                    said.push(format!("the webhook ({VARIABLE}) was not told: it did not answer in time"));
+                    self.under_way.abort_all();
+                    break;
+                }
             }
         }
         said

@@ -83,6 +83,12 @@ impl Environment {
         self.get("GIT_AUTHOR_NAME").or_else(|| self.get("USER")).or_else(|| self.get("LOGNAME"))
     }
 
+    /// The commit that a platform says it runs: Railway, GitHub, and builders that set `SOURCE_COMMIT`.
+    #[must_use]
+    pub fn commit(&self) -> Option<&str> {
+        ["RAILWAY_GIT_COMMIT_SHA", "GITHUB_SHA", "SOURCE_COMMIT"].into_iter().find_map(|name| self.get(name))
+    }
+
     /// The person's editor: `VISUAL`, else `EDITOR`.
     #[must_use]
     pub fn editor(&self) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! A recorded judgement, decided again from what its run wrote down. Pure: whoever has the log can ask, months later.
 
-use super::check::Evidence;
+use super::check::{CheckOutcome, Evidence};
 use super::command::Waiver;
 use super::event::{Event, EventKind};
 use super::ids::StepId;
@@ -84,10 +84,10 @@ pub fn answers(step: StepId, events: &[Event]) -> Vec<&Evidence> {
 /// Required checks that did not open and that nobody signed for.
 fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver]) -> Vec<String> {
     let day = record.at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    // A check that several steps ask may have been signed for at an earlier one.
+    // A check that several steps ask may have been signed for at an earlier one; with a whole step, only what did not fail.
     let names = |w: &Waiver, evidence: &Evidence| match &w.check {
         Some(check) => *check == evidence.check && w.step <= step,
-        None => w.step == step,
+        None => w.step < step && !matches!(evidence.outcome, CheckOutcome::Fail(_)),
     };
     let signed = |evidence: &Evidence| waivers.iter().any(|w| w.until >= day && names(w, evidence));
     let answers = answers(step, basis);

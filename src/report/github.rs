@@ -14,15 +14,26 @@ const WIDTH: usize = 1000;
 /// One workflow command a line.
 #[must_use]
 pub fn annotations(climb: &Climb<'_>) -> String {
-    climb.steps.iter().flat_map(|step| climb.answers(step.id)).flat_map(commands).map(|line| line + "\n").collect()
+    climb
+        .steps
+        .iter()
+        .flat_map(|step| climb.answers(step.id))
+        .flat_map(|e| commands(e, climb.signed(e)))
+        .map(|line| line + "\n")
+        .collect()
 }
 
-fn commands(evidence: &Evidence) -> Vec<String> {
+fn commands(evidence: &Evidence, signed: bool) -> Vec<String> {
     let required = evidence.level == Level::Required;
     let (command, said): (_, Vec<(&str, &str)>) = match &evidence.outcome {
         CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
             let fails = required && matches!(evidence.outcome, CheckOutcome::Fail(_));
-            (if fails { "error" } else { "warning" }, findings.iter().map(|f| (&*f.seen, &*f.todo)).collect())
+            let command = match (signed, fails) {
+                (true, _) => "notice",
+                (false, true) => "error",
+                (false, false) => "warning",
+            };
+            (command, findings.iter().map(|f| (&*f.seen, &*f.todo)).collect())
         }
         CheckOutcome::Unknown(missing) if required => ("notice", vec![(&missing.what, &missing.provide)]),
         _ => ("notice", Vec::new()),

@@ -24,11 +24,14 @@ pub fn file(climb: &Climb<'_>) -> Result<String, String> {
     let mut report = Report::new(format!("rampup {}", tame(climb.site, WIDTH)));
     for step in climb.steps {
         let Some(record) = climb.progress.steps.get(&step.id) else { continue };
-        let mut suite = TestSuite::new(format!("step {}: {}", step.id, tame(&step.title, WIDTH)));
+        let quick =
+            if record.contract.quick { " (quick: practice measurements prove nothing about a launch)" } else { "" };
+        let mut suite = TestSuite::new(format!("step {}: {}{quick}", step.id, tame(&step.title, WIDTH)));
         suite.add_test_case(judgement(climb.state(step.id), &tame(&record.sentence, WIDTH)));
-        suite.add_test_cases(climb.answers(step.id).into_iter().map(check));
+        let signed = climb.state(step.id) == StepState::Waived;
+        suite.add_test_cases(climb.answers(step.id).into_iter().map(|e| check(e, climb.signed(e))));
         if let Some(ramp) = climb.ramp(step.id) {
-            suite.add_test_cases(ramp.verdict.objectives.iter().map(objective));
+            suite.add_test_cases(ramp.verdict.objectives.iter().map(|o| objective(o, signed)));
         }
         report.add_test_suite(suite);
     }
@@ -63,7 +66,7 @@ fn judgement(state: StepState, sentence: &str) -> TestCase {
     case("rampup.step", "the step is proven".to_owned(), status)
 }
 
-fn check(evidence: &Evidence) -> TestCase {
+fn check(evidence: &Evidence, signed: bool) -> TestCase {
     let required = evidence.level == Level::Required;
     let said = |findings: &[crate::domain::check::Finding]| {
         let lines: Vec<String> =
@@ -72,6 +75,7 @@ fn check(evidence: &Evidence) -> TestCase {
     };
     let status = match &evidence.outcome {
         CheckOutcome::Pass => TestCaseStatus::success(),
+        outcome if signed => skipped(&format!("waived, {}: {}", outcome.word(), tame(&outcome.seen(), WIDTH))),
         CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) if required => {
             failed(evidence.outcome.word(), &said(findings))
         }
@@ -89,7 +93,7 @@ fn check(evidence: &Evidence) -> TestCase {
     case
 }
 
-fn objective(objective: &Objective) -> TestCase {
+fn objective(objective: &Objective, signed: bool) -> TestCase {
     let unit = tame(&objective.unit, WIDTH);
     let show = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| format!("{value:.2}"));
     let figures = format!(
@@ -102,6 +106,7 @@ fn objective(objective: &Objective) -> TestCase {
     );
     let status = match objective.outcome {
         ObjectiveOutcome::Pass => TestCaseStatus::success(),
+        _ if signed => skipped(&format!("waived: {figures}")),
         ObjectiveOutcome::Fail => failed("fail", &figures),
         ObjectiveOutcome::Inconclusive => failed("inconclusive", &figures),
     };

@@ -151,6 +151,7 @@ mod tests {
             states: &states,
             progress: &progress,
             outdated: &BTreeMap::new(),
+            today: jiff::civil::date(2026, 11, 27),
             events: &[],
         });
         assert!(page.contains("Baseline \\| sight"), "{page}");

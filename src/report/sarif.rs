@@ -29,7 +29,7 @@ pub fn file(climb: &Climb<'_>, version: &str) -> Value {
             }
             rules
         });
-    let results: Vec<Value> = found.into_iter().flat_map(results).collect();
+    let results: Vec<Value> = found.into_iter().flat_map(|e| results(e, climb.signed(e))).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -40,8 +40,9 @@ pub fn file(climb: &Climb<'_>, version: &str) -> Value {
     })
 }
 
-fn results(evidence: &Evidence) -> Vec<Value> {
+fn results(evidence: &Evidence, signed: bool) -> Vec<Value> {
     let level = match (&evidence.outcome, evidence.level) {
+        _ if signed => "note",
         (CheckOutcome::Fail(_), Level::Required) => "error",
         (CheckOutcome::Fail(_), Level::Advised) | (CheckOutcome::Weak(_), _) => "warning",
         _ => "note",
@@ -67,7 +68,7 @@ fn results(evidence: &Evidence) -> Vec<Value> {
                 "artifactLocation": { "uri": file },
                 "region": { "startLine": line },
             } }],
-            "properties": { "step": evidence.step, "outcome": evidence.outcome.word() },
+            "properties": { "step": evidence.step, "outcome": evidence.outcome.word(), "waived": signed },
         })
     };
     said.into_iter().map(result).collect()

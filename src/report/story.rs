@@ -27,6 +27,8 @@ pub struct Climb<'a> {
     pub progress: &'a Progress,
     /// Proofs whose basis changed.
     pub outdated: &'a BTreeMap<StepId, Outdated>,
+    /// Today, for waivers.
+    pub today: jiff::civil::Date,
     /// Events of the runs that the judgements name; a step whose log is not here has none.
     pub events: &'a [Event],
 }
@@ -90,6 +92,13 @@ impl Climb<'_> {
             EventKind::RunStarted { fingerprint, .. } => Some(fingerprint),
             _ => None,
         })
+    }
+
+    /// True when somebody signed for this answer, by its name or with its whole step.
+    #[must_use]
+    pub fn signed(&self, evidence: &Evidence) -> bool {
+        self.state(evidence.step) == StepState::Waived
+            || self.progress.check_waived(evidence.step, &evidence.check, self.today)
     }
 
     /// The state of a step today.

@@ -107,7 +107,10 @@ impl Store {
                 }),
             }
         };
-        progress::write(ours, &merge::merge(&read(base)?, &read(ours)?, &read(theirs)?))
+        // Git has no common file, and hands over an empty one, when both branches made theirs.
+        let none = std::fs::metadata(base).is_ok_and(|file| file.len() == 0);
+        let base = if none { Progress::default() } else { read(base)? };
+        progress::write(ours, &merge::merge(&base, &read(ours)?, &read(theirs)?))
     }
 
     /// Keeps an event; when this returns, it may be shown. Pulses and samples are not kept and cost nothing.

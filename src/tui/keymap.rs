@@ -148,8 +148,10 @@ fn relabel(bindings: &mut [Binding]) {
 
 /// A key that means two things on one screen, in words.
 fn clash(bindings: &[Binding]) -> Option<String> {
+    // A recording lies over any of the screens.
+    let at = |b: &Binding| if b.at.meets(Where::REPLAY) { b.at.or(Where::PLACES) } else { b.at };
     bindings.iter().enumerate().find_map(|(i, a)| {
-        bindings[i + 1..].iter().filter(|b| b.at.meets(a.at) && b.action != a.action).find_map(|b| {
+        bindings[i + 1..].iter().filter(|b| at(b).meets(at(a)) && b.action != a.action).find_map(|b| {
             let shared = a.chords.iter().find(|chord| b.chords.contains(chord))?;
             let (key, one, two) = (label(*shared), name(a.action), name(b.action));
             Some(format!("{key:?} would mean both {one} and {two} on one screen; give one of them another key"))
@@ -203,6 +205,7 @@ mod tests {
             "{}",
             refused("verify = \"w\"")
         );
+        assert!(refused("faster = \"w\"").contains("both waive and faster"), "{}", refused("faster = \"w\""));
         assert!(refused("fly = \"f\"").contains("unknown variant `fly`"), "{}", refused("fly = \"f\""));
         assert!(refused("verify = \"hyper-r\"").contains("is no key"));
         assert!(refused("verify = \"ctrl-a\"").contains("multiplexers"));

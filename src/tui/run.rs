@@ -110,6 +110,7 @@ pub async fn run(
                 update(&mut model, Msg::Tick(Timestamp::now()));
                 match event? {
                     Input::Key(key) => outs = update(&mut model, Msg::Key(key)),
+                    Input::Paste(text) => outs = update(&mut model, Msg::Paste(text)),
                     Input::Mouse(mouse) => outs = update(&mut model, Msg::Mouse(mouse)),
                     Input::Resize(columns, rows) => outs = update(&mut model, Msg::Resize(columns, rows)),
                     _ => {}
@@ -271,11 +272,18 @@ impl Signals {
         })
     }
 
-    /// Waits for what ends it also while an editor has the terminal: its ctrl-c and ctrl-z are its own.
+    /// Waits for what ends it also while an editor has the terminal. Ctrl-c is the editor's own; at ctrl-z the editor puts
+    /// the whole job to sleep, and this program must sleep with it, or the shell never gets its terminal back.
     async fn fatal(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
-            _ = self.hang_up.recv() => SignalKind::hangup().as_raw_value(),
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return SignalKind::terminate().as_raw_value(),
+                _ = self.hang_up.recv() => return SignalKind::hangup().as_raw_value(),
+                _ = self.stop.recv() => {
+                    // Without it the shell waits on; there is nobody to tell.
+                    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+                }
+            }
         }
     }
 

@@ -23,6 +23,8 @@ const TOAST: SignedDuration = SignedDuration::from_secs(5);
 pub enum Msg {
     /// A key was pressed.
     Key(KeyEvent),
+    /// Text was pasted: it is written where text is written, and is no row of keys.
+    Paste(String),
     /// The mouse was pressed or its wheel turned.
     Mouse(MouseEvent),
     /// The terminal has another size: columns, rows.
@@ -86,6 +88,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Out> {
             Some(action) => act(model, action),
             None => Vec::new(),
         },
+        Msg::Paste(text) => {
+            for letter in text.chars().take(LINE) {
+                typed(model, KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE));
+            }
+            Vec::new()
+        }
         Msg::Mouse(event) => mouse::pointed(model, event),
         Msg::Resize(columns, rows) => {
             model.size = (columns, rows);

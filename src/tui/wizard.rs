@@ -241,6 +241,11 @@ pub async fn ask(
                     Step::Done => return Ok(Ok(Some(form.fields))),
                     Step::Leave => return Ok(Ok(None)),
                 },
+                Event::Paste(text) => {
+                    for letter in text.chars().take(LINE) {
+                        form.press(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::NONE), &make);
+                    }
+                }
                 _ => {}
             },
         }

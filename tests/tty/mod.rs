@@ -25,7 +25,7 @@ pub struct Seen {
 pub struct Tty {
     pub master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
-    child: Box<dyn Child + Send + Sync>,
+    pub child: Box<dyn Child + Send + Sync>,
     pub seen: Arc<(Mutex<Seen>, Condvar)>,
     pub echoes: bool,
     limit: Duration,

@@ -23,6 +23,7 @@ fn a_page_loads_nothing_runs_nothing_and_believes_no_text() {
         states: &[],
         progress: &progress,
         outdated: &BTreeMap::new(),
+        today: jiff::civil::date(2026, 11, 27),
         events: &[],
     };
     let page = page(&climb, Timestamp::UNIX_EPOCH);
