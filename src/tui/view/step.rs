@@ -73,6 +73,12 @@ fn tabs(model: &Model, id: StepId) -> Vec<Ink> {
     inks
 }
 
+/// A pane's name, with the cursor's sign where keys go; colour alone would not say it.
+fn named_pane(name: &'static str, front: bool) -> Vec<Ink> {
+    let sign = front.then(|| ink("▸", Role::Focus));
+    sign.into_iter().chain([plain(name)]).collect()
+}
+
 /// How far playbook and evidence can be scrolled.
 pub(super) fn extent(model: &Model, area: Rect, boxed: bool, id: StepId) -> (usize, usize) {
     let inside = |rect: Rect| {
@@ -144,7 +150,8 @@ fn playbook(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
     } else {
         Vec::new()
     };
-    let inner = paper.pane(area, vec![plain("Playbook")], right, model.pane == Pane::Playbook);
+    let front = model.pane == Pane::Playbook;
+    let inner = paper.pane(area, named_pane("Playbook", front), right, front);
     book_text(model, paper, inner, id);
 }
 
@@ -161,7 +168,8 @@ pub(super) fn check_list(model: &Model, paper: &mut Paper<'_>, area: Rect, id: S
     let count = model.step(id).map_or(0, |s| s.checks.len());
     let right = vec![muted(format!("{} of {count} answered", words::answered(model, id)))];
     let front = matches!(model.place(), Place::Step(_));
-    let inner = paper.pane(area, vec![plain("Checks")], right, front && model.pane == Pane::Checks);
+    let front = front && model.pane == Pane::Checks;
+    let inner = paper.pane(area, named_pane("Checks", front), right, front);
     checks(model, paper, inner, id);
 }
 
@@ -251,11 +259,13 @@ fn evidence_title(model: &Model, id: StepId, line: &CheckLine) -> Vec<Ink> {
 }
 
 fn evidence_pane(model: &Model, paper: &mut Paper<'_>, area: Rect, id: StepId) {
-    let mut title = vec![plain("Evidence ")];
+    let front = model.pane == Pane::Evidence;
+    let mut title = named_pane("Evidence", front);
+    title.push(plain(" "));
     if let Some(line) = current(model, id) {
         title.extend(evidence_title(model, id, line));
     }
-    let inner = paper.pane(area, title, Vec::new(), model.pane == Pane::Evidence);
+    let inner = paper.pane(area, title, Vec::new(), front);
     evidence_text(model, paper, inner, id, model.scroll.evidence);
 }
 
