@@ -183,6 +183,25 @@ fn another_size_is_another_layout() {
     tty.assert_given_back();
 }
 
+#[test]
+fn a_storm_of_sizes_and_a_pasted_kilobyte_end_in_a_whole_screen() {
+    let mut tty = story(&[]);
+    tty.wait_for("Do this next");
+    for n in 0..200_u16 {
+        let (rows, cols) = (10 + n % 40, 30 + (n * 7) % 120);
+        tty.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("it resizes");
+    }
+    tty.master.resize(PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 }).expect("it resizes");
+    let pasted = "Ry\x03q".repeat(256);
+    tty.press(&format!("\x1b[200~{pasted}\x1b[201~"));
+    tty.press("?");
+    tty.wait_for("Help: overview");
+    assert!(!tty.contents().contains("Run step"), "{}", tty.contents());
+    tty.press("?\x03");
+    assert_eq!(tty.end().exit_code(), 0);
+    tty.assert_given_back();
+}
+
 /// The real program on a project whose settings are wrong in a way that a check finds: its file opens in the editor, which
 /// has the terminal to itself, and the screen comes back.
 #[test]

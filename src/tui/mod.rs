@@ -2,7 +2,7 @@
 //!
 //! Owns what a person sees and types. It decides nothing: events come in, commands go out, and what it shows is the
 //! fold of those events. `update` and `view` are pure, so that any screen can be drawn from a recorded run with no
-//! terminal and no network; `run` and `terminal` are the only files that touch the outside.
+//! terminal and no network; `run`, `terminal` and the end of `wizard` are all that touches the outside.
 
 use std::collections::BTreeMap;
 

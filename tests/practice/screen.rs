@@ -27,6 +27,9 @@ users = 5
 hold = "20s"
 think = "1s"
 
+[steps.6]
+endpoints = []
+
 [[flow]]
 name = "look"
 weight = 1
