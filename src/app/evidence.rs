@@ -10,7 +10,7 @@ use crate::cli::Output;
 use crate::config::Environment;
 use crate::domain::audit;
 use crate::domain::check::Evidence;
-use crate::domain::event::{Event, EventKind};
+use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::progress::{Progress, StepRecord};
 use crate::domain::text::tame;
@@ -185,7 +185,7 @@ fn explain_check(folder: &Path, check: &str, progress: &Progress, out: &mut dyn 
     writeln!(out, "{} in step {}, run {}, {}", evidence.check, evidence.step, tame(run.as_str(), WIDTH), evidence.at)?;
     let (how, took) = (evidence.how, evidence.took_ms);
     let facts = serde_json::to_string_pretty(&evidence.facts).map_err(|e| Trouble::Broken(e.into()))?;
-    let answered = Event { v: 1, seq: 0, at: evidence.at, run, kind: EventKind::CheckFinished { evidence } };
+    let answered = Event { v: SCHEMA, seq: 0, at: evidence.at, run, kind: EventKind::CheckFinished { evidence } };
     Lines::default().print(&answered, out)?;
     writeln!(out, "          how  {how:?}, in {took} ms\nfacts")?;
     for line in facts.lines() {

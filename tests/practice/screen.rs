@@ -56,13 +56,9 @@ pub fn story(lab: &str) {
     tty.wait_for("Run step 1");
     tty.press("y");
     tty.wait_for("Latency, ms");
-    tty.wait_for("hold");
-    let before = tty.seen.0.lock().unwrap().bytes.len();
     tty.press("m");
     tty.wait_for("marked at");
     tty.wait_for("PROVEN");
-    let sent = tty.seen.0.lock().unwrap().bytes.len() - before;
-    eprintln!("the screen sent {sent} bytes from the hold to the verdict");
     tty.press("H");
     tty.wait_for("1 measured");
     tty.press("\x03");
