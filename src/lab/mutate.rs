@@ -49,22 +49,22 @@ impl Lab {
         if ready::ask(Service::Postgres, &before).await.is_err() {
             return Err(LabError::NotRunning("PostgreSQL"));
         }
-        self.state.faults = wanted;
-        self.save()?;
-        let setup = self.setup()?;
-        setup.write_edited(&mended)?;
-        setup.write_edited(&made)?;
         let mut done: Vec<String> = mended.iter().map(|fault| format!("mended {}", fault.id)).collect();
         done.extend(made.iter().map(|fault| format!("broke {}: {}", fault.id, fault.title)));
         done.iter().for_each(|line| progress.say(line));
-        for (commands, statements) in
-            mended.iter().map(|f| (&f.unmanage, &f.unsql)).chain(made.iter().map(|f| (&f.manage, &f.sql)))
-        {
-            database::apply(&setup, statements).await?;
-            for command in commands {
-                let words: Vec<&str> = command.iter().map(String::as_str).collect();
-                manage(&setup, &words, progress).await?;
-            }
+        // What is mended is taken back on a stack without the new faults: these may bend what a command reaches.
+        self.state.faults.retain(|id| wanted.contains(id));
+        let undo = self.setup()?;
+        undo.write_edited(&mended)?;
+        self.state.faults = wanted;
+        self.save()?;
+        for fault in &mended {
+            apply(&undo, &fault.unsql, &fault.unmanage, progress).await?;
+        }
+        let setup = self.setup()?;
+        setup.write_edited(&made)?;
+        for fault in &made {
+            apply(&setup, &fault.sql, &fault.manage, progress).await?;
         }
         done.extend(differences(&before.effective, &setup.effective));
         // The edge forgets what it cached only when it is new: its index is in memory.
@@ -73,12 +73,21 @@ impl Lab {
         for command in mended.iter().flat_map(|f| &f.unredis).chain(made.iter().flat_map(|f| &f.redis)) {
             tell(&setup, command).await?;
         }
-        for command in made.iter().flat_map(|f| &f.after) {
-            let words: Vec<&str> = command.iter().map(String::as_str).collect();
-            manage(&setup, &words, progress).await?;
+        for fault in &made {
+            apply(&setup, &[], &fault.after, progress).await?;
         }
         Ok(done)
     }
+}
+
+/// Statements of the superuser, then `manage.py` commands.
+async fn apply(setup: &Setup, statements: &[String], commands: &[Vec<String>], progress: &Progress) -> Result<()> {
+    database::apply(setup, statements).await?;
+    for command in commands {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        manage(setup, &words, progress).await?;
+    }
+    Ok(())
 }
 
 /// One command to one of the two Redis servers.
