@@ -3,14 +3,13 @@
 //! Written beside its target, synced, renamed over it, and the folder synced: a reader sees the old bytes or the new
 //! ones, never half of either, not even after a power cut. Knows nothing of what the bytes mean.
 
-use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::StoreError;
+use super::{StoreError, disk};
 
 /// Replaces `path` by `bytes`. A file that is there keeps its mode; a new one gets what the umask allows.
 ///
@@ -41,30 +40,21 @@ fn put(path: &Path, bytes: &[u8], mode: Option<u32>, replace: bool) -> Result<()
     let failed = |source| StoreError::Write { path: path.to_owned(), source };
     let folder = folder_of(path);
     let mut file = new_temporary(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
+    disk::write_all(file.as_file_mut(), bytes).map_err(failed)?;
     if let Some(mode) = mode {
         file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
     }
-    file.as_file().sync_all().map_err(failed)?;
-    if replace {
-        file.persist(path).map_err(|e| failed(e.error))?;
-    } else {
-        file.persist_noclobber(path).map_err(|e| match e.error.kind() {
-            std::io::ErrorKind::AlreadyExists => StoreError::Exists { path: path.to_owned() },
-            _ => failed(e.error),
-        })?;
-    }
-    sync_folder(folder).map_err(failed)
+    disk::sync(file.as_file()).map_err(failed)?;
+    disk::name(file, path, replace).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists if !replace => StoreError::Exists { path: path.to_owned() },
+        _ => failed(source),
+    })?;
+    disk::sync_folder(folder).map_err(failed)
 }
 
 /// A temporary file that becomes readable for others as far as the umask lets it (the crate's own default is 0600).
 fn new_temporary(folder: &Path) -> std::io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".rampup-").permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
-}
-
-/// Makes a rename or a new name in `folder` survive a power cut.
-pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -2,8 +2,7 @@
 //!
 //! A line is the event's JSON with its link in the log's [chain], and a newline. A crash can only tear the last line: whatever has its newline is whole.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,8 +11,7 @@ use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::ids::RunId;
 use crate::domain::place::Place;
 
-use super::atomic::sync_folder;
-use super::{StoreError, chain};
+use super::{StoreError, chain, disk};
 
 /// Ending of a log's file name.
 const ENDING: &str = "jsonl";
@@ -55,10 +53,13 @@ impl Log {
             empty => empty.insert(create(&self.path)?),
         };
         let written =
-            file.write_all(&line).and_then(|()| if must_last(&event.kind) { file.sync_data() } else { Ok(()) });
+            disk::write_all(file, &line).and_then(|()| if must_last(&event.kind) { disk::sync(file) } else { Ok(()) });
         if let Err(error) = written {
-            // Half a line in the middle of a log could never be told from damage.
-            file.set_len(self.length).map_err(failed)?;
+            // Half a line in the middle of a log could never be told from damage: nothing is added behind one.
+            if let Err(error) = disk::cut(file, self.length) {
+                self.file = None;
+                return Err(failed(error));
+            }
             return Err(failed(error));
         }
         self.length += line.len() as u64;
@@ -69,12 +70,12 @@ impl Log {
 }
 
 fn create(path: &Path) -> Result<File, StoreError> {
-    let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(|source| match source.kind() {
+    let file = disk::create(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::AlreadyExists => StoreError::Exists { path: path.to_owned() },
         _ => StoreError::Write { path: path.to_owned(), source },
     })?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    sync_folder(folder).map_err(|source| StoreError::Write { path: path.to_owned(), source })?;
+    disk::sync_folder(folder).map_err(|source| StoreError::Write { path: path.to_owned(), source })?;
     Ok(file)
 }
 

@@ -6,6 +6,7 @@
 
 pub mod atomic;
 mod chain;
+mod disk;
 mod error;
 mod history;
 mod lock;
@@ -14,6 +15,8 @@ mod merge;
 mod progress;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod troubles;
 
 pub use error::StoreError;
 pub use progress::schema;
@@ -267,7 +270,7 @@ impl Places {
     fn make(&self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Write { path: self.runs.clone(), source };
         std::fs::create_dir_all(&self.runs).map_err(failed)?;
-        atomic::sync_folder(&self.folder).map_err(failed)
+        disk::sync_folder(&self.folder).map_err(failed)
     }
 
     /// What the file says, with everything folded in that the logs decided after it; and the last of these, if any.

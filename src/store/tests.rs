@@ -17,7 +17,7 @@ use crate::domain::verdict::{Objective, ObjectiveOutcome, RampOutcome, Verdict};
 
 use super::*;
 
-fn contract(flows: &str) -> Contract {
+pub(super) fn contract(flows: &str) -> Contract {
     Contract {
         playbook: "p".into(),
         slo: "s".into(),
@@ -28,7 +28,7 @@ fn contract(flows: &str) -> Contract {
     }
 }
 
-fn judged(step: u8, state: StepState) -> EventKind {
+pub(super) fn judged(step: u8, state: StepState) -> EventKind {
     EventKind::StepJudged {
         step: StepId::new(step).unwrap(),
         state,
@@ -43,7 +43,7 @@ fn judged(step: u8, state: StepState) -> EventKind {
     }
 }
 
-fn waived(step: u8, reason: &str) -> EventKind {
+pub(super) fn waived(step: u8, reason: &str) -> EventKind {
     EventKind::Waived {
         waiver: Waiver {
             step: StepId::new(step).unwrap(),
@@ -65,7 +65,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
 }
 
 /// Numbers the kinds as one run's events, a second apart, beginning at `start` seconds.
-fn events(run: &str, start: i64, kinds: &[EventKind]) -> Vec<Event> {
+pub(super) fn events(run: &str, start: i64, kinds: &[EventKind]) -> Vec<Event> {
     let began: Timestamp = "2026-11-23T04:01:02Z".parse().unwrap();
     (0_u32..)
         .zip(kinds)
@@ -79,7 +79,7 @@ fn events(run: &str, start: i64, kinds: &[EventKind]) -> Vec<Event> {
         .collect()
 }
 
-fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Progress {
+pub(super) fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Progress {
     let (mut progress, mut link) = (Progress::default(), None);
     for event in events {
         // Each run's log has a chain of its own.
@@ -89,7 +89,7 @@ fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Progress {
     progress
 }
 
-fn open(project: &Path, run: &str) -> Store {
+pub(super) fn open(project: &Path, run: &str) -> Store {
     Store::open(project, &run.into()).unwrap()
 }
 
