@@ -1,6 +1,7 @@
 //! PgBouncer's console: pools, totals, sizes. Simple protocol only, columns by name, because versions add columns.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -243,11 +244,28 @@ fn modes(pools: &[Row]) -> BTreeMap<String, String> {
     app.filter_map(|row| Some((row.get("database")?.clone(), row.get("pool_mode")?.clone()))).collect()
 }
 
-/// How many connections of the pools' roles at this server are not the pooler's.
+/// How often connections past the pooler are looked for, and the pause between: PostgreSQL ends a connection a moment after
+/// the pooler closed it.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
+
+/// How many connections of the pools' roles at this server are not the pooler's; none when one look finds none.
 ///
 /// # Errors
 /// As any question to either.
 pub async fn past(console: &Console, server: &Postgres) -> Result<usize, ProbeError> {
+    let mut found = strays(console, server).await?;
+    for _ in 1..LOOKS {
+        if found == 0 {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        found = strays(console, server).await?;
+    }
+    Ok(found)
+}
+
+async fn strays(console: &Console, server: &Postgres) -> Result<usize, ProbeError> {
     // Asked before and after: one that is opened or closed meanwhile is in one of the two.
     let mut own = console.server_pids().await?;
     let clients = server.clients_of(&console.roles().await?).await?;
