@@ -199,8 +199,8 @@ impl Launch {
                 env.extend(setup.effective.worker_env.clone());
                 let queues = setup.effective.settings.get("WORKER_QUEUES").filter(|names| !names.is_empty());
                 if setup.library() != "celery" {
-                    let script = layout.project().join("manage.py");
-                    let mut line = text(&[&path(script), "work", "--workers", &setting("WORKER_CONCURRENCY")]);
+                    // Not by manage.py: what that runs goes straight to PostgreSQL.
+                    let mut line = text(&["-m", "django", "work", "--workers", &setting("WORKER_CONCURRENCY")]);
                     line.extend(queues.into_iter().flat_map(|names| text(&["--queue", names])));
                     return Self {
                         service,
