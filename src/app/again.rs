@@ -62,7 +62,8 @@ fn verdict(session: &Session, step: StepId, lifetime: Duration, commit: &str) ->
     let young = Duration::try_from(age).is_ok_and(|age| age <= lifetime);
     let states = session.states();
     let reachable = step.previous().is_none_or(|p| states.iter().any(|(id, state)| *id == p && state.unlocks_next()));
-    if !young || !reachable || record.contract != session.contract(step) {
+    let counts = session.progress().invalidated(&record.run).is_none();
+    if !young || !reachable || !counts || record.contract != session.contract(step) {
         return None;
     }
     let events = Store::read_run(&session.settings.project_dir, &record.run).ok()?;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::cli::{LoadEngine, OnInconclusive, Output, Ramp, Run, Verify};
 use crate::config::Environment;
-use crate::domain::command::{Command, Waiver};
-use crate::domain::event::{EventKind, Feed};
+use crate::domain::command::Command;
+use crate::domain::event::Feed;
 use crate::domain::ids::StepId;
 use crate::headless::{Json, Lines, Printer, Tally, exit};
 use crate::load::LocustDriver;
@@ -92,28 +92,6 @@ pub async fn ramp(project: &Path, environment: &Environment, wish: &Ramp) -> Res
 async fn look(mut session: Session, commands: VecDeque<Command>, output: Output) -> Result<u8, Trouble> {
     let mut signals = Signals::take()?;
     perform(&mut session, commands, &mut *printer(output), &mut signals, Goal::Look).await
-}
-
-/// `rampup waive`.
-pub async fn waive(project: &Path, environment: &Environment, waiver: Waiver) -> Result<u8, Trouble> {
-    let mut session = Session::open(project, environment, false)?;
-    let (sender, receiver) = mpsc::channel(1);
-    let (feed, mut fed) = mpsc::channel(64);
-    sender.try_send(Command::Waive(waiver)).map_err(|e| Trouble::Broken(e.into()))?;
-    drop(sender);
-    session.pump(receiver, feed).await?;
-    let mut printer = Lines::default();
-    let mut code = exit::USAGE;
-    while let Ok(seen) = fed.try_recv() {
-        if let Feed::Event(event) = seen {
-            if matches!(event.kind, EventKind::Waived { .. }) {
-                code = exit::PROVEN;
-            }
-            printer.print(&event, &mut io::stdout())?;
-        }
-    }
-    session.finish(code)?;
-    Ok(code)
 }
 
 /// The printer that the command line asks for.

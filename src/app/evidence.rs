@@ -10,6 +10,7 @@ use crate::cli::Output;
 use crate::config::Environment;
 use crate::domain::audit;
 use crate::domain::check::Evidence;
+use crate::domain::command::Ruling;
 use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::progress::{Progress, StepRecord};
@@ -110,6 +111,9 @@ fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress)
     }
     let answers = audit::basis(step, record, &events).map_or(0, |basis| audit::answers(step, basis).len());
     let mut said = vec![format!("{} of {answers} checks: decided again, and the same", record.state.word())];
+    if let Some(Ruling { owner, reason, .. }) = progress.invalidated(&record.run) {
+        said.push(format!("the run counts no more ({owner}: {reason}), so the step is not proven by it"));
+    }
     if record.evidence.is_none() {
         said.push("its log has no chain: an older rampup wrote it, and an edit would not show".to_owned());
     }

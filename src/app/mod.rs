@@ -5,6 +5,7 @@ mod again;
 mod bench;
 mod climb;
 mod commit;
+mod decide;
 mod diff;
 mod drive;
 mod editor;
@@ -27,9 +28,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::checks;
-use crate::cli::{Cli, FlowVerb, Format, Output, PlaybookVerb, ProgressVerb, Published, Report, Verb};
+use crate::cli::{BaselineVerb, Cli, FlowVerb, Format, Output, PlaybookVerb, ProgressVerb, Published, Report, Verb};
 use crate::config::{self, Environment, Settings};
-use crate::domain::command::Waiver;
+use crate::domain::command::{Command, Waiver};
 use crate::domain::ids::{CheckId, StepId};
 use crate::domain::plan;
 use crate::domain::progress::{Outdated, Progress, StepState};
@@ -71,7 +72,12 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
                 owner: wish.owner.clone(),
                 until: wish.until,
             };
-            drive::waive(&cli.project, &environment, waiver).await
+            decide::decide(&cli.project, &environment, Command::Waive(waiver)).await
+        }
+        Some(Verb::Invalidate(wish)) => decide::invalidate(&cli.project, &environment, wish).await,
+        Some(Verb::Baseline(BaselineVerb::Pin(wish))) => decide::pin(&cli.project, &environment, wish).await,
+        Some(Verb::Baseline(BaselineVerb::Unpin)) => {
+            decide::decide(&cli.project, &environment, Command::PinBaseline(None)).await
         }
         Some(Verb::Demo(wish)) => practice::demo(&cli, &environment, wish).await,
         Some(Verb::Lab(verb)) => practice::lab(&environment, verb).await,

@@ -142,7 +142,7 @@ async fn waive(cli: &Cli, environment: &Environment, talk: &mut Talk, step: Step
     };
     let waiver = Waiver { step, check: None, reason: reason.clone(), owner: owner.clone(), until };
     // What is missing is said by whoever judges it, as on the command line.
-    super::drive::waive(&cli.project, environment, waiver).await?;
+    super::decide::decide(&cli.project, environment, Command::Waive(waiver)).await?;
     Ok(None)
 }
 

@@ -77,6 +77,20 @@ pub fn configured(project: &Path, environment: &Environment) -> Result<Config, T
     config::load(&folder, environment).map_err(Trouble::usage)
 }
 
+/// A name for a new run, behind all others here: a decision counts when it comes last, whatever the clock says. And a
+/// line to tell when the clock went back.
+fn name_run(project: &Path) -> Result<(RunId, Option<String>), Trouble> {
+    let folder = config::find(&std::path::absolute(project)?).map_err(Trouble::usage)?;
+    let named = RunId::new(Timestamp::now());
+    match Store::runs(&folder)?.pop() {
+        Some(last) if last >= named => {
+            let said = format!("this machine's clock stands before the last run here, {last}; set it right");
+            Ok((last.behind(), Some(said)))
+        }
+        _ => Ok((named, None)),
+    }
+}
+
 /// A project as it is described right now.
 struct Described {
     settings: Settings,
@@ -134,8 +148,9 @@ impl Session {
         quick: bool,
         driver: Arc<dyn Driver>,
     ) -> Result<Self, Trouble> {
-        let run = RunId::new(Timestamp::now(), rand::random());
-        let Described { settings, steps, prepared, reach } = describe(project, environment, &run, quick)?;
+        let (run, strange) = name_run(project)?;
+        let Described { mut settings, steps, prepared, reach } = describe(project, environment, &run, quick)?;
+        settings.notes.extend(strange);
         let store = Store::open(&settings.project_dir, &run)?;
         let machine = Machine::new(run.clone(), prepared, store.progress().clone(), store.ramps());
         let (inputs, answers) = mpsc::unbounded_channel();
@@ -302,13 +317,8 @@ impl Session {
     }
 
     async fn show(&mut self, event: Event, feed: &mpsc::Sender<Feed>) {
-        let changes_states = matches!(
-            event.kind,
-            EventKind::RunStarted { .. }
-                | EventKind::StepStarted { .. }
-                | EventKind::StepJudged { .. }
-                | EventKind::Waived { .. }
-        );
+        let changes_states =
+            event.kind.decides() || matches!(event.kind, EventKind::RunStarted { .. } | EventKind::StepStarted { .. });
         if matches!(event.kind, EventKind::StepStarted { .. }) {
             let _ = feed.send(Feed::Busy(true)).await;
         }

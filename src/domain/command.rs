@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{CheckId, StepId};
+use super::ids::{CheckId, RunId, StepId};
 
 /// One wish of a person or a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,10 @@ pub enum Command {
     Ramp(StepId),
     /// Count a step, or one of its checks, as done although it is not proven.
     Waive(Waiver),
+    /// Let a run that is over count no more.
+    Invalidate(Ruling),
+    /// Compare ramps with those of one run, instead of the last ones; none: with the last ones again.
+    PinBaseline(Option<Ruling>),
     /// Write a line into the log of the run.
     Note(String),
     /// Stop what is running, keep what was seen.
@@ -40,6 +44,18 @@ pub struct Waiver {
     pub owner: String,
     /// Last day it counts.
     pub until: jiff::civil::Date,
+}
+
+/// What somebody decided about a run that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ruling {
+    /// The run.
+    pub run: RunId,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
 }
 
 impl Waiver {

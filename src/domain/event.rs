@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Evidence;
-use super::command::Waiver;
+use super::command::{Ruling, Waiver};
 use super::fingerprint::{Contract, Fingerprint};
 use super::ids::{CheckId, RunId, StepId, TaskId};
 use super::measurement::{FarSide, Measurement};
@@ -154,6 +154,16 @@ pub enum EventKind {
         /// The debt.
         waiver: Waiver,
     },
+    /// Somebody let a run count no more: what it proved is stale, and no ramp is compared with its own.
+    Invalidated {
+        /// Which, and why.
+        ruling: Ruling,
+    },
+    /// Somebody named the run that ramps are compared with; none: the last comparable one again.
+    BaselinePinned {
+        /// Which, and why.
+        ruling: Option<Ruling>,
+    },
     /// Something worth a line: a fix applied in the practice stack, a command refused and why.
     Note {
         /// One line.
@@ -167,6 +177,13 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// True for events that change progress.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        use EventKind::{BaselinePinned, Invalidated, StepJudged, Waived};
+        matches!(self, StepJudged { .. } | Waived { .. } | Invalidated { .. } | BaselinePinned { .. })
+    }
+
     /// True for events that a slow reader may miss.
     #[must_use]
     pub fn is_droppable(&self) -> bool {

@@ -89,10 +89,18 @@ impl fmt::Display for StepId {
 pub struct RunId(String);
 
 impl RunId {
-    /// A name from an instant and two random bytes, so that two engineers do not collide.
+    /// A name from an instant: its second, and the part of it in 65536ths. One machine's runs sort as they began, and
+    /// those of two engineers do not collide.
     #[must_use]
-    pub fn new(at: jiff::Timestamp, salt: u16) -> Self {
-        Self(format!("{}-{salt:04x}", at.strftime("%Y%m%dT%H%M%SZ")))
+    pub fn new(at: jiff::Timestamp) -> Self {
+        let part = i64::from(at.subsec_nanosecond()) * 65_536 / 1_000_000_000;
+        Self(format!("{}-{part:04x}", at.strftime("%Y%m%dT%H%M%SZ")))
+    }
+
+    /// A name that sorts right behind this one.
+    #[must_use]
+    pub fn behind(&self) -> Self {
+        Self(format!("{self}1"))
     }
 
     /// The name as text, fit for a file name.
@@ -133,5 +141,20 @@ impl fmt::Display for CheckId {
 impl From<&str> for CheckId {
     fn from(name: &str) -> Self {
         Self(name.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_sort_as_they_began() {
+        let of = |at: &str| RunId::new(at.parse().unwrap());
+        let names =
+            ["2026-11-27T12:00:00Z", "2026-11-27T12:00:00.0001Z", "2026-11-27T12:00:00.99999Z", "2026-11-27T12:00:01Z"];
+        assert!(names.map(of).is_sorted_by(|one, other| one < other));
+        assert_eq!(of(names[0]).as_str(), "20261127T120000Z-0000");
+        assert!(of(names[0]) < of(names[0]).behind() && of(names[0]).behind() < of(names[1]));
     }
 }

@@ -341,6 +341,7 @@ impl RampFacts {
             think: self.plan.think,
             model: self.plan.model,
             engine: self.measurement.engine,
+            pinned: false,
         }
     }
 }
@@ -378,6 +379,9 @@ pub struct RampRecord {
     pub model: super::ramp::Model,
     /// Who played the users.
     pub engine: Engine,
+    /// Somebody pinned its run as the baseline; progress knows that, not the log.
+    #[serde(skip)]
+    pub pinned: bool,
 }
 
 /// Names of the series a sampler may write.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::command::Waiver;
+use super::command::{Ruling, Waiver};
 use super::event::{Event, EventKind};
 use super::fingerprint::Contract;
 use super::ids::{RunId, StepId};
+use super::measurement::RampRecord;
 
 /// A step's state in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -107,6 +108,10 @@ pub struct Progress {
     pub steps: BTreeMap<StepId, StepRecord>,
     /// Signed debts.
     pub waivers: Vec<Waiver>,
+    /// Runs that count no more.
+    pub invalidated: Vec<Ruling>,
+    /// The run that ramps are compared with, where somebody named one.
+    pub baseline: Option<Ruling>,
 }
 
 /// Why a proof counts no more, and what a new one costs.
@@ -114,6 +119,9 @@ pub struct Progress {
 pub struct Outdated {
     /// What changed, in words.
     pub changed: Vec<&'static str>,
+    /// Who let its run count no more, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalidated: Option<Ruling>,
     /// Time of a ramp that is decided at its first look, seconds; the step's checks come on top.
     pub takes_seconds: u64,
 }
@@ -122,16 +130,17 @@ impl Outdated {
     /// "the flows and the target changed; proving it again takes a ramp of about 8 min".
     #[must_use]
     pub fn sentence(&self) -> String {
-        let changed = match self.changed.as_slice() {
-            [] => "its basis".to_owned(),
-            [only] => (*only).to_owned(),
-            [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        let changed = match (&self.invalidated, self.changed.as_slice()) {
+            (Some(Ruling { run, reason, owner }), _) => format!("run {run} counts no more ({owner}: {reason})"),
+            (None, []) => "its basis changed".to_owned(),
+            (None, [only]) => format!("{only} changed"),
+            (None, [first @ .., last]) => format!("{} and {last} changed", first.join(", ")),
         };
         let takes = match self.takes_seconds {
             seconds @ 0..120 => format!("{seconds} s"),
             seconds => format!("{} min", seconds.div_ceil(60)),
         };
-        format!("{changed} changed; proving it again takes a ramp of about {takes}")
+        format!("{changed}; proving it again takes a ramp of about {takes}")
     }
 }
 
@@ -171,8 +180,28 @@ impl Progress {
                 self.waivers.push(waiver.clone());
                 self.waivers.sort_by(|a, b| (a.step, &a.check).cmp(&(b.step, &b.check)));
             }
+            EventKind::Invalidated { ruling } => {
+                self.invalidated.retain(|known| known.run != ruling.run);
+                self.invalidated.push(ruling.clone());
+                self.invalidated.sort_by(|a, b| a.run.cmp(&b.run));
+            }
+            EventKind::BaselinePinned { ruling } => self.baseline.clone_from(ruling),
             _ => {}
         }
+    }
+
+    /// Who let this run count no more, and why.
+    #[must_use]
+    pub fn invalidated(&self, run: &RunId) -> Option<&Ruling> {
+        self.invalidated.iter().find(|ruling| ruling.run == *run)
+    }
+
+    /// Of these ramps those whose run counts, each told whether it is the baseline.
+    #[must_use]
+    pub fn compared(&self, ramps: &[RampRecord]) -> Vec<RampRecord> {
+        let counts = ramps.iter().filter(|ramp| self.invalidated(&ramp.run).is_none());
+        let pinned = |ramp: &RampRecord| self.baseline.as_ref().is_some_and(|ruling| ruling.run == ramp.run);
+        counts.map(|ramp| RampRecord { pinned: pinned(ramp), ..ramp.clone() }).collect()
     }
 
     /// The state of one step under the contracts in force today. `Running` is for whoever runs it to say.
@@ -181,13 +210,15 @@ impl Progress {
         if self.waiver(step, today).is_some_and(|w| w.check.is_none()) {
             return StepState::Waived;
         }
+        let counts = |record: &StepRecord| self.invalidated(&record.run).is_none();
         match self.steps.get(&step) {
+            Some(record) if record.state != StepState::Held && !counts(record) => StepState::Stale,
             Some(record) if record.state == StepState::Proven && record.contract != contract(step) => StepState::Stale,
             Some(record) if record.state == StepState::Proven => StepState::Proven,
             Some(record) if record.state == StepState::Regressed => StepState::Regressed,
             found => {
                 let reachable = step.previous().is_none_or(|p| self.state(p, contract, today).unlocks_next());
-                match (reachable, found) {
+                match (reachable, found.filter(|record| counts(record))) {
                     (false, _) => StepState::Locked,
                     (true, Some(_)) => StepState::Held,
                     (true, None) => StepState::Open,
@@ -203,12 +234,18 @@ impl Progress {
         contract: &dyn Fn(StepId) -> Contract,
         takes: &dyn Fn(StepId) -> Duration,
     ) -> BTreeMap<StepId, Outdated> {
-        let proven = self.steps.iter().filter(|(_, record)| record.state == StepState::Proven);
-        proven
-            .map(|(step, record)| (*step, record.contract.changes(&contract(*step))))
-            .filter(|(_, changed)| !changed.is_empty())
-            .map(|(step, changed)| (step, Outdated { changed, takes_seconds: takes(step).as_secs() }))
-            .collect()
+        let mut outdated = BTreeMap::new();
+        for (step, record) in self.steps.iter().filter(|(_, record)| record.state != StepState::Held) {
+            let invalidated = self.invalidated(&record.run).cloned();
+            let changed = match record.state {
+                StepState::Proven => record.contract.changes(&contract(*step)),
+                _ => Vec::new(),
+            };
+            if invalidated.is_some() || !changed.is_empty() {
+                outdated.insert(*step, Outdated { changed, invalidated, takes_seconds: takes(*step).as_secs() });
+            }
+        }
+        outdated
     }
 
     /// The whole step's waiver, if it still counts today.
@@ -239,9 +276,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_proof_says_what_changed_under_it_and_what_a_new_one_costs() {
-        let record = |state| StepRecord {
+    fn record(state: StepState) -> StepRecord {
+        StepRecord {
             state,
             at: jiff::Timestamp::UNIX_EPOCH,
             run: RunId::from("r"),
@@ -253,7 +289,11 @@ mod tests {
             requests: 0,
             held_by: Vec::new(),
             evidence: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_proof_says_what_changed_under_it_and_what_a_new_one_costs() {
         let [first, second] = [1, 2].map(|n| StepId::new(n).unwrap());
         let progress = Progress {
             steps: BTreeMap::from([(first, record(StepState::Proven)), (second, record(StepState::Held))]),
@@ -270,5 +310,29 @@ mod tests {
         let ramp = "changed; proving it again takes a ramp of about 8 min";
         assert_eq!(said(contract("g", "t")), Some(format!("the flows {ramp}")));
         assert_eq!(said(contract("g", "u")), Some(format!("the flows and the target {ramp}")));
+    }
+
+    #[test]
+    fn a_run_that_counts_no_more_proves_and_holds_nothing() {
+        let [first, second] = [1, 2].map(|n| StepId::new(n).unwrap());
+        let today = "2026-11-27".parse().unwrap();
+        let ruling = Ruling { run: RunId::from("r"), reason: "the wrong commit".into(), owner: "ada".into() };
+        for (recorded, before, after) in [
+            (StepState::Proven, StepState::Proven, StepState::Stale),
+            (StepState::Regressed, StepState::Regressed, StepState::Stale),
+            (StepState::Held, StepState::Held, StepState::Open),
+        ] {
+            let mut progress = Progress { steps: BTreeMap::from([(first, record(recorded))]), ..Progress::default() };
+            let state = |progress: &Progress, step| progress.state(step, &|_| contract("f", "t"), today);
+            assert_eq!(state(&progress, first), before);
+            let kind = EventKind::Invalidated { ruling: ruling.clone() };
+            progress.apply(&Event { v: 1, seq: 0, at: jiff::Timestamp::UNIX_EPOCH, run: RunId::from("s"), kind });
+            assert_eq!(state(&progress, first), after);
+            assert_eq!(state(&progress, second), StepState::Locked);
+            let outdated = progress.outdated(&|_| contract("f", "t"), &|_| Duration::from_secs(60));
+            let said = outdated.get(&first).map(Outdated::sentence);
+            let why = "run r counts no more (ada: the wrong commit); proving it again takes a ramp of about 60 s";
+            assert_eq!(said.as_deref(), (recorded != StepState::Held).then_some(why));
+        }
     }
 }

@@ -51,6 +51,7 @@ impl Ramps {
                     think: plan.think,
                     model: plan.model,
                     engine: measurement.engine,
+                    pinned: false,
                 })
             }
             _ => None,

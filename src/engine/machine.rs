@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::check::Evidence;
-use crate::domain::command::{Command, Waiver};
+use crate::domain::command::{Command, Ruling, Waiver};
 use crate::domain::diagnosis::diagnose;
 use crate::domain::event::{Event, EventKind, SCHEMA};
 use crate::domain::fingerprint::Fingerprint;
@@ -155,12 +155,14 @@ impl Machine {
             Command::Run(step) => self.start(now, Wish::Run, step),
             Command::Ramp(step) => self.start(now, Wish::Ramp, step),
             Command::Waive(waiver) => {
-                let mut effects = self.waive(now, waiver);
-                if self.job.is_none() {
-                    effects.push(Effect::Idle);
-                }
-                effects
+                let kind = waived(waiver, day(now));
+                self.decided(now, kind)
             }
+            Command::Invalidate(ruling) => {
+                let kind = self.invalidated(ruling);
+                self.decided(now, kind)
+            }
+            Command::PinBaseline(ruling) => self.decided(now, pinned(ruling)),
             Command::Note(text) => vec![self.record(now, EventKind::Note { text })],
             Command::Stop | Command::Quit => match &mut self.job {
                 Some(job) if !job.stopping => {
@@ -174,19 +176,22 @@ impl Machine {
         }
     }
 
-    fn waive(&mut self, now: Timestamp, waiver: Waiver) -> Vec<Effect> {
-        let refusal = if waiver.reason.trim().is_empty() || waiver.owner.trim().is_empty() {
-            Some("a waiver needs a reason and an owner".to_owned())
-        } else if waiver.until < day(now) {
-            Some(format!("a waiver that ended on {} waives nothing; name a day to come", waiver.until))
-        } else {
-            None
-        };
-        let kind = match refusal {
-            Some(text) => EventKind::Note { text },
-            None => EventKind::Waived { waiver },
-        };
-        vec![self.record(now, kind)]
+    /// Records what a person decided, or why it cannot be.
+    fn decided(&mut self, now: Timestamp, kind: Result<EventKind, String>) -> Vec<Effect> {
+        let mut effects = vec![self.record(now, kind.unwrap_or_else(|text| EventKind::Note { text }))];
+        self.history = self.progress.compared(&self.history);
+        if self.job.is_none() {
+            effects.push(Effect::Idle);
+        }
+        effects
+    }
+
+    fn invalidated(&self, ruling: Ruling) -> Result<EventKind, String> {
+        if ruling.run == self.run {
+            return Err(format!("run {} is not over yet; stop it first", ruling.run));
+        }
+        signed(&ruling.reason, &ruling.owner)?;
+        Ok(EventKind::Invalidated { ruling })
     }
 
     fn start(&mut self, now: Timestamp, wish: Wish, step: StepId) -> Vec<Effect> {
@@ -365,6 +370,29 @@ impl Machine {
         }
         Effect::Record(Box::new(event))
     }
+}
+
+/// A person's decision has a reason and somebody who answers for it.
+fn signed(reason: &str, owner: &str) -> Result<(), String> {
+    match reason.trim().is_empty() || owner.trim().is_empty() {
+        true => Err("this needs a reason and an owner".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn waived(waiver: Waiver, today: jiff::civil::Date) -> Result<EventKind, String> {
+    signed(&waiver.reason, &waiver.owner)?;
+    if waiver.until < today {
+        return Err(format!("a waiver that ended on {} waives nothing; name a day to come", waiver.until));
+    }
+    Ok(EventKind::Waived { waiver })
+}
+
+fn pinned(ruling: Option<Ruling>) -> Result<EventKind, String> {
+    if let Some(Ruling { reason, owner, .. }) = &ruling {
+        signed(reason, owner)?;
+    }
+    Ok(EventKind::BaselinePinned { ruling })
 }
 
 fn day(now: Timestamp) -> jiff::civil::Date {

@@ -89,6 +89,15 @@ impl Printer for Lines {
                 tame(&waiver.owner, 60),
                 tame(&waiver.reason, WIDTH)
             ),
+            EventKind::Invalidated { ruling } => {
+                let (run, owner) = (tame(ruling.run.as_str(), WIDTH), tame(&ruling.owner, 60));
+                writeln!(out, "INVALIDATED run {run} by {owner}: {}", tame(&ruling.reason, WIDTH))
+            }
+            EventKind::BaselinePinned { ruling: Some(ruling) } => {
+                let (run, owner) = (tame(ruling.run.as_str(), WIDTH), tame(&ruling.owner, 60));
+                writeln!(out, "BASELINE run {run} by {owner}: {}", tame(&ruling.reason, WIDTH))
+            }
+            EventKind::BaselinePinned { ruling: None } => writeln!(out, "BASELINE the last comparable ramp"),
             EventKind::Note { text } => writeln!(out, "NOTE {}", tame(text, WIDTH * 2)),
             EventKind::RunFinished { exit } => writeln!(out, "exit {exit}"),
         }?;

@@ -42,6 +42,14 @@ pub fn lines(
         };
         writeln!(out, "  {:>2} {:<9} {:<wide$} {detail}", id.number(), state.word(), step.title)?;
     }
+    for ruling in &progress.invalidated {
+        let (run, owner) = (tame(ruling.run.as_str(), 60), tame(&ruling.owner, 60));
+        writeln!(out, "run {run} counts no more  {owner}: {}", tame(&ruling.reason, 100))?;
+    }
+    if let Some(ruling) = &progress.baseline {
+        let (run, owner) = (tame(ruling.run.as_str(), 60), tame(&ruling.owner, 60));
+        writeln!(out, "ramps are compared with run {run}  {owner}: {}", tame(&ruling.reason, 100))?;
+    }
     match states.iter().find(|(_, state)| !state.unlocks_next()) {
         Some((next, _)) => writeln!(out, "next: rampup run {next}"),
         None => writeln!(out, "every step is proven or waived"),
@@ -89,5 +97,7 @@ pub fn json(
             "step": id, "state": state, "record": progress.steps.get(id), "outdated": outdated.get(id),
         })).collect::<Vec<_>>(),
         "waivers": progress.waivers,
+        "invalidated": progress.invalidated,
+        "baseline": progress.baseline,
     })
 }

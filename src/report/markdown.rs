@@ -43,6 +43,10 @@ pub fn climb(climb: &Climb<'_>) -> String {
             cell(&waiver.reason)
         );
     }
+    for ruling in &progress.invalidated {
+        let (run, owner, reason) = (cell(ruling.run.as_str()), cell(&ruling.owner), cell(&ruling.reason));
+        page += &format!("\n**Counts no more: run {run}** by {owner}: {reason}\n");
+    }
     page
 }
 

@@ -81,8 +81,8 @@ fn create(path: &Path) -> Result<File, StoreError> {
 
 /// Events that people act on must survive a power cut; the rest may wait for the system's own pace.
 fn must_last(kind: &EventKind) -> bool {
-    use EventKind::{RampFinished, RunFinished, StepJudged, Waived};
-    matches!(kind, StepJudged { .. } | Waived { .. } | RampFinished { .. } | RunFinished { .. })
+    use EventKind::{RampFinished, RunFinished};
+    kind.decides() || matches!(kind, RampFinished { .. } | RunFinished { .. })
 }
 
 /// The event's line. It is read back at once: a number that JSON cannot hold would only show when it is too late.

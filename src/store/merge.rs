@@ -1,5 +1,7 @@
 //! Two branches' progress become one: for each step the later judgement, what one side took back stays taken back. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::domain::command::Waiver;
 use crate::domain::ids::{CheckId, StepId};
 use crate::domain::progress::{Progress, StepRecord};
@@ -25,6 +27,14 @@ pub fn merge(base: &Progress, ours: &Progress, theirs: &Progress) -> Progress {
         let sooner = |one: Waiver, other: Waiver| if other.until < one.until { other } else { one };
         merged.waivers.extend(pick(of(base), of(ours), of(theirs), sooner));
     }
+    for run in
+        [ours, theirs].into_iter().flat_map(|p| &p.invalidated).map(|ruling| &ruling.run).collect::<BTreeSet<_>>()
+    {
+        let of = |progress: &Progress| progress.invalidated(run).cloned();
+        merged.invalidated.extend(pick(of(base), of(ours), of(theirs), |one, _| one));
+    }
+    let of = |progress: &Progress| progress.baseline.clone();
+    merged.baseline = pick(of(base), of(ours), of(theirs), |one, _| one);
     merged
 }
 

@@ -127,7 +127,7 @@ impl Store {
         }
         let link = self.log.append(event)?;
         self.ramps.extend(self.this_run.see(event));
-        if decides(&event.kind) {
+        if event.kind.decides() {
             fold(&mut self.progress, event, Some(link));
             self.unsaved = Some(Position { run: event.run.clone(), seq: event.seq });
         }
@@ -140,10 +140,10 @@ impl Store {
         &self.progress
     }
 
-    /// Measured ramps of all runs whose logs are here, this one's included, the newest last.
+    /// Measured ramps of all runs that count and whose logs are here, this one's included, the newest last.
     #[must_use]
     pub fn ramps(&self) -> Vec<RampRecord> {
-        self.ramps.clone()
+        self.progress.compared(&self.ramps)
     }
 
     /// What was seen when each step was last judged: the events of those runs whose logs are here, oldest run first.
@@ -231,11 +231,6 @@ fn fold(progress: &mut Progress, event: &Event, link: Option<String>) {
     }
 }
 
-/// True for events that change progress.
-fn decides(kind: &EventKind) -> bool {
-    matches!(kind, EventKind::StepJudged { .. } | EventKind::Waived { .. })
-}
-
 /// True for a judgement that is older than the file's: the file came by git from somebody who went on.
 fn outdated(event: &Event, progress: &Progress) -> bool {
     match &event.kind {
@@ -291,7 +286,7 @@ impl Places {
                 Some(known) if run == known.run => known.seq + 1,
                 _ => 0,
             };
-            for (event, link) in log::read_lines(&path, from)?.into_iter().filter(|(event, _)| decides(&event.kind)) {
+            for (event, link) in log::read_lines(&path, from)?.into_iter().filter(|(event, _)| event.kind.decides()) {
                 if !outdated(&event, &loaded.progress) {
                     fold(&mut loaded.progress, &event, link);
                 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use toml::de::DeTable;
 
-use crate::domain::command::Waiver;
+use crate::domain::command::{Ruling, Waiver};
 use crate::domain::ids::StepId;
 use crate::domain::place::{Place, explain};
 use crate::domain::progress::{Progress, StepRecord, StepState};
@@ -40,6 +40,10 @@ struct Written<'a> {
     steps: Steps<'a>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     waivers: &'a [Waiver],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    invalidated: &'a [Ruling],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<&'a Ruling>,
 }
 
 /// Steps by number; as text they would sort 1, 10, 2.
@@ -66,6 +70,12 @@ struct Read {
     /// Debts that somebody signed for.
     #[serde(default)]
     waivers: Vec<Waiver>,
+    /// Runs that count no more.
+    #[serde(default)]
+    invalidated: Vec<Ruling>,
+    /// The run that ramps are compared with, where somebody named one.
+    #[serde(default)]
+    baseline: Option<Ruling>,
 }
 
 /// The JSON Schema (2020-12) of the file, indented, with a line break at its end.
@@ -79,7 +89,8 @@ pub fn schema() -> String {
 /// # Errors
 /// [`StoreError::Write`].
 pub fn write(path: &Path, progress: &Progress) -> Result<(), StoreError> {
-    let file = Written { schema: SCHEMA, steps: Steps(progress), waivers: &progress.waivers };
+    let Progress { waivers, invalidated, baseline, .. } = progress;
+    let file = Written { schema: SCHEMA, steps: Steps(progress), waivers, invalidated, baseline: baseline.as_ref() };
     let text = toml::to_string(&file).map_err(|error| StoreError::Unreadable { what: error.to_string() })?;
     atomic::write(path, format!("{HEADER}\n{text}").as_bytes())
 }
@@ -114,11 +125,12 @@ fn parse(text: &str, path: &Path) -> Result<Loaded, StoreError> {
     }
     let file: Read = toml::from_str(text).map_err(broken)?;
     let place = |key: &str| {
-        let steps = tree.get("steps").and_then(|steps| steps.get_ref().get(key));
-        Place::of(text, steps.map_or(0, |step| step.span().start))
+        let tables = tree.get("steps").and_then(|steps| steps.get_ref().get(key));
+        Place::of(text, tables.map_or(0, |step| step.span().start))
     };
-    let mut progress = Progress { waivers: file.waivers, ..Progress::default() };
-    for (key, record) in file.steps {
+    let Read { steps, waivers, invalidated, baseline, .. } = file;
+    let mut progress = Progress { waivers, invalidated, baseline, ..Progress::default() };
+    for (key, record) in steps {
         let step = key.parse().ok().and_then(|number| StepId::new(number).ok());
         let step = step.ok_or_else(|| malformed(place(&key), format!("there is no step {key}; delete its table")))?;
         if !is_judgement(record.state) {

@@ -62,6 +62,14 @@ impl Climb {
                 let what = waiver.check.as_ref().map_or(String::new(), |c| format!(", {}", words::tame(&c.0)));
                 self.note(event.at, format!("step {}{what} waived by {}", waiver.step, words::tame(&waiver.owner)));
             }
+            EventKind::Invalidated { ruling } => {
+                let (run, owner) = (words::tame(ruling.run.as_str()), words::tame(&ruling.owner));
+                self.note(event.at, format!("run {run} counts no more ({owner}: {})", words::tame(&ruling.reason)));
+            }
+            EventKind::BaselinePinned { ruling } => {
+                let run = ruling.as_ref().map_or("the last ramp".to_owned(), |ruling| words::tame(ruling.run.as_str()));
+                self.note(event.at, format!("ramps are compared with {run}"));
+            }
             EventKind::Note { text } => self.note(event.at, words::tame(text)),
             EventKind::RunFinished { .. } => self.at_rest(),
             EventKind::RunStarted { .. } => {}

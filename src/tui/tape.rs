@@ -73,7 +73,10 @@ fn about(kind: &EventKind, wanted: Option<StepId>) -> bool {
         | EventKind::RampFailed { step, .. }
         | EventKind::StepJudged { step, .. } => *step == wanted,
         EventKind::CheckFinished { evidence } => evidence.step == wanted,
-        EventKind::Waived { .. } | EventKind::Note { .. } => false,
+        EventKind::Waived { .. }
+        | EventKind::Invalidated { .. }
+        | EventKind::BaselinePinned { .. }
+        | EventKind::Note { .. } => false,
         EventKind::RunStarted { .. }
         | EventKind::RunFinished { .. }
         | EventKind::Pulse { .. }

@@ -290,6 +290,7 @@ pub fn ramps() -> Vec<RampRecord> {
         think: Think::constant(Duration::from_secs(3)),
         model: Model::Closed,
         engine: Engine::Goose,
+        pinned: false,
     };
     vec![
         ramp(5, 1, 10, [88.0, 80.1, 96.4], [0.0, 0.0, 0.21], RampOutcome::Pass),
@@ -334,7 +335,7 @@ pub fn start(look: Look) -> Start {
         ramps: ramps(),
         outdated: BTreeMap::from([(
             step_id(4),
-            Outdated { changed: vec!["the flows", "the target"], takes_seconds: 463 },
+            Outdated { changed: vec!["the flows", "the target"], takes_seconds: 463, invalidated: None },
         )]),
         replay: None,
         owner: "maria".to_owned(),

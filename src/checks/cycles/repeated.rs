@@ -33,6 +33,9 @@ pub(super) struct Facts {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Cycle {
     at: jiff::Timestamp,
+    /// Somebody named it as the one to compare with.
+    #[serde(default)]
+    pinned: bool,
     /// Value, low, high.
     p95_ms: [f64; 3],
     error_percent: [f64; 3],
@@ -42,7 +45,7 @@ impl Check for Repeated {
     const ID: &'static str = "cycles.repeated";
     const TITLE: &'static str = "the same ramp was measured at least twice, and the newest is no worse";
     const ABOUT: &'static str = "Compares this ramp with earlier ones of the same step: same users, same flows, a full measurement with a full \
-        one. At least two must have been measured to the end, and the newest may not be slower than the one before beyond \
+        one. At least two must have been measured to the end, and the newest may not be slower than the one before, nor than a pinned baseline, beyond \
         the interval of their ratio. Traps: two runs with different scripts or user counts, a quick practice run beside a full one, a run that was \
         stopped or spoiled.";
     const PHASE: Phase = Phase::After;
@@ -69,36 +72,44 @@ impl Check for Repeated {
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
         let cycles = self.cycles.max(2);
-        let [.., before, newest] = facts.cycles.as_slice() else {
+        let [earlier @ .., before, newest] = facts.cycles.as_slice() else {
             return too_few(facts, cycles);
         };
         if facts.cycles.len() < cycles {
             return too_few(facts, cycles);
         }
-        let mut findings = Vec::new();
-        let mut worse = |what: &str, unit: &str, old: [f64; 3], new: [f64; 3], how: String| {
-            findings.push(Finding {
-                seen: format!("{what} rose from {:.3} to {:.3} {unit} ({how})", old[0], new[0]),
-                todo: "look at what was deployed in between, put it right or take it back, and measure again"
-                    .to_owned(),
-            });
-        };
-        let (old, new) = (before.p95_ms, newest.p95_ms);
-        match change(new, old) {
-            Some((r, Change::Slower)) => {
-                worse("p95", "ms", old, new, format!("{:.2} times, {:.2} to {:.2}", r[0], r[1], r[2]));
-            }
-            Some(_) => {}
-            // Without a ratio only intervals that do not touch can be told apart.
-            None if new[1] > old[2] => worse("p95", "ms", old, new, "the intervals do not touch".to_owned()),
-            None => {}
-        }
-        let (old, new) = (before.error_percent, newest.error_percent);
-        if new[1] > old[2] {
-            worse("the error rate", "%", old, new, format!("from at most {:.3} to at least {:.3}", old[2], new[1]));
-        }
+        // A pinned one comes beside the one before, never in its place: it can only ask for more.
+        let pinned = earlier.iter().filter(|cycle| cycle.pinned);
+        let findings: Vec<Finding> = [before].into_iter().chain(pinned).flat_map(|old| worsened(old, newest)).collect();
         if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
     }
+}
+
+/// What the newest is surely worse in.
+fn worsened(old: &Cycle, newest: &Cycle) -> Vec<Finding> {
+    let whose = if old.pinned { " since the baseline" } else { "" };
+    let mut findings = Vec::new();
+    let mut worse = |what: &str, unit: &str, old: [f64; 3], new: [f64; 3], how: String| {
+        findings.push(Finding {
+            seen: format!("{what} rose{whose} from {:.3} to {:.3} {unit} ({how})", old[0], new[0]),
+            todo: "look at what was deployed in between, put it right or take it back, and measure again".to_owned(),
+        });
+    };
+    let (before, now) = (old.p95_ms, newest.p95_ms);
+    match change(now, before) {
+        Some((r, Change::Slower)) => {
+            worse("p95", "ms", before, now, format!("{:.2} times, {:.2} to {:.2}", r[0], r[1], r[2]));
+        }
+        Some(_) => {}
+        // Without a ratio only intervals that do not touch can be told apart.
+        None if now[1] > before[2] => worse("p95", "ms", before, now, "the intervals do not touch".to_owned()),
+        None => {}
+    }
+    let (before, now) = (old.error_percent, newest.error_percent);
+    if now[1] > before[2] {
+        worse("the error rate", "%", before, now, format!("from at most {:.3} to at least {:.3}", before[2], now[1]));
+    }
+    findings
 }
 
 fn too_few(facts: &Facts, cycles: usize) -> CheckOutcome {
@@ -117,7 +128,9 @@ fn too_few(facts: &Facts, cycles: usize) -> CheckOutcome {
 fn cycle(record: &RampRecord, newest: &RampRecord) -> Result<Cycle, &'static str> {
     comparable(record, newest)?;
     match (record.p95_ms, record.error_percent) {
-        (Some(p95_ms), Some(error_percent)) => Ok(Cycle { at: record.at, p95_ms, error_percent }),
+        (Some(p95_ms), Some(error_percent)) => {
+            Ok(Cycle { at: record.at, pinned: record.pinned, p95_ms, error_percent })
+        }
         _ => Err("too few requests for an interval"),
     }
 }
@@ -145,12 +158,14 @@ mod tests {
             think: crate::domain::flow::Mix::THINK,
             model: crate::domain::ramp::Model::Closed,
             engine: crate::domain::measurement::Engine::Goose,
+            pinned: false,
         }
     }
 
     fn facts(cycles: &[([f64; 3], [f64; 3])]) -> Facts {
         let at = "2026-11-23T04:00:00Z".parse().unwrap();
-        let cycles = cycles.iter().map(|&(p95_ms, error_percent)| Cycle { at, p95_ms, error_percent }).collect();
+        let cycles =
+            cycles.iter().map(|&(p95_ms, error_percent)| Cycle { at, pinned: false, p95_ms, error_percent }).collect();
         Facts { users: 1000, cycles, left_out: vec![] }
     }
 
@@ -172,6 +187,19 @@ mod tests {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
         }
         assert_eq!(Repeated { cycles: 0 }.judge(&facts(&[([40.0, 36.0, 45.0], clean)])).word(), "fail");
+    }
+
+    #[test]
+    fn a_pinned_ramp_asks_for_more_and_never_for_less() {
+        let clean = [0.0, 0.0, 0.1];
+        let (fast, slow) = (([40.0, 36.0, 45.0], clean), ([60.0, 55.0, 66.0], clean));
+        for (word, history) in
+            [("fail", [fast, slow, slow]), ("fail", [slow, fast, slow]), ("pass", [slow, slow, fast])]
+        {
+            let mut facts = facts(&history);
+            facts.cycles[0].pinned = true;
+            assert_eq!(Repeated::default().judge(&facts).word(), word, "{facts:?}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn change(new: [f64; 3], old: [f64; 3]) -> Option<([f64; 3], Change)> {
     Some((ratio, change))
 }
 
-/// Against the last comparable ramp.
+/// Against the last comparable ramp, or the pinned one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", tag = "compared")]
 pub enum Compared {
@@ -108,7 +108,7 @@ pub fn comparable(record: &RampRecord, newest: &RampRecord) -> Result<(), &'stat
     }
 }
 
-/// Compares with the last comparable ramp of the same step. `history` is ascending and holds `newest` not.
+/// Compares with the last comparable ramp of the same step, or with that of the pinned run. `history` is ascending and holds `newest` not.
 #[must_use]
 pub fn compare(newest: &RampRecord, history: &[RampRecord]) -> Compared {
     let of_step = || history.iter().rev().filter(|r| r.step == newest.step);
@@ -116,7 +116,8 @@ pub fn compare(newest: &RampRecord, history: &[RampRecord]) -> Compared {
     if let Err(why) = comparable(newest, newest) {
         return Compared::Refused { at: last.at, why: format!("this one: {why}") };
     }
-    let Some(old) = of_step().find(|r| comparable(r, newest).is_ok()) else {
+    let fitting = || of_step().filter(|r| comparable(r, newest).is_ok());
+    let Some(old) = fitting().find(|r| r.pinned).or_else(|| fitting().next()) else {
         let why = comparable(last, newest).err().unwrap_or_default().to_owned();
         return Compared::Refused { at: last.at, why };
     };
@@ -151,6 +152,7 @@ mod tests {
             think: Mix::THINK,
             model: Model::Closed,
             engine: Engine::Goose,
+            pinned: false,
         }
     }
 
@@ -169,6 +171,18 @@ mod tests {
         }
         let said = compare(&record([112.0, 100.0, 126.0]), &[record(old)]).sentence().unwrap();
         assert!(said.starts_with("p95 1.12× the ramp of 23 Nov (0.") && said.ends_with("no change seen"), "{said}");
+    }
+
+    #[test]
+    fn a_pinned_ramp_is_the_one_to_compare_with_while_it_fits() {
+        let new = record([150.0, 140.0, 161.0]);
+        let pinned = RampRecord { pinned: true, ..record([100.0, 92.0, 109.0]) };
+        let change = |history: &[RampRecord]| match compare(&new, history) {
+            Compared::Ratio { change, .. } => change,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(change(&[pinned.clone(), new.clone()]), Change::Slower, "a creeping change shows");
+        assert_eq!(change(&[RampRecord { users: 1, ..pinned }, new.clone()]), Change::None);
     }
 
     #[test]

@@ -40,6 +40,9 @@ impl Machine {
     fn in_force(&self, step: StepId) -> Option<&StepRecord> {
         let contract = &self.prepared(step).contract;
         let proof = self.progress.steps.get(&step).filter(|record| record.state == StepState::Proven)?;
+        if self.progress.invalidated(&proof.run).is_some() {
+            return None;
+        }
         // What is asked without load is the same in a practice run.
         let rests = Contract { quick: contract.quick, ..proof.contract.clone() };
         (rests == *contract).then_some(proof)
