@@ -12,13 +12,15 @@ use crate::domain::audit;
 use crate::domain::check::Evidence;
 use crate::domain::command::Ruling;
 use crate::domain::event::{Event, EventKind, SCHEMA};
-use crate::domain::ids::{RunId, StepId};
+use crate::domain::ids::{CheckId, RunId, StepId};
 use crate::domain::progress::{Progress, StepRecord};
+use crate::domain::step::Level;
 use crate::domain::text::tame;
 use crate::headless::{Lines, Printer, exit};
 use crate::store::{Store, StoreError};
 
 use super::session::{Trouble, configured};
+use super::steps_of;
 use super::terminal::chosen;
 
 /// Longest line of text from a file.
@@ -39,10 +41,21 @@ struct Upheld {
 /// Recomputes every recorded judgement. The code is 0 when all stand, 1 when one was edited or would be decided
 /// otherwise, 3 when the evidence of one is not here.
 pub fn verify(project: &Path, environment: &Environment, wish: Output, out: &mut dyn Write) -> Result<u8, Trouble> {
-    let folder = configured(project, environment)?.settings.project_dir;
-    let (progress, _) = Store::read(&folder).map_err(Trouble::usage)?;
-    let all: Vec<Upheld> =
-        progress.steps.iter().map(|(step, record)| upheld(&folder, *step, record, &progress)).collect();
+    let settings = configured(project, environment)?.settings;
+    let (folder, steps) = (&settings.project_dir, steps_of(&settings)?);
+    let (progress, _) = Store::read(folder).map_err(Trouble::usage)?;
+    // Of a playbook that has changed since, nobody knows what it asked for.
+    let required = |step: StepId, record: &StepRecord| -> Vec<CheckId> {
+        let playbook = &steps[step.index()];
+        let same = settings.contract(playbook, record.contract.quick).playbook == record.contract.playbook;
+        let lines = playbook.checks.iter().filter(|line| same && line.level == Level::Required);
+        lines.map(|line| line.check.clone()).collect()
+    };
+    let all: Vec<Upheld> = progress
+        .steps
+        .iter()
+        .map(|(step, record)| upheld(folder, *step, record, &progress, &required(*step, record)))
+        .collect();
     for one in &all {
         if wish.json {
             writeln!(out, "{}", serde_json::to_string(one).map_err(|e| Trouble::Broken(e.into()))?)?;
@@ -57,8 +70,8 @@ pub fn verify(project: &Path, environment: &Environment, wish: Output, out: &mut
     // Logs that no judgement rests on any more are still the history that ramps are compared with.
     let judged = |run: &RunId| all.iter().any(|one| one.run == *run);
     let mut edited = false;
-    for run in Store::runs(&folder)?.into_iter().filter(|run| !judged(run)) {
-        if let Err(why @ StoreError::Malformed { .. }) = Store::read_run(&folder, &run) {
+    for run in Store::runs(folder)?.into_iter().filter(|run| !judged(run)) {
+        if let Err(why @ StoreError::Malformed { .. }) = Store::read_run(folder, &run) {
             edited = true;
             let one = Upheld { step: None, run, found: "edited", said: vec![why.to_string()] };
             if wish.json {
@@ -81,14 +94,11 @@ pub fn verify(project: &Path, environment: &Environment, wish: Output, out: &mut
     })
 }
 
-fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress) -> Upheld {
+fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress, required: &[CheckId]) -> Upheld {
     let told = |found, said| Upheld { step: Some(step), run: record.run.clone(), found, said };
     let lines = match Store::read_run_lines(folder, &record.run) {
         Ok(lines) => lines,
-        // What a newer rampup wrote is not here to be read, and nobody edited it.
-        Err(why @ StoreError::Malformed { .. }) if !why.to_string().contains("is newer than") => {
-            return told("edited", vec![why.to_string()]);
-        }
+        Err(why @ StoreError::Malformed { .. }) => return told("edited", vec![why.to_string()]),
         Err(why) => return told("gone", vec![why.to_string()]),
     };
     let link = lines.iter().rev().find_map(|(event, link)| match &event.kind {
@@ -105,7 +115,7 @@ fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress)
         }
         _ => {}
     }
-    let said = audit::audit(step, record, &events, &progress.waivers);
+    let said = audit::audit(step, record, &events, &progress.waivers, required);
     if !said.is_empty() {
         return told("different", said);
     }

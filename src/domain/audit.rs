@@ -3,8 +3,11 @@
 use super::check::{CheckOutcome, Evidence};
 use super::command::Waiver;
 use super::event::{Event, EventKind};
-use super::ids::StepId;
+use super::ids::{CheckId, StepId};
+use super::measurement::{FarSide, Measurement};
 use super::progress::{Progress, StepRecord, StepState};
+use super::ramp::RampPlan;
+use super::slo::Slo;
 use super::step::Level;
 use super::verdict::{Objective, RampOutcome, Verdict, judge_looked};
 
@@ -20,9 +23,16 @@ pub fn basis<'a>(step: StepId, record: &StepRecord, events: &'a [Event]) -> Opti
     Some(&events[from..=end])
 }
 
-/// What a new decision would say otherwise than the record does, or cannot find; empty when it says the same.
+/// What a new decision would say otherwise than the record does, or cannot find; empty when it says the same. `required`
+/// are the checks that its playbook asked for, as far as they are known.
 #[must_use]
-pub fn audit(step: StepId, record: &StepRecord, events: &[Event], waivers: &[Waiver]) -> Vec<String> {
+pub fn audit(
+    step: StepId,
+    record: &StepRecord,
+    events: &[Event],
+    waivers: &[Waiver],
+    required: &[CheckId],
+) -> Vec<String> {
     let Some(basis) = basis(step, record, events) else {
         return vec!["its run's log holds no such judgement".to_owned()];
     };
@@ -36,34 +46,53 @@ pub fn audit(step: StepId, record: &StepRecord, events: &[Event], waivers: &[Wai
                 .map(|field| format!("progress.toml and the log differ in {field}: one of them was edited")),
         );
     }
-    let ramp = basis.iter().rev().find_map(|event| match &event.kind {
-        EventKind::RampFinished { step: of, task, measurement, verdict, .. } if *of == step => {
-            Some((task, measurement, verdict))
+    match ramp(step, basis) {
+        Some(Ramp { plan, slo, measurement, verdict, .. }) => {
+            let of = |o: &Objective| o.name.strip_prefix("p95 of ").map(str::to_owned);
+            let endpoints: Vec<String> = verdict.objectives.iter().filter_map(of).collect();
+            said.extend(differences(verdict, &judge_looked(measurement, plan, slo, &endpoints)));
+            if record.state == StepState::Proven && verdict.outcome != RampOutcome::Pass {
+                said.push("its ramp did not pass".to_owned());
+            }
         }
-        _ => None,
-    });
-    let again = ramp.and_then(|(task, measurement, verdict)| {
-        let (plan, slo) = basis.iter().find_map(|event| match &event.kind {
-            EventKind::RampStarted { task: of, plan, slo, .. } if of == task => Some((plan, slo)),
-            _ => None,
-        })?;
-        let endpoints: Vec<String> =
-            verdict.objectives.iter().filter_map(|o| o.name.strip_prefix("p95 of ")).map(str::to_owned).collect();
-        Some((verdict, judge_looked(measurement, plan, slo, &endpoints)))
-    });
-    match (&ramp, again) {
-        (_, Some((stored, again))) => said.extend(differences(stored, &again)),
-        (Some(_), None) => said.push("the log does not say what its ramp was to drive".to_owned()),
-        (None, None) if record.state == StepState::Proven => said.push("the log holds no ramp for it".to_owned()),
-        (None, None) => {}
+        None if record.state == StepState::Proven => said.push("the log holds no whole ramp for it".to_owned()),
+        None => {}
     }
     if record.state == StepState::Proven {
-        if ramp.is_some_and(|(.., verdict)| verdict.outcome != RampOutcome::Pass) {
-            said.push("its ramp did not pass".to_owned());
-        }
-        said.extend(shut(step, record, basis, waivers));
+        said.extend(shut(step, record, basis, waivers, required));
     }
     said
+}
+
+/// A step's ramp, as it was judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Ramp<'a> {
+    /// What was to be driven.
+    pub plan: &'a RampPlan,
+    /// The promise in force.
+    pub slo: &'a Slo,
+    /// What was measured.
+    pub measurement: &'a Measurement,
+    /// What the other systems did.
+    pub far_side: &'a FarSide,
+    /// What it means.
+    pub verdict: &'a Verdict,
+}
+
+/// The last ramp of the step among these events, with what it was to be.
+#[must_use]
+pub fn ramp(step: StepId, events: &[Event]) -> Option<Ramp<'_>> {
+    let (task, measurement, far_side, verdict) = events.iter().rev().find_map(|event| match &event.kind {
+        EventKind::RampFinished { step: of, task, measurement, far_side, verdict } if *of == step => {
+            Some((*task, measurement, far_side, verdict))
+        }
+        _ => None,
+    })?;
+    let (plan, slo) = events.iter().find_map(|event| match &event.kind {
+        EventKind::RampStarted { task: of, plan, slo, .. } if *of == task => Some((plan, slo)),
+        _ => None,
+    })?;
+    Some(Ramp { plan, slo, measurement, far_side, verdict })
 }
 
 /// The last answer of every check of the step, in the order in which they came.
@@ -81,8 +110,8 @@ pub fn answers(step: StepId, events: &[Event]) -> Vec<&Evidence> {
     last
 }
 
-/// Required checks that did not open and that nobody signed for.
-fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver]) -> Vec<String> {
+/// Required checks that did not open or did not answer, and that nobody signed for.
+fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver], required: &[CheckId]) -> Vec<String> {
     let day = record.at.to_zoned(jiff::tz::TimeZone::UTC).date();
     // A check that several steps ask may have been signed for at an earlier one; with a whole step, only what did not fail.
     let names = |w: &Waiver, evidence: &Evidence| match &w.check {
@@ -95,7 +124,10 @@ fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver]) 
         return vec!["the log holds no answer of a check for it".to_owned()];
     }
     let shut = |e: &&&Evidence| e.level == Level::Required && !e.outcome.opens() && !signed(e);
-    answers.iter().filter(shut).map(|e| format!("{} was {}", e.check, e.outcome.word())).collect()
+    let shut = answers.iter().filter(shut).map(|e| format!("{} was {}", e.check, e.outcome.word()));
+    let by_name = |check: &CheckId| waivers.iter().any(|w| w.check.as_ref() == Some(check) && w.step <= step);
+    let silent = |check: &&CheckId| !by_name(check) && answers.iter().all(|e| e.check != **check);
+    shut.chain(required.iter().filter(silent).map(|check| format!("{check} did not answer"))).collect()
 }
 
 /// Names of the fields in which two records differ; the link to the evidence is no part of what was decided.

@@ -65,6 +65,16 @@ impl CheckOutcome {
             Self::NotApplicable(why) => why.clone(),
         }
     }
+
+    /// What was seen or is missing, each with what to do about it; nothing where nothing is to be done.
+    #[must_use]
+    pub fn said(&self) -> Vec<(&str, &str)> {
+        match self {
+            Self::Fail(findings) | Self::Weak(findings) => findings.iter().map(|f| (&*f.seen, &*f.todo)).collect(),
+            Self::Unknown(missing) => vec![(&missing.what, &missing.provide)],
+            Self::Pass | Self::NotApplicable(_) => Vec::new(),
+        }
+    }
 }
 
 /// What was seen, and what to do about it.

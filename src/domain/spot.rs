@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::check::{CheckOutcome, Evidence};
+use super::check::Evidence;
 
 /// Endings of files that people edit; without one of them, `redis.internal:6379` would be a place.
 const ENDINGS: [&str; 12] = ["py", "toml", "html", "txt", "cfg", "ini", "yml", "yaml", "json", "conf", "md", "lock"];
@@ -19,13 +19,7 @@ pub struct Spot {
 /// The first line that a check's findings name, else the first file; its facts are asked last.
 #[must_use]
 pub fn of(evidence: &Evidence) -> Option<Spot> {
-    let mut texts: Vec<&str> = match &evidence.outcome {
-        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
-            findings.iter().flat_map(|finding| [&*finding.seen, &*finding.todo]).collect()
-        }
-        CheckOutcome::Unknown(missing) => vec![&missing.what, &missing.provide],
-        CheckOutcome::Pass | CheckOutcome::NotApplicable(_) => Vec::new(),
-    };
+    let mut texts: Vec<&str> = evidence.outcome.said().into_iter().flat_map(|(seen, todo)| [seen, todo]).collect();
     within(&evidence.facts, &mut texts);
     let spots: Vec<Spot> = texts.into_iter().flat_map(named).collect();
     spots.iter().find(|spot| spot.line.is_some()).or(spots.first()).cloned()

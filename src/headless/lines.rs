@@ -138,17 +138,13 @@ fn check(evidence: &Evidence, out: &mut dyn Write) -> io::Result<()> {
     let word = evidence.outcome.word().to_uppercase();
     let took = f64::from(u32::try_from(evidence.took_ms).unwrap_or(u32::MAX)) / 1000.0;
     writeln!(out, "  {word:<7} {:<30} {}{advised}  {took:.1} s", evidence.check.to_string(), evidence.title)?;
+    for (seen, todo) in evidence.outcome.said() {
+        writeln!(out, "          seen {}", tame(seen, WIDTH))?;
+        writeln!(out, "          do   {}", tame(todo, WIDTH * 2))?;
+    }
     match &evidence.outcome {
-        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => findings.iter().try_for_each(|finding| {
-            writeln!(out, "          seen {}", tame(&finding.seen, WIDTH))?;
-            writeln!(out, "          do   {}", tame(&finding.todo, WIDTH * 2))
-        }),
-        CheckOutcome::Unknown(missing) => {
-            writeln!(out, "          seen {}", tame(&missing.what, WIDTH))?;
-            writeln!(out, "          do   {}", tame(&missing.provide, WIDTH * 2))
-        }
         CheckOutcome::NotApplicable(why) => writeln!(out, "          because {}", tame(why, WIDTH)),
-        CheckOutcome::Pass => Ok(()),
+        _ => Ok(()),
     }
 }
 

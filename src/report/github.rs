@@ -25,18 +25,11 @@ pub fn annotations(climb: &Climb<'_>) -> String {
 
 fn commands(evidence: &Evidence, signed: bool) -> Vec<String> {
     let required = evidence.level == Level::Required;
-    let (command, said): (_, Vec<(&str, &str)>) = match &evidence.outcome {
-        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
-            let fails = required && matches!(evidence.outcome, CheckOutcome::Fail(_));
-            let command = match (signed, fails) {
-                (true, _) => "notice",
-                (false, true) => "error",
-                (false, false) => "warning",
-            };
-            (command, findings.iter().map(|f| (&*f.seen, &*f.todo)).collect())
-        }
-        CheckOutcome::Unknown(missing) if required => ("notice", vec![(&missing.what, &missing.provide)]),
-        _ => ("notice", Vec::new()),
+    let command = match &evidence.outcome {
+        CheckOutcome::Fail(_) if required && !signed => "error",
+        CheckOutcome::Fail(_) | CheckOutcome::Weak(_) if !signed => "warning",
+        CheckOutcome::Unknown(_) if !required => return Vec::new(),
+        _ => "notice",
     };
     let line = |(seen, todo): (&str, &str)| {
         let place = spot::named(seen).into_iter().chain(spot::named(todo)).next();
@@ -46,7 +39,7 @@ fn commands(evidence: &Evidence, signed: bool) -> Vec<String> {
         let message = data(&format!("{}\n{}", tame(seen, WIDTH), tame(todo, WIDTH)));
         format!("::{command} {file}{line}title={title}::{message}")
     };
-    said.into_iter().map(line).collect()
+    evidence.outcome.said().into_iter().map(line).collect()
 }
 
 /// Escapes a message, as the runner undoes it.

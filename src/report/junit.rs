@@ -67,26 +67,17 @@ fn judgement(state: StepState, sentence: &str) -> TestCase {
 }
 
 fn check(evidence: &Evidence, signed: bool) -> TestCase {
-    let required = evidence.level == Level::Required;
-    let said = |findings: &[crate::domain::check::Finding]| {
-        let lines: Vec<String> =
-            findings.iter().map(|f| format!("{} Do: {}", tame(&f.seen, WIDTH), tame(&f.todo, WIDTH))).collect();
-        lines.join("\n")
+    let (outcome, word) = (&evidence.outcome, evidence.outcome.word());
+    let lines = || {
+        let line = |(seen, todo)| format!("{} Do: {}", tame(seen, WIDTH), tame(todo, WIDTH));
+        outcome.said().into_iter().map(line).collect::<Vec<_>>().join("\n")
     };
-    let status = match &evidence.outcome {
+    let status = match outcome {
         CheckOutcome::Pass => TestCaseStatus::success(),
-        outcome if signed => skipped(&format!("waived, {}: {}", outcome.word(), tame(&outcome.seen(), WIDTH))),
-        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) if required => {
-            failed(evidence.outcome.word(), &said(findings))
-        }
-        CheckOutcome::Unknown(missing) if required => {
-            failed("unknown", &format!("{} Do: {}", tame(&missing.what, WIDTH), tame(&missing.provide, WIDTH)))
-        }
+        _ if signed => skipped(&format!("waived, {word}: {}", tame(&outcome.seen(), WIDTH))),
         CheckOutcome::NotApplicable(why) => skipped(&tame(why, WIDTH)),
-        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
-            skipped(&format!("advised, {}: {}", evidence.outcome.word(), said(findings)))
-        }
-        CheckOutcome::Unknown(missing) => skipped(&format!("advised, unknown: {}", tame(&missing.what, WIDTH))),
+        _ if evidence.level == Level::Required => failed(word, &lines()),
+        _ => skipped(&format!("advised, {word}: {}", lines())),
     };
     let mut case = case("rampup.check", format!("{}: {}", evidence.check, tame(&evidence.title, WIDTH)), status);
     case.set_time(Duration::from_millis(evidence.took_ms));

@@ -47,23 +47,16 @@ fn results(evidence: &Evidence, signed: bool) -> Vec<Value> {
         (CheckOutcome::Fail(_), Level::Advised) | (CheckOutcome::Weak(_), _) => "warning",
         _ => "note",
     };
-    let said: Vec<(String, String)> = match &evidence.outcome {
-        CheckOutcome::Fail(findings) | CheckOutcome::Weak(findings) => {
-            findings.iter().map(|finding| (finding.seen.clone(), finding.todo.clone())).collect()
-        }
-        CheckOutcome::Unknown(missing) if evidence.level == Level::Required => {
-            vec![(missing.what.clone(), missing.provide.clone())]
-        }
-        _ => Vec::new(),
-    };
-    let result = |(seen, todo): (String, String)| {
-        let place = spot::named(&seen).into_iter().chain(spot::named(&todo)).next();
+    let told = evidence.level == Level::Required || !matches!(evidence.outcome, CheckOutcome::Unknown(_));
+    let said = evidence.outcome.said().into_iter().filter(|_| told);
+    let result = |(seen, todo)| {
+        let place = spot::named(seen).into_iter().chain(spot::named(todo)).next();
         let file = place.as_ref().map_or(SETTINGS, |spot| &spot.file);
         let line = place.as_ref().and_then(|spot| spot.line).unwrap_or(1);
         json!({
             "ruleId": evidence.check.0,
             "level": level,
-            "message": { "text": format!("{} {}", tame(&seen, WIDTH), tame(&todo, WIDTH)) },
+            "message": { "text": format!("{} {}", tame(seen, WIDTH), tame(todo, WIDTH)) },
             "locations": [{ "physicalLocation": {
                 "artifactLocation": { "uri": file },
                 "region": { "startLine": line },
@@ -71,5 +64,5 @@ fn results(evidence: &Evidence, signed: bool) -> Vec<Value> {
             "properties": { "step": evidence.step, "outcome": evidence.outcome.word(), "waived": signed },
         })
     };
-    said.into_iter().map(result).collect()
+    said.map(result).collect()
 }

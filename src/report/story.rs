@@ -7,12 +7,8 @@ use crate::domain::check::Evidence;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::StepId;
-use crate::domain::measurement::{FarSide, Measurement};
 use crate::domain::progress::{Outdated, Progress, StepState};
-use crate::domain::ramp::RampPlan;
-use crate::domain::slo::Slo;
 use crate::domain::step::Step;
-use crate::domain::verdict::Verdict;
 
 /// The whole climb, as it stands.
 #[derive(Debug)]
@@ -31,21 +27,6 @@ pub struct Climb<'a> {
     pub today: jiff::civil::Date,
     /// Events of the runs that the judgements name; a step whose log is not here has none.
     pub events: &'a [Event],
-}
-
-/// A step's ramp, as it was judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Ramp<'a> {
-    /// What was to be driven.
-    pub plan: &'a RampPlan,
-    /// The promise in force.
-    pub slo: &'a Slo,
-    /// What was measured.
-    pub measurement: &'a Measurement,
-    /// What the other systems did.
-    pub far_side: &'a FarSide,
-    /// What it means.
-    pub verdict: &'a Verdict,
 }
 
 impl Climb<'_> {
@@ -69,19 +50,8 @@ impl Climb<'_> {
 
     /// The ramp that it rests on.
     #[must_use]
-    pub fn ramp(&self, step: StepId) -> Option<Ramp<'_>> {
-        let basis = self.basis(step);
-        let (task, measurement, far_side, verdict) = basis.iter().rev().find_map(|event| match &event.kind {
-            EventKind::RampFinished { step: of, task, measurement, far_side, verdict, .. } if *of == step => {
-                Some((*task, measurement, far_side, verdict))
-            }
-            _ => None,
-        })?;
-        let (plan, slo) = basis.iter().find_map(|event| match &event.kind {
-            EventKind::RampStarted { task: of, plan, slo, .. } if *of == task => Some((plan, slo)),
-            _ => None,
-        })?;
-        Some(Ramp { plan, slo, measurement, far_side, verdict })
+    pub fn ramp(&self, step: StepId) -> Option<audit::Ramp<'_>> {
+        audit::ramp(step, self.basis(step))
     }
 
     /// What the run of a step's last judgement was about.

@@ -49,6 +49,16 @@ pub enum StoreError {
         /// What is wrong, then what to do.
         what: String,
     },
+    /// A file of a newer rampup, which may mean more than is known here.
+    #[error("{path}: schema {found} is newer than {known}; use the rampup that wrote it", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
     /// No log of that run is here.
     #[error("no log of run {run} is here; logs stay on the machine that made them")]
     NoRun {

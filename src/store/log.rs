@@ -122,15 +122,14 @@ pub fn read_lines(path: &Path, from: u64) -> Result<Vec<(Event, Option<String>)>
             before = known;
             continue;
         }
-        let at = |column, what| {
-            let place = Place { line: number, column };
-            StoreError::Malformed { path: path.to_owned(), place, what }
+        let damaged = |column, what: String| StoreError::Malformed {
+            path: path.to_owned(),
+            place: Place { line: number, column },
+            what: format!("{what}; the log is damaged: move the file elsewhere"),
         };
-        let damaged = |column, what: String| at(column, format!("{what}; the log is damaged: move the file elsewhere"));
         let version: Version = serde_json::from_slice(line).map_err(|e| damaged(e.column(), e.to_string()))?;
         if version.v > SCHEMA {
-            let what = format!("schema {} is newer than {SCHEMA}; use the rampup that wrote it", version.v);
-            return Err(at(1, what));
+            return Err(StoreError::Newer { path: path.to_owned(), found: version.v.into(), known: SCHEMA.into() });
         }
         let event: Event = serde_json::from_slice(line).map_err(|e| damaged(e.column(), e.to_string()))?;
         if event.seq != seq || Some(&event.run) != run.as_ref() {

@@ -103,11 +103,7 @@ impl Store {
             let loaded = progress::read(path)?;
             match loaded.newer {
                 None => Ok(loaded.progress),
-                Some(newer) => Err(StoreError::Malformed {
-                    path: path.to_owned(),
-                    place: Place { line: 1, column: 1 },
-                    what: format!("schema {newer} is newer than this rampup; use the one that wrote it"),
-                }),
+                Some(found) => Err(StoreError::Newer { path: path.to_owned(), found, known: progress::SCHEMA }),
             }
         };
         // Git has no common file, and hands over an empty one, when both branches made theirs.

@@ -190,7 +190,7 @@ fn a_judgement_is_decided_again_from_its_events() {
     let edited = |edit: &dyn Fn(&mut EventKind)| {
         let mut events = events.clone();
         events.iter_mut().for_each(|event| edit(&mut event.kind));
-        audit(*first, record, &events, &[]).join("; ")
+        audit(*first, record, &events, &[], &[]).join("; ")
     };
     let said = edited(&|kind| {
         if let EventKind::CheckFinished { evidence } = kind {
@@ -211,9 +211,9 @@ fn a_judgement_is_decided_again_from_its_events() {
         }
     });
     assert!(said.contains("would be fail now"), "{said}");
-    let said = audit(*first, &StepRecord { users: Some(1000), ..record.clone() }, &events, &[]).join("; ");
+    let said = audit(*first, &StepRecord { users: Some(1000), ..record.clone() }, &events, &[], &[]).join("; ");
     assert_eq!(said, "progress.toml and the log differ in the users: one of them was edited");
-    assert_eq!(audit(*first, record, &[], &[]), ["its run's log holds no such judgement"]);
+    assert_eq!(audit(*first, record, &[], &[], &[]), ["its run's log holds no such judgement"]);
 
     // A step that is held, and those that it shows broken on its way, are decided again as well.
     let broken =
@@ -222,7 +222,7 @@ fn a_judgement_is_decided_again_from_its_events() {
     let states: Vec<StepState> = machine.progress().steps.values().map(|record| record.state).collect();
     assert_eq!(states, [StepState::Regressed, StepState::Regressed, StepState::Held]);
     for (step, record) in &machine.progress().steps {
-        assert_eq!(audit(*step, record, &events, &[]), Vec::<String>::new(), "step {step}");
+        assert_eq!(audit(*step, record, &events, &[], &[]), Vec::<String>::new(), "step {step}");
     }
 }
 

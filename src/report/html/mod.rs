@@ -6,6 +6,7 @@ mod chart;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::domain::audit::Ramp;
 use crate::domain::check::{CheckOutcome, Evidence, Rung};
 use crate::domain::ids::StepId;
 use crate::domain::measurement::{FarSide, series};
@@ -14,7 +15,7 @@ use crate::domain::step::{Level, Step};
 use crate::domain::text::tame;
 use crate::domain::verdict::{ObjectiveOutcome, Verdict};
 
-use super::story::{Climb, Ramp};
+use super::story::Climb;
 use chart::{Axis, Chart};
 
 const STYLE: &str = include_str!("../../../assets/report.css");
