@@ -1,6 +1,7 @@
 //! `rampup diff A B`: what changed between two measured ramps, and whether that changed the figures. Unlike loads are not
 //! compared.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -104,10 +105,11 @@ fn changed(before: &Side, after: &Side) -> Vec<String> {
         changed.push(format!("rampup       {} -> {}", one.product, other.product));
     }
     changed.extend(before.contract.changes(&after.contract).into_iter().map(str::to_owned));
-    let mut of_contract = before.contract != after.contract;
-    of_contract |= one.commit != other.commit;
-    if one.settings != other.settings && !of_contract {
-        changed.push("rampup.toml, in parts that no proof rests on".to_owned());
+    let (one, other) = (&one.settings_by_name, &other.settings_by_name);
+    let names: BTreeSet<&str> = one.keys().chain(other.keys()).map(String::as_str).collect();
+    let named: Vec<&str> = names.into_iter().filter(|name| one.get(*name) != other.get(*name)).collect();
+    if !named.is_empty() {
+        changed.push(format!("rampup.toml  {}", named.join(", ")));
     }
     for table in &after.far_side.tables {
         let then = before.far_side.tables.iter().find(|other| other.table == table.table);

@@ -238,6 +238,7 @@ impl Session {
             commit,
             dirty,
             settings: self.settings.digest.clone(),
+            settings_by_name: self.settings.digests.clone(),
         };
         let target = self.settings.site.url.origin().ascii_serialization();
         let began = self.machine.begin(Timestamp::now(), fingerprint, self.settings.site.name.clone(), target);

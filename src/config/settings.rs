@@ -41,6 +41,8 @@ pub struct Settings {
     pub ownership: Option<Ownership>,
     /// SHA-256 of the file, hex.
     pub digest: String,
+    /// Digests of its settings by their names.
+    pub digests: BTreeMap<String, String>,
     /// Things worth a line that do not stop anything.
     pub notes: Vec<String>,
 }

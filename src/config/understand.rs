@@ -19,6 +19,24 @@ use super::{
     ConfigError, FILE, GateOverride, Ownership, Pace, Problem, Settings, Variables, feeders, flows, literal, raw,
 };
 
+/// A digest of each setting: `slo.p95_ms`, `site.account.login`; lists, as the flows, as one.
+fn digests(text: &str) -> BTreeMap<String, String> {
+    fn gather(name: &str, value: &toml::Value, into: &mut BTreeMap<String, String>) {
+        match value {
+            toml::Value::Table(table) => {
+                for (key, value) in table {
+                    gather(&if name.is_empty() { key.clone() } else { format!("{name}.{key}") }, value, into);
+                }
+            }
+            // Long enough to tell two values apart; nothing is proven by it.
+            value => _ = into.insert(name.to_owned(), digest(value.to_string().as_bytes())[..12].to_owned()),
+        }
+    }
+    let mut found = BTreeMap::new();
+    gather("", &toml::Value::Table(toml::from_str(text).unwrap_or_default()), &mut found);
+    found
+}
+
 /// Settings, and the name of the file that may hold some variables.
 pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Option<String>), ConfigError> {
     let wrong = |place, what| ConfigError::Wrong(vec![Problem { file: FILE.to_owned(), place, what }]);
@@ -87,6 +105,7 @@ pub(super) fn understand(text: &str, project_dir: &Path) -> Result<(Settings, Op
         variables,
         ownership,
         digest: digest(text.as_bytes()),
+        digests: digests(text),
         notes: Vec::new(),
     };
     Ok((settings, file.env_file))

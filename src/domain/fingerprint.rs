@@ -1,5 +1,7 @@
 //! What a verdict was about. When one of these changes, a proof is stale.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -65,4 +67,7 @@ pub struct Fingerprint {
     pub dirty: Option<String>,
     /// Digest of `rampup.toml`.
     pub settings: String,
+    /// Digests of its settings by their names, so that a comparison can name what changed and holds no value.
+    #[serde(default)]
+    pub settings_by_name: BTreeMap<String, String>,
 }
