@@ -22,8 +22,9 @@ use crate::domain::verdict::after_look;
 use crate::engine::machine::{Effect, Input};
 use crate::engine::sampler::Sampler;
 use crate::load::{BoxFuture, Driver, LoadError, Onlooker, Order, Signal};
-use crate::probes::Probes;
+use crate::probes::lease::{self, Taken};
 use crate::probes::ownership::{self, Ownership, Sign};
+use crate::probes::{ProbeError, Probes};
 
 /// No check may look longer than this; the slowest one waits two minutes for Sentry.
 const CHECK_LIMIT: Duration = Duration::from_secs(150);
@@ -164,11 +165,32 @@ impl Runner {
             };
             let answer = match refused {
                 Some(why) => Input::RampFailed { task, unsafe_target: true, why },
-                None => ramp(task, driver.drive(order), heard, probes, &inputs).await,
+                None => match lease::take(&probes).await {
+                    Ok(Taken::By(other)) => Input::RampFailed { task, unsafe_target: false, why: busy(&other) },
+                    taken => {
+                        if let Err(why) = &taken {
+                            let _ = inputs.send(Input::Note(unasked(why)));
+                        }
+                        // Until the ramp is over, nobody else's may begin.
+                        let answer = ramp(task, driver.drive(order), heard, probes, &inputs).await;
+                        drop(taken);
+                        answer
+                    }
+                },
             };
             let _ = inputs.send(answer);
         });
     }
+}
+
+fn busy(other: &str) -> String {
+    format!(
+        "another rampup is measuring this target ({other}): two loads would measure each other; wait until it is done"
+    )
+}
+
+fn unasked(why: &ProbeError) -> String {
+    format!("whether another rampup is measuring this target could not be asked: {why}")
 }
 
 async fn ask(

@@ -8,6 +8,7 @@ pub mod error;
 pub mod http;
 mod in_force;
 pub mod jobs;
+pub mod lease;
 pub mod lifecycle;
 pub mod metrics;
 pub mod object;

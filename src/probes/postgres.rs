@@ -25,7 +25,7 @@ pub use schema::{ForeignKey, IndexState, Readiness, reads};
 /// Longest wait for a connection or an answer.
 pub const LIMIT: Duration = Duration::from_secs(5);
 /// Every statement of ours holds this comment; `pg_stat_statements` keeps it.
-const MARK: &str = "/* rampup */";
+pub(super) const MARK: &str = "/* rampup */";
 /// Statements of this database, in the view under the name `s`.
 const OURS_DB: &str = "s.dbid = (select oid from pg_database where datname = current_database())";
 /// Characters kept of a statement's text.
@@ -196,7 +196,7 @@ impl Postgres {
         sum.and_then(|s| s.parse().ok()).ok_or_else(|| ProbeError::odd(self.system, "no sum of cursors"))
     }
 
-    async fn one(&self, sql: &str) -> Result<Option<String>, ProbeError> {
+    pub(super) async fn one(&self, sql: &str) -> Result<Option<String>, ProbeError> {
         Ok(self.rows(sql).await?.first().and_then(|row| row.try_get(0).ok().flatten()).map(str::to_owned))
     }
 

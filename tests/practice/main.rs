@@ -1,33 +1,32 @@
 //! The whole product on the whole practice stack, real servers throughout: install, start, climb all ten steps with
-//! the real binary, be stopped by an edge that limits the load, survive being killed at random moments, leave nothing
+//! the real binary, be stopped by an edge that limits the load and by somebody else's measurement, survive being killed at random moments, leave nothing
 //! behind. One stack serves all of it.
 //!
 //! `RAMPUP_KILLS=50` makes the number of kills larger than a build server has time for; `RAMPUP_PRACTICE=kills` (or
-//! `lab`, `climb`, `blocked`, `screen`) plays one part alone.
+//! `lab`, `climb`, `blocked`, `two`, `screen`) plays one part alone.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of a test, where a panic is the finding")]
 
 mod blocked;
+#[path = "../kill/mod.rs"]
+mod kill;
 mod lab;
 mod screen;
 #[path = "../tty/mod.rs"]
 mod tty;
+mod two;
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
+use kill::Moment;
 use rampup::config::Environment;
-use rampup::domain::event::{Event, EventKind};
 use rampup::domain::ids::StepId;
-use rampup::domain::progress::StepState;
 use rampup::lab::Lab;
-use rampup::store::{Store, atomic};
+use rampup::store::atomic;
 use serde_json::Value;
 
 const RAMPUP: &str = env!("CARGO_BIN_EXE_rampup");
@@ -74,6 +73,9 @@ async fn story(dir: &Path) {
     if plays("blocked") {
         blocked::story(name);
     }
+    if plays("two") {
+        two::story(name);
+    }
     if plays("screen") {
         screen::story(name);
     }
@@ -114,17 +116,6 @@ fn climb(lab: &str) {
     assert!(page.matches("<svg").count() >= 20, "each step's ramp has its pictures");
 }
 
-/// When a run is killed.
-#[derive(Clone, Copy)]
-enum Moment {
-    /// Within its first second, when files are opened.
-    Opening,
-    /// At any time of its first minute.
-    Any,
-    /// Within 30 ms of its saying that a step is proven.
-    Unlock,
-}
-
 /// Whatever moment the program dies at, progress can be read, claims nothing that the log does not show, and has
 /// forgotten nothing that was shown. Each run resumes where the killed one left off.
 fn kill_at_random_moments(lab: &str) {
@@ -134,12 +125,11 @@ fn kill_at_random_moments(lab: &str) {
     loosen(&project.join("rampup.toml"));
     let (mut unlocks, mut left) = (0, Vec::new());
     for kill in 0..kills {
-        let moment = [Moment::Opening, Moment::Any, Moment::Unlock][kill % 3];
         if left.len() == StepId::all().count() {
             std::fs::remove_dir_all(project.join(".rampup")).unwrap();
         }
-        let shown = run_and_kill(&project, moment);
-        left = not_ahead_of_its_evidence(&project);
+        let shown = kill::run_and_kill(&project, Moment::of(kill));
+        left = kill::not_ahead_of_its_evidence(&project);
         assert!(shown.iter().all(|step| left.contains(step)), "shown as proven: {shown:?}; left: {left:?}");
         unlocks += shown.len();
     }
@@ -154,66 +144,4 @@ fn loosen(settings: &Path) {
         text.replace("\np95_ms = 300\n", "\np95_ms = 3000\n").replace("error_percent = 0.5", "error_percent = 5");
     assert_ne!(text, loose);
     atomic::write(settings, loose.as_bytes()).unwrap();
-}
-
-/// Goes on with the climb until the moment has come. Gives the steps that were shown as proven.
-fn run_and_kill(project: &Path, moment: Moment) -> Vec<StepId> {
-    let mut child = Command::new(RAMPUP)
-        .arg("-C")
-        .arg(project)
-        .args(["run", "--all", "--quick", "--json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (proven, shown) = mpsc::channel();
-    let out = BufReader::new(child.stdout.take().unwrap());
-    let reader = std::thread::spawn(move || {
-        for event in out.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str::<Event>(&line).ok()) {
-            if let EventKind::StepJudged { step, state: StepState::Proven, .. } = event.kind {
-                // The test may have seen enough.
-                let _ = proven.send(step);
-            }
-        }
-    });
-    let (_never, silence) = mpsc::channel::<()>();
-    let pause = |longest: f64| _ = silence.recv_timeout(Duration::from_secs_f64(rand::random::<f64>() * longest));
-    let mut seen = Vec::new();
-    match moment {
-        Moment::Opening => pause(1.0),
-        Moment::Any => pause(60.0),
-        Moment::Unlock => {
-            seen.extend(shown.recv_timeout(Duration::from_secs(240)));
-            pause(0.03);
-        }
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    reader.join().unwrap();
-    seen.extend(shown.try_iter());
-    seen
-}
-
-/// The steps that progress calls proven, each of them shown by a whole log.
-fn not_ahead_of_its_evidence(project: &Path) -> Vec<StepId> {
-    let (progress, _) = Store::read(project).unwrap();
-    let proven = progress.steps.iter().filter(|(_, record)| record.state == StepState::Proven);
-    proven
-        .map(|(step, record)| {
-            let log = project.join(".rampup/runs").join(format!("{}.jsonl", record.run));
-            let text = std::fs::read_to_string(&log).unwrap();
-            let events: Vec<Event> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-            let judged = events.iter().position(
-                |e| matches!(&e.kind, EventKind::StepJudged { step: s, state: StepState::Proven, .. } if s == step),
-            );
-            let before = &events[..judged.unwrap()];
-            assert!(
-                before.iter().any(|e| matches!(&e.kind, EventKind::RampFinished { step: s, .. } if s == step)),
-                "step {step} is proven without a ramp in {}",
-                log.display()
-            );
-            *step
-        })
-        .collect()
 }
