@@ -120,7 +120,8 @@ fn upheld(folder: &Path, step: StepId, record: &StepRecord, progress: &Progress,
         return told("different", said);
     }
     let answers = audit::basis(step, record, &events).map_or(0, |basis| audit::answers(step, basis).len());
-    let mut said = vec![format!("{} of {answers} checks: decided again, and the same", record.state.word())];
+    let mut said =
+        vec![format!("{}, checks that answered: {answers}; decided again, and the same", record.state.word())];
     if let Some(Ruling { owner, reason, .. }) = progress.invalidated(&record.run) {
         said.push(format!("the run counts no more ({owner}: {reason}), so the step is not proven by it"));
     }
@@ -201,7 +202,7 @@ fn explain_check(folder: &Path, check: &str, progress: &Progress, out: &mut dyn 
     let facts = serde_json::to_string_pretty(&evidence.facts).map_err(|e| Trouble::Broken(e.into()))?;
     let answered = Event { v: SCHEMA, seq: 0, at: evidence.at, run, kind: EventKind::CheckFinished { evidence } };
     Lines::default().print(&answered, out)?;
-    writeln!(out, "          how  {how:?}, in {took} ms\nfacts")?;
+    writeln!(out, "          how  {}, in {took} ms\nfacts", how.words())?;
     for line in facts.lines() {
         writeln!(out, "{}", tame(line, WIDTH))?;
     }

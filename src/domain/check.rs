@@ -119,6 +119,20 @@ pub enum Rung {
     Repo,
 }
 
+impl Rung {
+    /// The same in words, for people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Caused => "caused: an effect we made, seen at the far side",
+            Self::Counted => "counted: a counter moved by what we caused",
+            Self::Observed => "observed: live traffic, watched",
+            Self::Api => "api: a provider says so, which is weak",
+            Self::Repo => "repo: the repository says so, which is weak",
+        }
+    }
+}
+
 /// When a check looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -13,6 +13,7 @@ use super::run::{Asked, Signals, asleep};
 use super::theme::{Look, Role};
 use super::widgets::ascii;
 use super::widgets::paper::{Ink, Paper, cut, ink, muted, pad, plain, wrap};
+use super::widgets::typed::entered;
 use super::{Leave, terminal, words};
 
 /// Letters of one answer.
@@ -143,7 +144,7 @@ impl Form {
                 ink(if here { "▸ " } else { "  " }, Role::Focus),
                 ink(pad(field.name, NAME), if here { Role::Focus } else { Role::Muted }),
             ];
-            line.extend(answer(&field.value, here, columns.saturating_sub(NAME + 2)));
+            line.extend(entered(&field.value, here, columns.saturating_sub(NAME + 2)));
             lines.push(line);
         }
         lines.push(Vec::new());
@@ -196,14 +197,6 @@ fn bare(line: &str) -> &str {
         c == '#' && !quoted
     });
     line[..remark.unwrap_or(line.len())].trim_end()
-}
-
-/// What was typed, its end in sight.
-pub(super) fn answer(text: &str, here: bool, columns: usize) -> Vec<Ink> {
-    let tamed = words::tame(text);
-    let skip = tamed.chars().count().saturating_sub(columns.saturating_sub(2));
-    let shown: String = tamed.chars().skip(skip).collect();
-    if here { vec![plain(shown), ink("▏", Role::Focus)] } else { vec![plain(shown)] }
 }
 
 /// Asks until all is answered; none when the person left. `make` says what the answers come to. The terminal is given

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::model::{Model, Standing};
-use crate::domain::check::Rung;
 use crate::domain::ids::StepId;
 use crate::domain::measurement::ErrorKind;
 use crate::domain::progress::StepState;
@@ -113,17 +112,6 @@ pub(super) fn error(kind: ErrorKind) -> &'static str {
         ErrorKind::ServerError => "answered 5xx",
         ErrorKind::UnexpectedStatus => "with an unexpected status",
         ErrorKind::Assertion => "without the expected content",
-    }
-}
-
-/// How something is known.
-pub(super) fn how(rung: Rung) -> &'static str {
-    match rung {
-        Rung::Caused => "caused: an effect we made, seen at the far side",
-        Rung::Counted => "counted: a counter moved by what we caused",
-        Rung::Observed => "observed: live traffic, watched",
-        Rung::Api => "api: a provider says so, which is weak",
-        Rung::Repo => "repo: the repository says so, which is weak",
     }
 }
 

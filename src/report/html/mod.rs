@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::domain::audit::Ramp;
-use crate::domain::check::{CheckOutcome, Evidence, Rung};
+use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::ids::StepId;
 use crate::domain::measurement::{FarSide, series};
 use crate::domain::progress::{StepRecord, StepState};
@@ -281,13 +281,7 @@ fn check(evidence: &Evidence) -> Markup {
         CheckOutcome::Unknown(_) => ("?", "warn"),
         CheckOutcome::NotApplicable(_) => ("–", "muted"),
     };
-    let how = match evidence.how {
-        Rung::Caused => "caused: an effect we made, seen at the far side",
-        Rung::Counted => "counted: a counter moved by what we caused",
-        Rung::Observed => "observed: live traffic, watched",
-        Rung::Api => "a provider's API says so, which is weak",
-        Rung::Repo => "the repository says so, which is weak",
-    };
+    let how = evidence.how.words();
     let facts = serde_json::to_string_pretty(&evidence.facts).unwrap_or_default();
     html! {
         details {

@@ -9,7 +9,7 @@ use crate::tui::palette::{self, Palette};
 use crate::tui::theme::Role;
 use crate::tui::waive::Form;
 use crate::tui::widgets::paper::{Ink, Paper, fit, ink, muted, pad, wrap};
-use crate::tui::wizard::answer;
+use crate::tui::widgets::typed::entered;
 use crate::tui::words;
 
 /// Rows of commands.
@@ -26,7 +26,7 @@ pub(super) fn palette(model: &Model, paper: &mut Paper<'_>, area: Rect, typed: &
         &format!("{} of {}", typed.at.min(found.len().saturating_sub(1)) + usize::from(!found.is_empty()), found.len()),
     );
     let columns = usize::from(inner.width);
-    paper.line(inner, 0, answer(&typed.text, true, columns));
+    paper.line(inner, 0, entered(&typed.text, true, columns));
     let rows = usize::from(inner.height.saturating_sub(1)).max(1);
     let at = typed.at.min(found.len().saturating_sub(1));
     let from = (at + 1).saturating_sub(rows);
@@ -65,7 +65,7 @@ pub(super) fn waive(model: &Model, paper: &mut Paper<'_>, area: Rect, form: &For
     for (index, (name, text)) in Form::NAMES.iter().zip(&form.fields).enumerate() {
         let here = index == form.at;
         let mut line = vec![ink(pad(name, 10), if here { Role::Focus } else { Role::Muted })];
-        line.extend(answer(text, here, columns.saturating_sub(10)));
+        line.extend(entered(text, here, columns.saturating_sub(10)));
         lines.push(line);
     }
     lines.push(Vec::new());

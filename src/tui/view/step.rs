@@ -301,7 +301,7 @@ fn evidence_lines(model: &Model, id: StepId, columns: usize) -> Vec<Vec<Ink>> {
     paragraph(&mut lines, &words::tame(&evidence.title), columns, Role::Strong);
     lines.push(Vec::new());
     answer(&mut lines, &evidence.outcome, columns);
-    named(&mut lines, "how", words::how(evidence.how), columns, Role::Text);
+    named(&mut lines, "how", evidence.how.words(), columns, Role::Text);
     named(&mut lines, "when", &taken(model, evidence), columns, Role::Text);
     facts(&mut lines, &evidence.facts, columns);
     lines
