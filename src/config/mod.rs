@@ -4,6 +4,7 @@
 //! Knows the domain; touches no network and writes nothing.
 
 mod access;
+mod clouds;
 mod dotenv;
 mod environment;
 mod error;

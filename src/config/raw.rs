@@ -101,6 +101,10 @@ pub(super) struct Site {
     pub presign: Option<Presign>,
     /// Where errors go.
     pub sentry: Option<Sentry>,
+    /// Where Railway is asked for the app.
+    pub railway: Option<Railway>,
+    /// Where Cloudflare is asked for the site.
+    pub cloudflare: Option<Cloudflare>,
     /// How the web processes run; step 7 computes from it what they can carry.
     pub web: Option<Web>,
     /// A file that only the site's owner can put there; read before every ramp off this machine.
@@ -226,6 +230,39 @@ pub(super) struct Sentry {
     pub send_error: bool,
     /// Path of a page that fails on purpose, such as `/sentry-debug/`; only asked when `send_error` allows it.
     pub error_path: Option<String>,
+}
+
+/// Where Railway is asked for the app.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Railway {
+    /// Name of the environment variable that holds the token: a project's, which is enough, or an account's.
+    pub token_env: String,
+    /// Name of the service that runs the app.
+    pub service: String,
+    /// Id of the project, as its address shows it; only for a token that sees many.
+    pub project: Option<String>,
+    /// Name of the environment; a project's token knows its own.
+    #[serde(default = "production")]
+    pub environment: String,
+    /// Another address of the API: only one of this machine, as a practice stack has it.
+    pub api: Option<Url>,
+}
+
+fn production() -> String {
+    "production".to_owned()
+}
+
+/// Where Cloudflare is asked for the site.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cloudflare {
+    /// Name of the environment variable that holds the token, which needs rights to read only.
+    pub token_env: String,
+    /// The zone, as Cloudflare lists it: `shop.example`.
+    pub zone: String,
+    /// Another address of the API: only one of this machine, as a practice stack has it.
+    pub api: Option<Url>,
 }
 
 /// A file that only the site's owner can put there; read before every ramp off this machine.

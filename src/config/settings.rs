@@ -108,6 +108,10 @@ pub struct Variables {
     pub account_password: Option<String>,
     /// `[site.sentry] token_env`
     pub sentry_token: Option<String>,
+    /// `[site.railway] token_env`
+    pub railway_token: Option<String>,
+    /// `[site.cloudflare] token_env`
+    pub cloudflare_token: Option<String>,
     /// `[site.sentry] dsn_env`
     pub sentry_dsn: Option<String>,
     /// `[site] metrics_auth_env`

@@ -42,6 +42,15 @@ organization = "o"
 project = "p"
 token_env = "SENTRY_TOKEN"
 
+[site.railway]
+token_env = "RAILWAY_TOKEN"
+service = "web"
+
+[site.cloudflare]
+token_env = "CLOUDFLARE_TOKEN"
+zone = "shop.example"
+api = "http://127.0.0.1:9000"
+
 [site.ownership]
 nonce = "0123456789abcdef"
 
@@ -98,6 +107,10 @@ fn a_whole_file_is_read() {
     assert_eq!(settings.variables.cache.as_deref(), Some("REDIS_URL"));
     assert_eq!(settings.overrides[&StepId::new(7).unwrap()].hold, Some(Duration::from_secs(120)));
     assert_eq!(settings.mix.flows.len(), 2);
+    let (railway, cloudflare) = (settings.site.railway.unwrap(), settings.site.cloudflare.unwrap());
+    assert_eq!((railway.api.as_str(), railway.environment.as_str()), ("https://backboard.railway.com/", "production"));
+    assert_eq!((cloudflare.api.as_str(), cloudflare.zone.as_str()), ("http://127.0.0.1:9000/", "shop.example"));
+    assert_eq!(settings.variables.railway_token.as_deref(), Some("RAILWAY_TOKEN"));
     assert!(matches!(settings.mix.flows[0].steps[0].extract["product"], Extract::Css { .. }));
 }
 
@@ -222,6 +235,15 @@ fn what_is_wrong_is_refused_at_its_place() {
         ("[site.ownership]", "[site.edge]\nblocked = \"x.php\"\n[site.ownership]", "does not begin with /"),
         ("[site.ownership]", "[site.edge]\norigins = [\"https://a.test/x\"]\n[site.ownership]", "holds a path"),
         ("[site.ownership]", "[site.edge]\nsecret_header = \"X Y\"\n[site.ownership]", "no header name"),
+        ("service = \"web\"", "service = \" \"", "service is empty"),
+        (
+            "service = \"web\"",
+            "service = \"web\"\napi = \"http://backboard.railway.com\"",
+            "the token goes nowhere else",
+        ),
+        ("api = \"http://127.0.0.1:9000\"", "api = \"https://api.cloudflare.com.evil.example\"", "nowhere else"),
+        ("api = \"http://127.0.0.1:9000\"", "api = \"http://localhost:9000\"", "an address of this machine"),
+        ("zone = \"shop.example\"", "zone = \"https://shop.example/\"", "without scheme"),
         ("[site.ownership]", "[site.edge]\nsecret_env = \"KEY\"\n[site.ownership]", "header's name is missing"),
     ] {
         refuses(from, to, what);
@@ -312,6 +334,8 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
     for (from, to) in [
         ("\"DATABASE_URL\"", "\"postgres://shop:hunter2@db/shop\""),
         ("\"SENTRY_TOKEN\"", "\"sntrys_hunter2eyJpYXQiOjE3\""),
+        ("\"RAILWAY_TOKEN\"", "\"5f3c0a1e-6a1b-4c2d-9e8f-hunter200000\""),
+        ("\"CLOUDFLARE_TOKEN\"", "\"v1hunter2_Abc-0123456789abcdefghijklmnopq\""),
         ("password_env = \"TEST_PASSWORD\"", "password_env = \"hunter2!\""),
         ("http://127.0.0.1:8080", "http://ada:hunter2@127.0.0.1:8080"),
         ("x-lab-client-ip = \"10.0.0.1\"", "authorization = \"Bearer hunter2\""),

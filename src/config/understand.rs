@@ -16,7 +16,8 @@ use super::faults::Faults;
 use super::rules::{header_fault, headers, path_fault, server_fault};
 use super::slots::{Known, template};
 use super::{
-    ConfigError, FILE, GateOverride, Ownership, Pace, Problem, Settings, Variables, feeders, flows, literal, raw,
+    ConfigError, FILE, GateOverride, Ownership, Pace, Problem, Settings, Variables, clouds, feeders, flows, literal,
+    raw,
 };
 
 /// A digest of each setting: `slo.p95_ms`, `site.account.login`; lists, as the flows, as one.
@@ -197,6 +198,8 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
     edge(file, faults);
     let release =
         file.release.as_ref().and_then(|release| stands_in(release, faults).map(|it| (release.path.clone(), it)));
+    let railway = file.railway.as_ref().and_then(|railway| clouds::railway(railway, faults));
+    let cloudflare = file.cloudflare.as_ref().and_then(|cloudflare| clouds::cloudflare(cloudflare, faults));
     let site = Site {
         name: file.name.clone(),
         url: file.url.clone(),
@@ -228,6 +231,8 @@ fn site(file: &raw::Site, faults: &mut Faults<'_>) -> (Site, Option<Ownership>) 
             send_error: s.send_error,
             error_path: s.error_path.clone(),
         }),
+        railway,
+        cloudflare,
         queue: file.queue.clone(),
         queue_kind: file.queue_kind.map(|kind| match kind {
             raw::QueueKind::Celery => QueueKind::Celery,
@@ -386,6 +391,11 @@ fn variables(file: &raw::File, faults: &mut Faults<'_>) -> Variables {
             file.site.account.as_ref().map(|account| &account.password_env),
         ),
         sentry_token: name(&["site", "sentry", "token_env"], file.site.sentry.as_ref().map(|sentry| &sentry.token_env)),
+        railway_token: name(&["site", "railway", "token_env"], file.site.railway.as_ref().map(|r| &r.token_env)),
+        cloudflare_token: name(
+            &["site", "cloudflare", "token_env"],
+            file.site.cloudflare.as_ref().map(|cloudflare| &cloudflare.token_env),
+        ),
         sentry_dsn: name(&["site", "sentry", "dsn_env"], file.site.sentry.as_ref().and_then(|s| s.dsn_env.as_ref())),
         metrics_auth: name(&["site", "metrics_auth_env"], file.site.metrics_auth_env.as_ref()),
         edge_secret: name(&["site", "edge", "secret_env"], file.site.edge.as_ref().and_then(|e| e.secret_env.as_ref())),

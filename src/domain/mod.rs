@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod backlog;
 pub mod check;
+pub mod clouds;
 pub mod command;
 pub mod diagnosis;
 pub mod event;

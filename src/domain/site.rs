@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::clouds::{Cloudflare, Railway};
 use super::secret::Secret;
 
 /// What the owner told us. No secrets: it may be shown and stored.
@@ -44,6 +45,12 @@ pub struct Site {
     pub slow_endpoints: Vec<String>,
     /// Where the app's Sentry project is read.
     pub sentry: Option<Sentry>,
+    /// The app as Railway knows it. Left out of older proofs' digest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub railway: Option<Railway>,
+    /// The site as Cloudflare knows it. Left out likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloudflare: Option<Cloudflare>,
     /// The queue's name, where the library does not say better.
     pub queue: String,
     /// The library behind the queue; found out on the broker when absent.
@@ -210,6 +217,10 @@ pub struct Access {
     pub account_password: Option<Key>,
     /// Sentry API token.
     pub sentry_token: Option<Key>,
+    /// Railway's API token, of a project, an account or a workspace.
+    pub railway_token: Option<Key>,
+    /// Cloudflare's API token, of a user or an account.
+    pub cloudflare_token: Option<Key>,
     /// The Sentry DSN that the app itself uses.
     pub sentry_dsn: Option<Key>,
     /// The Authorization header that the metrics ask for.
