@@ -43,6 +43,24 @@ pub enum ProbeError {
         /// The right or key to provide.
         provide: String,
     },
+    /// It asks us to come back later.
+    #[error("{system} answers no questions for now: {why}; verify again {when}")]
+    Busy {
+        /// Which system.
+        system: &'static str,
+        /// Too many questions, or trouble of its own.
+        why: String,
+        /// From when on, in words.
+        when: String,
+    },
+    /// It answered in a form that this program does not know.
+    #[error("{system} answers in a form that rampup {version} does not know: {saw}; {UPDATE}", version = env!("CARGO_PKG_VERSION"))]
+    Changed {
+        /// Which system.
+        system: &'static str,
+        /// What is not as expected; never a value of the answer.
+        saw: String,
+    },
     /// A bot challenge stood in the way.
     #[error("{CHALLENGED}; {ALLOW}")]
     Challenged,
@@ -57,12 +75,32 @@ pub enum ProbeError {
 }
 
 const CHALLENGED: &str = "the edge answered with a challenge (cf-mitigated) instead of the page";
+const UPDATE: &str = "take a newer rampup, or say to its makers what this line says";
 const ALLOW: &str = "allow this machine's address or the User-Agent rampup/ in a WAF skip rule";
 
 impl ProbeError {
     /// A connection that failed, in the client's words.
     pub fn unreachable(system: &'static str, why: impl std::fmt::Display) -> Self {
         Self::Unreachable { system, why: tame(&why.to_string(), 200) }
+    }
+
+    /// The same failure under the name of the system that was really asked: the HTTP client only knows "the site".
+    #[must_use]
+    pub fn at(self, system: &'static str) -> Self {
+        match self {
+            Self::Unreachable { why, .. } => Self::Unreachable { system, why },
+            Self::TimedOut { limit, .. } => Self::TimedOut { system, limit },
+            other => other,
+        }
+    }
+
+    /// A system that cannot answer now and says not until when.
+    pub fn busy(system: &'static str, why: impl std::fmt::Display) -> Self {
+        Self::Busy {
+            system,
+            why: tame(&why.to_string(), 200),
+            when: "in a few minutes; its status page says more".to_owned(),
+        }
     }
 
     /// An answer that was not understood.
@@ -84,6 +122,12 @@ impl From<ProbeError> for Missing {
                 "check that it is up and not overloaded, then verify again",
             ),
             ProbeError::Refused { system, why, provide } => Missing::new(format!("{system} refused: {why}"), provide),
+            ProbeError::Busy { system, why, when } => {
+                Missing::new(format!("{system} answers no questions for now: {why}"), format!("verify again {when}"))
+            }
+            ProbeError::Changed { system, saw } => {
+                Missing::new(format!("{system} answers in a form that is not known here: {saw}"), UPDATE)
+            }
             ProbeError::Challenged => Missing::new(CHALLENGED, ALLOW),
             ProbeError::Odd { system, saw } => Missing::new(
                 format!("{system} answered unexpectedly: {saw}"),

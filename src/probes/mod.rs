@@ -2,6 +2,7 @@
 //!
 //! Knows no step, no threshold and no verdict; what is right or wrong is for `checks` to say.
 
+mod api;
 pub mod base64;
 pub mod bucket;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod path;
 pub mod pooler;
 pub mod postgres;
 mod put;
+pub mod railway;
 pub mod redis;
 mod release;
 pub mod repo;

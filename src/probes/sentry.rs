@@ -174,11 +174,7 @@ impl Probes {
         }
         let bearer = format!("Bearer {}", token.secret.expose());
         let answer = self.http.ask(Method::GET, Ok(url)).bare().header("authorization", bearer).send().await;
-        let answer = answer.map_err(|e| match e {
-            ProbeError::Unreachable { why, .. } => ProbeError::Unreachable { system: SYSTEM, why },
-            ProbeError::TimedOut { limit, .. } => ProbeError::TimedOut { system: SYSTEM, limit },
-            other => other,
-        })?;
+        let answer = answer.map_err(|e| e.at(SYSTEM))?;
         match answer.status {
             200 => serde_json::from_slice(&answer.body).map_err(|e| ProbeError::odd(SYSTEM, e)),
             401 | 403 => Err(ProbeError::Refused {
