@@ -5,6 +5,7 @@
 mod api;
 pub mod base64;
 pub mod bucket;
+pub mod cloudflare;
 pub mod error;
 pub mod http;
 mod in_force;
