@@ -91,6 +91,8 @@ pub enum Verb {
     Ramp(Ramp),
     /// Show how far the climb is.
     Status(Output),
+    /// Say which systems answer, which secrets are set, and which permissions are missing; changes nothing anywhere.
+    Doctor(Output),
     /// Play a recorded run back in the terminal interface; the last one when none is named.
     Replay(Replay),
     /// Show what a verdict rests on, from the disk alone: a step (5), a check (pool.in-path) or a run.

@@ -7,6 +7,7 @@ mod climb;
 mod commit;
 mod decide;
 mod diff;
+mod doctor;
 mod drive;
 mod editor;
 mod evidence;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Verify(wish)) => drive::verify(&cli.project, &environment, wish).await,
         Some(Verb::Ramp(wish)) => drive::ramp(&cli.project, &environment, wish).await,
         Some(Verb::Status(wish)) => show_status(&cli.project, &environment, *wish, &mut out),
+        Some(Verb::Doctor(wish)) => doctor::doctor(&cli.project, &environment, *wish, &mut out).await,
         Some(Verb::Replay(wish)) => terminal::replay(&cli, &environment, wish).await,
         Some(Verb::Explain(wish)) => evidence::explain(&cli.project, &environment, wish.what.as_deref(), &mut out),
         Some(Verb::VerifyEvidence(wish)) => evidence::verify(&cli.project, &environment, *wish, &mut out),

@@ -100,7 +100,7 @@ struct Described {
 }
 
 fn describe(project: &Path, environment: &Environment, run: &RunId, quick: bool) -> Result<Described, Trouble> {
-    let Config { settings, access, passwords } = configured(project, environment)?;
+    let Config { settings, access, passwords, .. } = configured(project, environment)?;
     let steps = steps_of(&settings)?;
     let pace = pace(&settings, quick);
     let prepared = steps.iter().map(|step| prepare(step, &settings, &pace)).collect();

@@ -33,6 +33,7 @@ pub use template::{Answers, nonce, template};
 
 use std::path::{Path, PathBuf};
 
+use crate::domain::doctor::Variable;
 use crate::domain::site::Access;
 
 /// The name of the settings file.
@@ -47,6 +48,8 @@ pub struct Config {
     pub access: Access,
     /// The flows' test users' passwords.
     pub passwords: Passwords,
+    /// Every secret that the settings name, and whether it has a value.
+    pub secrets: Vec<Variable>,
 }
 
 /// The folder with the `rampup.toml` that is in force at `start`: there, or the nearest above.
@@ -78,13 +81,16 @@ pub fn load(project_dir: &Path, environment: &Environment) -> Result<Config, Con
         }
     }
     let (access, passwords) = access::fetch(&settings, environment, &from_file);
-    let unset = access::named(&settings)
-        .into_iter()
-        .filter(|(_, name)| environment.get(name).is_none() && from_file.get(name).is_none())
-        .map(|(setting, name)| format!("{name} is not set ({setting}); what needs it will be unknown"))
-        .collect::<Vec<_>>();
-    settings.notes.extend(unset);
-    Ok(Config { settings, access, passwords })
+    let set = |name: &str| environment.get(name).is_some() || from_file.get(name).is_some();
+    let named = access::named(&settings).into_iter();
+    let secrets: Vec<_> =
+        named.map(|(setting, name)| Variable { name: name.to_owned(), setting, set: set(name) }).collect();
+    let unset = secrets.iter().filter(|secret| !secret.set);
+    let note = |Variable { name, setting, .. }: &Variable| {
+        format!("{name} is not set ({setting}); what needs it will be unknown")
+    };
+    settings.notes.extend(unset.map(note));
+    Ok(Config { settings, access, passwords, secrets })
 }
 
 /// Settings alone, from their text; for whoever has no use for keys.

@@ -9,6 +9,7 @@ pub mod check;
 pub mod clouds;
 pub mod command;
 pub mod diagnosis;
+pub mod doctor;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;

@@ -1,5 +1,6 @@
 //! The face for scripts and CI: the same events as the terminal interface, as plain lines or as JSON, and an exit code.
 
+pub mod doctor;
 pub mod exit;
 mod json;
 mod lines;

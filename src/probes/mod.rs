@@ -159,7 +159,7 @@ fn unix_now() -> f64 {
 }
 
 /// The key, or the sentence that asks for it.
-fn given<'a>(key: Option<&'a Key>, what: &str, setting: &str) -> Result<&'a Key, ProbeError> {
+pub(crate) fn given<'a>(key: Option<&'a Key>, what: &str, setting: &str) -> Result<&'a Key, ProbeError> {
     key.ok_or_else(|| ProbeError::NotGiven {
         what: format!("the address of {what} is not known"),
         provide: format!(

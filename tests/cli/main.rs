@@ -464,6 +464,71 @@ fn commands_in_the_documents_are_right() {
     }
 }
 
+/// Stands in for a cloud that refuses every token.
+fn refusing_cloud() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 65536];
+            let _ = stream.read(&mut request);
+            let body =
+                r#"{"success": false, "errors": [{"code": 10000, "message": "Not Authorized"}], "messages": []}"#;
+            let head = format!("Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}", body.len());
+            let _ = stream.write_all(format!("HTTP/1.1 403 Forbidden\r\n{head}\r\n\r\n{body}").as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn the_doctor_says_what_answers_what_is_set_and_what_to_provide() {
+    let folder = project(&site());
+    let settings = folder.path().join("rampup.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let without = text.replace("database_env = ", "# database_env = ");
+    rampup::store::atomic::write(&settings, without.as_bytes()).unwrap();
+    let (code, said) = output(folder.path(), &["doctor"]);
+    assert_eq!(code, 0, "{said}");
+    for line in ["  answers   site             /healthz: status 200", "everything that is named answers"] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert!(said.contains("  not named Railway") && said.contains("queries.*"), "{said}");
+
+    let cloud = refusing_cloud();
+    let clouds = format!(
+        "[site.railway]\ntoken_env = \"CLOUD_A\"\nservice = \"web\"\napi = \"{cloud}\"\n\
+         [site.cloudflare]\ntoken_env = \"CLOUD_B\"\nzone = \"shop.example\"\napi = \"{cloud}\"\n[services]\n"
+    );
+    let with = without.replace("[services]\n", &clouds).replace("# cache_env", "cache_env");
+    rampup::store::atomic::write(&settings, with.as_bytes()).unwrap();
+    let ask = |flags: &[&str]| {
+        let mut command = rampup(folder.path(), flags);
+        command.env("CLOUD_A", "hunter2").env("CLOUD_B", "hunter2").env_remove("REDIS_URL");
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    };
+    let began = Instant::now();
+    let (code, said) = ask(&["doctor"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(15));
+    assert!(said.lines().all(|line| line.chars().count() <= 80) && !said.contains("hunter2"), "{said}");
+    for line in [
+        "  unknown   cache            REDIS_URL is not set",
+        "  unknown   Railway          Railway's API refused: status 403",
+        "  unknown   Cloudflare       Cloudflare's API refused: Not Authorized (code",
+        "  not set   REDIS_URL",
+        "  set       CLOUD_A",
+        "next: ",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let (code, said) = ask(&["doctor", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &json["well"]), (Some(3), &serde_json::json!(false)), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
 #[test]
 fn keys_are_listed_and_a_file_of_ones_own_changes_them() {
     let folder = tempfile::tempdir().unwrap();

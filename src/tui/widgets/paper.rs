@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+pub(crate) use crate::domain::text::wrap;
 use crate::tui::mouse::Zone;
 use crate::tui::theme::{Look, Role};
 
@@ -79,38 +80,6 @@ pub(crate) fn pad(text: &str, columns: usize) -> String {
 pub(crate) fn pad_left(text: &str, columns: usize) -> String {
     let text = fit(text, columns);
     " ".repeat(columns.saturating_sub(text.width())) + &text
-}
-
-/// Words broken into lines of at most this many columns; a longer word is broken hard.
-pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(1);
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        let mut word = word.to_owned();
-        if !line.is_empty() && line.width() + 1 + word.width() > columns {
-            lines.push(std::mem::take(&mut line));
-        }
-        while word.width() > columns {
-            let mut used = 0;
-            let cut = word.char_indices().find(|(_, c)| {
-                used += c.width().unwrap_or(0);
-                used > columns
-            });
-            // A single character wider than the column cannot be broken.
-            let at = cut.map_or(word.len(), |(i, c)| if i == 0 { c.len_utf8() } else { i });
-            let rest = word.split_off(at);
-            lines.push(std::mem::replace(&mut word, rest));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(&word);
-    }
-    if !line.is_empty() {
-        lines.push(line);
-    }
-    lines
 }
 
 /// The first rows of an area, and what is left.
