@@ -19,14 +19,31 @@ use super::{bench, climb, terminal};
 /// The practice site's settings, with the ports to fill in.
 const SETTINGS: &str = include_str!("../../assets/lab/rampup.toml");
 
+/// What they say of the clouds, where stand-ins for those run.
+const CLOUDS: &str = r#"[site.railway]
+token_env = "CLOUDS_TOKEN"
+service = "web"
+api = "http://127.0.0.1:{{port.clouds}}"
+
+[site.cloudflare]
+token_env = "CLOUDS_TOKEN"
+zone = "shop.example"
+api = "http://127.0.0.1:{{port.clouds}}"
+
+[services]
+"#;
+
 /// `rampup lab …`.
 pub async fn lab(environment: &Environment, verb: &LabVerb) -> Result<u8, Trouble> {
     match verb {
-        LabVerb::Up(LabUp { queue, yes, place }) => {
+        LabVerb::Up(LabUp { queue, clouds, yes, place }) => {
             let mut lab = open(environment, place)?;
             consent(&lab, *yes)?;
             if let Some(library) = queue {
                 lab.choose_queue(library).map_err(broken)?;
+            }
+            if let Some(on) = clouds {
+                lab.choose_clouds(*on).map_err(broken)?;
             }
             start(&mut lab).await?;
             let project = write_project(&lab, &lab.project_dir(), Promise::Usual)?;
@@ -258,9 +275,10 @@ pub enum Promise {
 
 /// Writes rampup.toml (unless it is already the same) and the keys it names, as they are now.
 pub fn write_project(lab: &Lab, project: &Path, promise: Promise) -> Result<PathBuf, Trouble> {
-    let settings = ["edge", "web", "sink_http", "s3"].into_iter().fold(SETTINGS.to_owned(), |text, name| {
-        text.replace(&format!("{{{{port.{name}}}}}"), &port(lab, name).to_string())
-    });
+    let settings = if lab.clouds() { SETTINGS.replace("[services]\n", CLOUDS) } else { SETTINGS.to_owned() };
+    let settings = ["edge", "web", "sink_http", "s3", "clouds"]
+        .into_iter()
+        .fold(settings, |text, name| text.replace(&format!("{{{{port.{name}}}}}"), &port(lab, name).to_string()));
     // Huey's queue is named by its owner; the others' have usual names.
     let settings = match lab.library().as_str() {
         "huey" => settings.replace("\nqueue = \"celery\"\n", "\nqueue = \"huey\"\n"),
@@ -313,4 +331,27 @@ fn say(line: &str) -> Result<(), Trouble> {
 
 fn broken(why: impl Into<anyhow::Error>) -> Trouble {
     Trouble::Broken(why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn the_practice_site_is_described_with_its_clouds_and_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut lab = Lab::open(folder.path()).unwrap();
+        let project = folder.path().join("project");
+        let read = |lab: &Lab| {
+            write_project(lab, &project, Promise::Usual).unwrap();
+            let text = std::fs::read_to_string(project.join("rampup.toml")).unwrap();
+            config::parse(&text, &project).unwrap().site
+        };
+        let without = read(&lab);
+        assert!(without.railway.is_none() && without.cloudflare.is_none() && without.sentry.is_some());
+        lab.choose_clouds(true).unwrap();
+        let with = read(&lab);
+        assert!(with.railway.is_some() && with.cloudflare.is_some());
+    }
 }

@@ -119,6 +119,22 @@ impl Lab {
         self.save()
     }
 
+    /// From the next start on, stand-ins for Railway's and Cloudflare's APIs run, or no longer do.
+    ///
+    /// # Errors
+    /// When the choice cannot be written down.
+    pub fn choose_clouds(&mut self, on: bool) -> Result<()> {
+        let _lock = self.lock()?;
+        self.state.clouds = on;
+        self.save()
+    }
+
+    /// True when they run with the rest.
+    #[must_use]
+    pub fn clouds(&self) -> bool {
+        self.state.clouds
+    }
+
     /// The library that the shop works with now: "celery", "rq" or "huey".
     #[must_use]
     pub fn library(&self) -> String {
@@ -164,6 +180,7 @@ impl Lab {
             ("METRICS_AUTH", format!("Bearer {}", secret("metrics"))),
             ("EDGE_SECRET", secret("edge").to_owned()),
             ("TEST_PASSWORD", TEST_PASSWORD.to_owned()),
+            ("CLOUDS_TOKEN", secret("clouds").to_owned()),
         ]
         .map(|(name, value)| (name, Secret::new(value)))
         .into()

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use super::error::{LabError, Result};
 
 /// Every port a lab needs, in the order they are numbered. Those after `edge` are internal to the object store.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 18] = [
     "postgres",
     "redis_cache",
     "redis_broker",
@@ -15,6 +15,7 @@ pub(crate) const NAMES: [&str; 17] = [
     "sink_smtp",
     "sink_statsd",
     "pgbouncer",
+    "clouds",
     "web",
     "edge",
     "s3_grpc",

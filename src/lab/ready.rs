@@ -31,6 +31,7 @@ pub(crate) async fn ask(service: Service, setup: &Setup) -> Result<(), Refusal> 
             Service::RedisCache | Service::RedisBroker => redis(service, setup).await,
             Service::S3 => s3(setup).await,
             Service::Sink => status(setup.port("sink_http"), "/stats", "", &[200]).await.map(|_| ()),
+            Service::Clouds => status(setup.port("clouds"), "/", "", &[200]).await.map(|_| ()),
             Service::Worker => celery::answers(setup.library(), &setup.worker_broker()).await,
             Service::Web => {
                 // From step 8 on it answers nobody but the edge.

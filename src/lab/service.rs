@@ -1,4 +1,4 @@
-//! The nine services: what each is called, how its process is started, and which signal stops it kindly.
+//! The ten services: what each is called, how its process is started, and which signal stops it kindly.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub enum Service {
     Sink,
     /// The connection pooler.
     Pgbouncer,
+    /// Answers as Railway's and Cloudflare's APIs, where that is asked for.
+    Clouds,
     /// The worker: Celery's, RQ's or Huey's.
     Worker,
     /// gunicorn with the shop.
@@ -36,14 +38,15 @@ pub enum Service {
 }
 
 impl Service {
-    /// All nine, in the order they start.
-    pub const ALL: [Self; 9] = [
+    /// All ten, in the order they start.
+    pub const ALL: [Self; 10] = [
         Self::Postgres,
         Self::RedisCache,
         Self::RedisBroker,
         Self::S3,
         Self::Sink,
         Self::Pgbouncer,
+        Self::Clouds,
         Self::Worker,
         Self::Web,
         Self::Edge,
@@ -52,7 +55,7 @@ impl Service {
     /// Services that start and stop together: first those that hold data, last where users arrive.
     pub(crate) const TIERS: [&[Self]; 4] = [
         &[Self::Postgres, Self::RedisCache, Self::RedisBroker, Self::S3, Self::Sink],
-        &[Self::Pgbouncer],
+        &[Self::Pgbouncer, Self::Clouds],
         &[Self::Worker, Self::Web],
         &[Self::Edge],
     ];
@@ -67,6 +70,7 @@ impl Service {
             Self::S3 => "s3",
             Self::Sink => "sink",
             Self::Pgbouncer => "pgbouncer",
+            Self::Clouds => "clouds",
             Self::Worker => "worker",
             Self::Web => "web",
             Self::Edge => "edge",
@@ -112,7 +116,9 @@ impl Service {
             Self::S3 => (Signal::KILL, Duration::from_secs(5)),
             Self::Worker => (Signal::TERM, Duration::from_secs(5)),
             Self::Web => (Signal::TERM, Duration::from_secs(6)),
-            Self::RedisCache | Self::RedisBroker | Self::Sink | Self::Edge => (Signal::TERM, Duration::from_secs(3)),
+            Self::RedisCache | Self::RedisBroker | Self::Sink | Self::Clouds | Self::Edge => {
+                (Signal::TERM, Duration::from_secs(3))
+            }
         }
     }
 
@@ -193,6 +199,12 @@ impl Launch {
             Service::Pgbouncer => {
                 let file = conf("pgbouncer.ini");
                 (setup.tools.pgbouncer.clone(), vec![path(file.clone())], vec![file])
+            }
+            Service::Clouds => {
+                env.insert("CLOUDS_TOKEN".into(), setup.secret("clouds").to_owned());
+                let file = conf("clouds.py");
+                let line = text(&[&path(file.clone()), "--port", &port("clouds").to_string()]);
+                (layout.program("python"), line, vec![file])
             }
             Service::Worker => {
                 env = setup.shop_env();

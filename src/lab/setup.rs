@@ -10,6 +10,7 @@ use super::faults::{self, Fault};
 use super::files;
 use super::layout::Layout;
 use super::render::render;
+use super::service::Service;
 use super::state::State;
 use super::steps::{Catalogue, Effective};
 use super::tools::Tools;
@@ -19,6 +20,9 @@ pub(crate) const MARK: &str = "RAMPUP_LAB";
 
 /// Configuration templates. Some hold secrets, so only the services' account may read them.
 const TEMPLATES: [&str; 5] = ["postgresql.conf", "pgbouncer.ini", "userlist.txt", "s3.json", "nginx.conf"];
+
+/// Programs of the stack that are not the shop's.
+const PROGRAMS: [&str; 2] = ["sink.py", "clouds.py"];
 
 /// The state of one lab turned into things that can be started. No `Debug`: it holds secrets.
 pub(crate) struct Setup {
@@ -41,6 +45,9 @@ impl Setup {
         let mut effective = catalogue.effective(&state.applied);
         if let Some(library) = &state.queue {
             effective.env.insert("QUEUE_LIBRARY".into(), library.clone());
+        }
+        if state.clouds {
+            effective.services.insert(Service::Clouds);
         }
         let faults = faults::named(layout, &state.faults)?;
         for fault in &faults {
@@ -79,8 +86,10 @@ impl Setup {
             let text = render(name, &text, &|key| self.value(key))?;
             files::write_changed(&self.layout.conf().join(name), text.as_bytes(), 0o600, self.account.as_ref())?;
         }
-        let sink = faults::edited("sink.py", assets::text("sink.py")?, &self.faults)?;
-        files::write_changed(&self.layout.conf().join("sink.py"), sink.as_bytes(), 0o600, self.account.as_ref())?;
+        for name in PROGRAMS {
+            let text = faults::edited(name, assets::text(name)?, &self.faults)?;
+            files::write_changed(&self.layout.conf().join(name), text.as_bytes(), 0o600, self.account.as_ref())?;
+        }
         let env: String = self.effective.env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         files::write_changed(&self.layout.conf().join("shop.env"), env.as_bytes(), 0o600, None)?;
         Ok(())

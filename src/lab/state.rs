@@ -12,7 +12,8 @@ use super::files;
 const SCHEMA: u32 = 1;
 
 /// Names of the secrets every lab makes for itself.
-const SECRETS: [&str; 8] = ["db", "django", "s3_access", "s3_secret", "sentry_token", "metrics", "proof", "edge"];
+const SECRETS: [&str; 9] =
+    ["db", "django", "s3_access", "s3_secret", "sentry_token", "metrics", "proof", "edge", "clouds"];
 
 /// The content of `state.toml`. No `Debug`: it holds secrets.
 #[derive(Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub(crate) struct State {
     /// The library behind the queue, when it is not Celery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
+    /// Stand-ins for Railway's and Cloudflare's APIs run, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clouds: bool,
     /// What has been prepared once: name → digest of what it was prepared from.
     #[serde(default)]
     pub prepared: BTreeMap<String, String>,
@@ -66,6 +70,7 @@ impl State {
             applied: BTreeSet::new(),
             faults: BTreeSet::new(),
             queue: None,
+            clouds: false,
             prepared: BTreeMap::new(),
             ports: BTreeMap::new(),
             secrets: BTreeMap::new(),

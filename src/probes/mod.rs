@@ -18,6 +18,8 @@ pub mod ownership;
 pub mod path;
 pub mod pooler;
 pub mod postgres;
+#[cfg(test)]
+pub(crate) mod practice;
 mod put;
 pub mod railway;
 pub mod redis;

@@ -15,6 +15,7 @@ use crate::domain::ids::RunId;
 use crate::domain::secret::Secret;
 use crate::domain::site::{Access, Key};
 use crate::probes::http::tests::{server, site};
+use crate::probes::practice::StandIn;
 use schema::Api;
 
 const TOKEN: &str = "v1_t0ken";
@@ -189,6 +190,46 @@ async fn a_missing_permission_is_named_and_the_others_are_not_held_against_it() 
     let figures = Cloudflare { line, owner: None, expires_on: None, zone: cloudflare.zone.clone() };
     let told = figures.traffic_limits().await.unwrap_err().to_string();
     assert!(told.contains("Zone > Analytics > Read"), "{told}");
+}
+
+/// The practice stack's stand-in gives each answer in the published form; its token lacks one permission.
+#[tokio::test]
+async fn the_practice_stand_in_speaks_as_cloudflare_does() {
+    let clouds = StandIn::start("clouds.py", &["--port", "0"], &[("CLOUDS_TOKEN", TOKEN)], "port ");
+    let probes = probes(&clouds.url);
+    let cloudflare = probes.cloudflare().await.unwrap();
+    assert_eq!((cloudflare.owner, cloudflare.zone.name.as_str()), (Some(Owner::User), "shop.example"));
+    let lacking = |(right, has): (Right, Result<(), ProbeError>)| has.is_err().then_some(right);
+    let lacks: Vec<_> = cloudflare.rights().await.into_iter().filter_map(lacking).collect();
+    assert_eq!(lacks, [Right::RequestTracer]);
+    assert_eq!(cloudflare.tiered_cache().await.unwrap(), TieredCache { on: false, smart: false });
+    let traffic = cloudflare.traffic("shop.example", Duration::from_secs(3600)).await.unwrap();
+    assert_eq!((traffic.cached(), traffic.cacheable()), (9_000, 10_000));
+
+    let (api, zone) = (Api::published(), &cloudflare.zone.id);
+    let paths = [
+        "user/tokens/verify".to_owned(),
+        "zones?name=shop.example".to_owned(),
+        format!("zones/{zone}/rulesets/phases/http_ratelimit/entrypoint"),
+        format!("zones/{zone}/pagerules?status=active"),
+        format!("zones/{zone}/workers/routes"),
+        format!("zones/{zone}/argo/tiered_caching"),
+        format!("zones/{zone}/cache/tiered_cache_smart_topology_enable"),
+        format!("zones/{zone}/settings/ssl"),
+        format!("zones/{zone}/settings/cache_level"),
+        format!("zones/{zone}/settings/development_mode"),
+        format!("zones/{zone}/settings/browser_cache_ttl"),
+        format!("zones/{zone}/settings/nothing"),
+    ];
+    for path in paths {
+        let url = clouds.url.join(&format!("client/v4/{path}")).unwrap();
+        let ask =
+            probes.http.ask(reqwest::Method::GET, Ok(url.clone())).header("authorization", format!("Bearer {TOKEN}"));
+        let answer = ask.send().await.unwrap();
+        let said: Value = serde_json::from_slice(&answer.body).unwrap();
+        let operation = api.operation("get", &url).unwrap();
+        assert_eq!(operation.faults_of_answer(answer.status, &said), Vec::<String>::new(), "{path}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::domain::ids::RunId;
 use crate::domain::secret::Secret;
 use crate::domain::site::{Access, Key};
 use crate::probes::http::tests::{server, site};
+use crate::probes::practice::StandIn;
 use schema::Schema;
 
 const TOKEN: &str = "5f3c0a1e-t0ken";
@@ -151,6 +152,46 @@ async fn an_accounts_token_is_for_the_project_and_environment_in_the_settings() 
     // Nothing tells an account's token from a wrong one as long as no project is named.
     let nameless = probes(http.base(), None).railway().await.unwrap_err().to_string();
     assert!(["Not Authorized", "RAILWAY_TOKEN", "[site.railway] project"].iter().all(|word| nameless.contains(word)));
+}
+
+/// The practice stack's stand-in gives each answer in the published form, and refuses what it does not know.
+#[tokio::test]
+async fn the_practice_stand_in_speaks_as_railway_does() {
+    let clouds = StandIn::start("clouds.py", &["--port", "0"], &[("CLOUDS_TOKEN", TOKEN)], "port ");
+    let probes = probes(&clouds.url, None);
+    let railway = probes.railway().await.unwrap();
+    let service = railway.service().await.unwrap();
+    let latest = service.latest_deployment.unwrap();
+    assert_eq!((railway.project.name.as_str(), latest.running()), ("practice", 1));
+    let variables = railway.variables(&service.id).await.unwrap();
+    assert_eq!(variables["DATABASE_URL"].0[0].service.as_deref(), Some("Postgres"));
+    assert_eq!(railway.usage(&service.id, Duration::from_secs(60)).await.unwrap().len(), 1);
+    assert_eq!(railway.http_lines(&latest.id, "x").await.unwrap(), []);
+    assert_eq!(railway.app_lines(&latest.id, "x").await.unwrap(), []);
+
+    let ids = json!({ "environment": "environment-practice", "service": "s", "project": "p", "deployment": "d",
+        "filter": "f", "start": "2026-11-20T10:00:00Z", "end": "2026-11-20T10:00:00Z" });
+    for question in [
+        include_str!("token.graphql"),
+        include_str!("project.graphql"),
+        include_str!("services.graphql"),
+        include_str!("variables.graphql"),
+        include_str!("usage.graphql"),
+        include_str!("http_lines.graphql"),
+        include_str!("app_lines.graphql"),
+    ] {
+        let data: Value = railway.ask(question, ids.clone()).await.unwrap();
+        assert_eq!(Schema::published().faults_of_answer(question, &data), Vec::<String>::new(), "{question}");
+    }
+    for (question, told) in [
+        ("query { projectToken { secret } }", "Cannot query field"),
+        ("query { projectToken { ", "Syntax Error"),
+        ("query { environment(id: $environment) { id } }", "Environment not found"),
+    ] {
+        let asked: Result<Value, _> = railway.ask(question, json!({ "environment": "another" })).await;
+        let said = asked.unwrap_err().to_string();
+        assert!(said.contains(told) || said.contains("not found"), "{question}: {said}");
+    }
 }
 
 #[test]

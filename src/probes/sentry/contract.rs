@@ -1,8 +1,5 @@
 //! The client and the practice sink, held against Sentry's own description (`tests/fixtures/sentry`).
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -10,6 +7,7 @@ use crate::domain::ids::RunId;
 use crate::domain::secret::Secret;
 use crate::domain::site::{Access, Key, Sentry};
 use crate::probes::http::tests::{answer, server, site};
+use crate::probes::practice::StandIn;
 
 const TRACE: &str = "0123456789abcdef0123456789abcdef";
 
@@ -123,22 +121,12 @@ fn a_dsn_is_read_and_nothing_else_is() {
 }
 
 /// The practice stack's sink, in a process of its own.
-struct Sink(Child, url::Url);
+struct Sink(StandIn);
 
 impl Sink {
     fn start() -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lab/sink.py");
-        let mut child = Command::new("python3")
-            .args([script, "--http", "0", "--smtp", "0", "--statsd", "0", "--token", "t0ken"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.split("http ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
-        let url = format!("http://127.0.0.1:{port}/").parse().unwrap();
-        Self(child, url)
+        let arguments = ["--http", "0", "--smtp", "0", "--statsd", "0", "--token", "t0ken"];
+        Self(StandIn::start("sink.py", &arguments, &[], "http "))
     }
 
     /// Sends an envelope as an SDK does.
@@ -150,18 +138,10 @@ impl Sink {
         }
         let sent = reqwest::Client::builder().no_proxy().build().unwrap();
         let sent = sent
-            .post(self.1.join(&format!("api/{project}/envelope/")).unwrap())
+            .post(self.0.url.join(&format!("api/{project}/envelope/")).unwrap())
             .header("x-sentry-auth", format!("Sentry sentry_key={key}, sentry_version=7, sentry_client=test/1"))
             .body(envelope);
         sent.send().await.unwrap().status().as_u16()
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -199,7 +179,7 @@ fn faults(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
 #[tokio::test]
 async fn the_practice_sink_speaks_as_sentry_does_and_of_what_it_was_sent() {
     let sink = Sink::start();
-    let probes = probes(&sink.1);
+    let probes = probes(&sink.0.url);
     let context = json!({ "trace": { "trace_id": TRACE, "span_id": "a", "op": "http.server" } });
     let transaction = json!({ "event_id": "e1", "transaction": "/", "contexts": context, "spans": [{ "op": "db" }, { "op": "db" }],
         "start_timestamp": "2026-01-01T00:00:00.5Z", "timestamp": "2026-01-01T00:00:01Z", "sdk": { "name": "sentry.python.django" } });
@@ -251,7 +231,7 @@ async fn the_practice_sink_speaks_as_sentry_does_and_of_what_it_was_sent() {
         format!("{organization}/stats_v2/?groupBy=outcome&field=sum(quantity)"),
         "api/0/projects/practice/shop/keys/".to_owned(),
     ] {
-        let url = sink.1.join(&path).unwrap();
+        let url = sink.0.url.join(&path).unwrap();
         let ask = probes.http.ask(Method::GET, Ok(url.clone())).header("authorization", "Bearer t0ken");
         let said: Value = serde_json::from_slice(&ask.send().await.unwrap().body).unwrap();
         let mut found = Vec::new();
