@@ -101,6 +101,9 @@ fn changed(before: &Side, after: &Side) -> Vec<String> {
         let word = |dirty: &Option<String>| if dirty.is_some() { "changes" } else { "clean" };
         changed.push(format!("uncommitted  {} -> {}", word(&one.dirty), word(&other.dirty)));
     }
+    if one.deployment != other.deployment {
+        changed.push(format!("deployment   {} -> {}", short(&one.deployment), short(&other.deployment)));
+    }
     if one.product != other.product {
         changed.push(format!("rampup       {} -> {}", one.product, other.product));
     }

@@ -6,6 +6,7 @@ mod bench;
 mod climb;
 mod commit;
 mod decide;
+mod deployment;
 mod diff;
 mod doctor;
 mod drive;

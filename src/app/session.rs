@@ -28,6 +28,7 @@ use crate::probes::Probes;
 use crate::probes::ownership::Sign;
 use crate::store::Store;
 
+use super::deployment;
 use super::steps_of;
 use super::webhook::Webhook;
 
@@ -127,6 +128,7 @@ pub struct Session {
     store: Store,
     answers: mpsc::UnboundedReceiver<Input>,
     webhook: Webhook,
+    probes: Arc<Probes>,
 }
 
 impl Session {
@@ -154,10 +156,11 @@ impl Session {
         let store = Store::open(&settings.project_dir, &run)?;
         let machine = Machine::new(run.clone(), prepared, store.progress().clone(), store.ramps());
         let (inputs, answers) = mpsc::unbounded_channel();
+        let probes = reach.probes.clone();
         let runner = Runner::new(reach, driver, store.ramps(), inputs);
         let webhook = Webhook::new(environment, &settings.site.name);
         let environment = environment.clone();
-        Ok(Self { settings, steps, environment, quick, run, machine, runner, store, answers, webhook })
+        Ok(Self { settings, steps, environment, quick, run, machine, runner, store, answers, webhook, probes })
     }
 
     /// Reads settings, playbooks and keys again: a remedy usually changes some of them.
@@ -232,18 +235,19 @@ impl Session {
         mut commands: mpsc::Receiver<Command>,
         feed: mpsc::Sender<Feed>,
     ) -> Result<(), Trouble> {
-        let (commit, dirty) = self.commit().await;
+        let ((commit, dirty), (deployment, untold)) = tokio::join!(self.commit(), deployment::of(&self.probes));
         let fingerprint = Fingerprint {
             product: env!("CARGO_PKG_VERSION").to_owned(),
             commit,
             dirty,
             settings: self.settings.digest.clone(),
             settings_by_name: self.settings.digests.clone(),
+            deployment,
         };
         let target = self.settings.site.url.origin().ascii_serialization();
         let began = self.machine.begin(Timestamp::now(), fingerprint, self.settings.site.name.clone(), target);
         self.settle(began, &feed).await?;
-        for note in [self.settings.notes.as_slice(), self.store.notes()].concat() {
+        for note in [self.settings.notes.as_slice(), self.store.notes(), untold.as_slice()].concat() {
             let noted = self.machine.on(Timestamp::now(), Input::Note(note));
             self.settle(noted, &feed).await?;
         }

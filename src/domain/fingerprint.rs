@@ -70,4 +70,7 @@ pub struct Fingerprint {
     /// Digests of its settings by their names, so that a comparison can name what changed and holds no value.
     #[serde(default)]
     pub settings_by_name: BTreeMap<String, String>,
+    /// Id of the app's newest deployment when the run began, where the platform was asked and told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
 }

@@ -85,6 +85,7 @@ fn told(endings: &[Ending]) -> tempfile::TempDir {
             commit: Some(format!("{number:040}")),
             dirty: None,
             settings: "s".to_owned(),
+            deployment: Some(format!("deployment-{number}")),
             settings_by_name: [("slo.p95_ms".to_owned(), format!("{number}"))].into(),
         };
         let (site, target) = ("shop".to_owned(), "http://127.0.0.1:8080".to_owned());
