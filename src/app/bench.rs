@@ -116,28 +116,25 @@ pub async fn bench(
     lab.climbed(STEPS, &narrate).await.map_err(broken)?;
 
     let mut matrix = Matrix::default();
-    // A ramp wants the machine to itself; what needs none can be tried on two stacks at once.
-    let (mut first, mut last): (Vec<Fault>, Vec<Fault>) = (faults.clone(), Vec::new());
+    // What needs no load comes first: it is quick, and most of it.
+    let (quiet, loud): (Vec<Fault>, Vec<Fault>) = faults.iter().cloned().partition(|fault| !fault.load);
+    let mut ours = [quiet, loud].concat();
     let mut second = None;
     if let Some(folder) = &wish.beside {
-        let (quiet, loud): (Vec<Fault>, Vec<Fault>) = faults.iter().cloned().partition(|fault| !fault.load);
-        let (ours, theirs): (Vec<_>, Vec<_>) = quiet.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
-        let plain = |half: Vec<(usize, Fault)>| half.into_iter().map(|(_, fault)| fault).collect();
-        (first, last) = (plain(ours), loud);
-        second = Some(beside(folder, wish, &plain(theirs))?);
+        let halves = ours.into_iter().enumerate().partition::<Vec<_>, _>(|(at, _)| at % 2 == 0);
+        let [mine, theirs] = [halves.0, halves.1].map(|half| half.into_iter().map(|(_, fault)| fault).collect());
+        ours = mine;
+        second = Some(beside(folder, wish, &theirs)?);
     }
     let mut cut_off = None;
     if wish.only.is_empty() {
         cut_off = fixed(lab, environment, &project, &steps, &mut matrix, signals).await?;
     }
     if cut_off.is_none() {
-        cut_off = rows(lab, environment, &project, (&steps, &first), &mut matrix, signals).await?;
+        cut_off = rows(lab, environment, &project, (&steps, &ours), &mut matrix, signals).await?;
     }
     if let Some(second) = second {
         matrix.join(second.wait_with_output().await?)?;
-    }
-    if cut_off.is_none() {
-        cut_off = rows(lab, environment, &project, (&steps, &last), &mut matrix, signals).await?;
     }
     matrix.sort(&faults);
     if cut_off.is_none() {

@@ -26,7 +26,7 @@ pub(super) async fn doctor(
     out: &mut dyn Write,
 ) -> Result<u8, Trouble> {
     let Config { settings, access, secrets, .. } = configured(project, environment)?;
-    let run = RunId::new(Timestamp::now(), rand::random());
+    let run = RunId::new(Timestamp::now());
     let probes = Probes::new(settings.site, access, run).map_err(|e| Trouble::Broken(e.into()))?;
     let systems = systems::ask(&probes, &secrets).await;
     let visit = Visit { site: probes.site.name.clone(), url: probes.site.url.to_string(), systems, secrets };

@@ -73,7 +73,7 @@ pub struct LabBench {
     /// Only these faults.
     #[arg(long, value_name = "FAULT")]
     pub only: Vec<String>,
-    /// A second practice stack in this folder tries half of the rows that need no load, at the same time.
+    /// A second practice stack in this folder tries half of the rows, at the same time.
     #[arg(long, value_name = "DIR")]
     pub beside: Option<PathBuf>,
     /// Install what is missing without asking.
