@@ -101,6 +101,8 @@ pub enum Verb {
     VerifyEvidence(Output),
     /// Say what changed between two measured ramps, and whether their figures did.
     Diff(Diff),
+    /// Read a Django project's settings, without running them: what it has for its way to 1000 users, and where.
+    Scan(Scan),
     /// The progress file.
     #[command(subcommand)]
     Progress(ProgressVerb),
@@ -297,6 +299,17 @@ pub struct Explain {
     /// A step's number, a check's name, or how a run's name begins; the last judgement when absent.
     #[arg(value_name = "STEP | CHECK | RUN")]
     pub what: Option<String>,
+}
+
+/// `scan`.
+#[derive(Debug, Args)]
+pub struct Scan {
+    /// The project's folder.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub folder: PathBuf,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `replay`.

@@ -19,6 +19,7 @@ mod init;
 mod logging;
 mod plain;
 mod practice;
+mod scan;
 mod session;
 mod signals;
 mod terminal;
@@ -61,6 +62,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Explain(wish)) => evidence::explain(&cli.project, &environment, wish.what.as_deref(), &mut out),
         Some(Verb::VerifyEvidence(wish)) => evidence::verify(&cli.project, &environment, *wish, &mut out),
         Some(Verb::Diff(wish)) => diff::diff(&cli.project, &environment, wish, &mut out),
+        Some(Verb::Scan(wish)) => scan::scan(&cli.project, wish, &mut out),
         Some(Verb::Progress(ProgressVerb::Merge { base, ours, theirs })) => {
             Store::merge(base, ours, theirs).map(|()| headless::exit::PROVEN).map_err(Trouble::usage)
         }

@@ -1,0 +1,204 @@
+//! When something holds: what a program asks of its surroundings, and what a deployer answers. Knows no syntax.
+
+use std::fmt;
+use std::rc::Rc;
+
+/// Before the name of a variable that is asked for its own default.
+const LEFT_OUT: &str = "default:";
+
+/// One question to the surroundings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    /// What is asked: `env:NAME`, `secret:name`, or words for what cannot be named.
+    pub subject: Rc<str>,
+    /// The answer asked for; none asks for any answer that counts as true.
+    pub equals: Option<String>,
+    /// What holds when nobody sets it, where that is known.
+    pub unset: Option<bool>,
+}
+
+/// When something holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Whatever the surroundings.
+    Always,
+    /// In no surroundings.
+    Never,
+    /// When the answer is yes.
+    If(Rc<Test>),
+    /// When the other does not.
+    Not(Rc<Condition>),
+    /// When each does.
+    All(Rc<[Condition]>),
+    /// When one does.
+    Any(Rc<[Condition]>),
+}
+
+use Condition::{All, Always, Any, If, Never, Not};
+
+impl Condition {
+    /// A question.
+    pub fn test(subject: &str, equals: Option<&str>, unset: Option<bool>) -> Self {
+        If(Rc::new(Test { subject: subject.into(), equals: equals.map(str::to_owned), unset }))
+    }
+
+    /// A question whose answer nobody can name.
+    pub fn opaque(words: &str) -> Self {
+        Self::test(words, None, None)
+    }
+
+    /// That nobody set what stands under this name, so that its default holds.
+    pub fn left_out(store: &str, name: &str) -> Self {
+        Self::test(&format!("{LEFT_OUT}{store}:{name}"), None, Some(true))
+    }
+
+    /// The one where both hold.
+    pub fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Never, _) | (_, Never) => Never,
+            (Always, one) | (one, Always) => one.clone(),
+            (one, other) if one == other => one.clone(),
+            (one, other) if *one == other.not() => Never,
+            (All(parts), one) if parts.contains(one) => self.clone(),
+            (All(parts), one) if parts.contains(&one.not()) => Never,
+            (All(parts), one) => All(parts.iter().cloned().chain([one.clone()]).collect()),
+            (one, other) => All([one.clone(), other.clone()].into()),
+        }
+    }
+
+    /// The one where either holds.
+    pub fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Always, _) | (_, Always) => Always,
+            (Never, one) | (one, Never) => one.clone(),
+            (one, other) if one == other => one.clone(),
+            (one, other) if *one == other.not() => Always,
+            (one, other) => Any([one.clone(), other.clone()].into()),
+        }
+    }
+
+    /// The opposite.
+    pub fn not(&self) -> Self {
+        match self {
+            Always => Never,
+            Never => Always,
+            Not(one) => Self::clone(one),
+            one => Not(Rc::new(one.clone())),
+        }
+    }
+
+    /// Does it hold as far as `ask` can answer?
+    fn answered(&self, ask: &impl Fn(&Test) -> Option<bool>) -> Option<bool> {
+        let each = |parts: &[Self], decisive: bool| {
+            let answers: Vec<_> = parts.iter().map(|part| part.answered(ask)).collect();
+            if answers.contains(&Some(decisive)) {
+                return Some(decisive);
+            }
+            answers.iter().all(Option::is_some).then_some(!decisive)
+        };
+        match self {
+            Always => Some(true),
+            Never => Some(false),
+            If(test) => ask(test),
+            Not(one) => one.answered(ask).map(|answer| !answer),
+            All(parts) => each(parts, false),
+            Any(parts) => each(parts, true),
+        }
+    }
+
+    /// Does it hold wherever the site serves people? None where a deployer may choose.
+    pub fn in_production(&self) -> Option<bool> {
+        self.answered(&Test::in_production)
+    }
+
+    /// Does it hold in production when nothing is set that may be left out?
+    pub fn by_default(&self) -> Option<bool> {
+        self.answered(&|test| test.in_production().or(test.unset))
+    }
+
+    /// How many answers must differ from what holds when nothing is set.
+    pub fn departures(&self) -> usize {
+        self.differing(true)
+    }
+
+    fn differing(&self, wanted: bool) -> usize {
+        let each = |parts: &[Self], all: bool| {
+            let counts = parts.iter().map(|part| part.differing(wanted));
+            if all { counts.sum() } else { counts.min().unwrap_or(0) }
+        };
+        match self {
+            Always => 0,
+            Never => usize::from(wanted),
+            If(test) => usize::from(test.in_production().or(test.unset) != Some(wanted)),
+            Not(one) => one.differing(!wanted),
+            All(parts) => each(parts, wanted),
+            Any(parts) => each(parts, !wanted),
+        }
+    }
+
+    /// The questions in it, with whether each is to be answered with yes.
+    fn tests<'a>(&'a self, wanted: bool, found: &mut Vec<(&'a Test, bool)>) {
+        match self {
+            Always | Never => {}
+            If(test) => found.push((test, wanted)),
+            Not(one) => one.tests(!wanted, found),
+            All(parts) | Any(parts) => parts.iter().for_each(|part| part.tests(wanted, found)),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    /// The question that a deployer has to think of: one whose answer production does not already give, if there is one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tests = Vec::new();
+        self.tests(true, &mut tests);
+        let named = |test: &Test| test.subject.contains(':');
+        let open = |(test, wanted): &&(&Test, bool)| *wanted && named(test) && test.in_production().is_none();
+        let chosen = tests.iter().find(open).or_else(|| tests.iter().find(|(test, _)| named(test))).or(tests.first());
+        let shown = |subject: &Rc<str>| subject.trim_start_matches(LEFT_OUT).to_owned();
+        match chosen.map(|(test, wanted)| (shown(&test.subject), &test.equals, *wanted)) {
+            None => f.write_str("always"),
+            Some((subject, Some(value), true)) => write!(f, "{subject}={value}"),
+            Some((subject, Some(value), false)) => write!(f, "{subject}!={value}"),
+            Some((subject, None, true)) => f.write_str(&subject),
+            Some((subject, None, false)) if subject.rsplit(':').next().is_some_and(is_off) => {
+                write!(f, "{subject}=false")
+            }
+            Some((subject, None, false)) => write!(f, "no {subject}"),
+        }
+    }
+}
+
+/// Names of switches that are off where people are served, as words between underscores.
+const OFF: [&str; 7] = ["DEBUG", "DEV", "DEVELOPMENT", "DEVEL", "TESTING", "UNITTEST", "PYTEST"];
+/// The same, as whole names.
+const OFF_WHOLE: [&str; 8] = ["TEST", "TESTS", "LOCAL", "IS_LOCAL", "CI", "IS_TEST", "GITHUB_ACTIONS", "GITHUB_WORKFLOW"];
+/// Names of environments that serve people, and of those that do not.
+const LIVE: [&str; 4] = ["production", "prod", "live", "prd"];
+const OTHERS: [&str; 12] =
+    ["dev", "development", "local", "test", "testing", "tests", "ci", "staging", "stage", "develop", "docker", "debug"];
+const NO: [&str; 6] = ["false", "0", "no", "off", "", "none"];
+
+fn is_off(name: &str) -> bool {
+    let name = name.to_uppercase();
+    name.split('_').any(|word| OFF.contains(&word)) || OFF_WHOLE.contains(&name.as_str())
+}
+
+fn is_on(name: &str) -> bool {
+    name.to_uppercase().split('_').any(|word| matches!(word, "PRODUCTION" | "PROD"))
+}
+
+impl Test {
+    fn in_production(&self) -> Option<bool> {
+        let name = self.subject.split_once(':').filter(|_| !self.subject.starts_with(LEFT_OUT))?.1;
+        let asked = self.equals.as_deref().map(str::to_lowercase);
+        let asks_no = asked.as_deref().is_some_and(|asked| NO.contains(&asked));
+        if let Some(asked) = asked.as_deref() {
+            let says = |words: &[&str]| words.contains(&asked);
+            if says(&LIVE) || says(&OTHERS) {
+                return Some(says(&LIVE));
+            }
+        }
+        if is_on(name) { Some(!asks_no) } else { is_off(name).then_some(asks_no) }
+    }
+}

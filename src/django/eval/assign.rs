@@ -1,0 +1,168 @@
+//! Assignments: to names, through subscripts and attributes, and by `+=`, `|=` and `del`.
+
+use std::rc::Rc;
+
+use ruff_python_ast::{Expr, Operator, StmtAugAssign};
+
+use super::{Evaluator, Frame};
+use crate::django::condition::Condition;
+use crate::django::value::{Guarded, Kind, Outer, Pair, V, Value, choice};
+
+impl Evaluator<'_> {
+    pub(super) fn assign(&mut self, frame: &mut Frame, target: &Expr, value: &V) {
+        match target {
+            Expr::Name(name) => {
+                let value = named_by_attribute(frame, &name.id, value);
+                frame.set(&name.id, value);
+            }
+            Expr::Tuple(inner) => self.unpack(frame, &inner.elts, value),
+            Expr::List(inner) => self.unpack(frame, &inner.elts, value),
+            Expr::Starred(inner) => self.assign(frame, &inner.value, value),
+            Expr::Subscript(inner) => {
+                let key = self.eval(frame, &inner.slice);
+                let Some(key) = key_text(&key) else { return };
+                self.change(frame, &inner.value, &|it, held| it.with_entry(held, &key, value));
+            }
+            Expr::Attribute(inner) => {
+                let base = self.eval(frame, &inner.value);
+                if let (Kind::Own, Some(own)) = (&base.kind, &mut frame.own) {
+                    own.insert(inner.attr.as_str().into(), value.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn unpack(&mut self, frame: &mut Frame, targets: &[Expr], value: &V) {
+        let items = if let Kind::List(items) = &value.kind { items.clone() } else { Vec::new() };
+        for (at, target) in targets.iter().enumerate() {
+            let item = items.get(at).filter(|_| items.len() == targets.len()).map(|item| item.value.clone());
+            let item = item.unwrap_or_else(|| Value::new(Kind::Made(vec![value.clone()]), &value.place));
+            self.assign(frame, target, &item);
+        }
+    }
+
+    /// Replaces what an expression names by what `change` makes of it; each way that it may be is changed.
+    pub(super) fn change(&mut self, frame: &mut Frame, target: &Expr, change: &dyn Fn(&mut Self, &V) -> V) {
+        let held = self.eval(frame, target);
+        let changed = self.each_way(&held, change);
+        self.assign(frame, target, &changed);
+    }
+
+    pub(super) fn each_way(&mut self, value: &V, change: &dyn Fn(&mut Self, &V) -> V) -> V {
+        let Kind::Choice(ways) = &value.kind else { return change(self, value) };
+        let ways = ways.iter().map(|way| Guarded { when: way.when.clone(), value: change(self, &way.value) }).collect();
+        choice(ways, &value.place).unwrap_or_else(|| value.clone())
+    }
+
+    fn with_entry(&mut self, held: &V, key: &str, value: &V) -> V {
+        match &held.kind {
+            Kind::Dict(pairs) => {
+                let mut pairs = pairs.clone();
+                put(&mut pairs, key, Guarded::always(value.clone()));
+                Value::new(Kind::Dict(pairs), &held.place)
+            }
+            Kind::List(items) => {
+                let mut items = items.clone();
+                if let Some(item) = key.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
+                    item.value = value.clone();
+                }
+                Value::new(Kind::List(items), &held.place)
+            }
+            _ => held.clone(),
+        }
+    }
+
+    pub(super) fn augment(&mut self, frame: &mut Frame, statement: &StmtAugAssign) {
+        let more = self.eval(frame, &statement.value);
+        let (operator, place) = (statement.op, frame.place(statement));
+        let change = move |it: &mut Self, held: &V| it.operated(held, operator, &more, &place);
+        self.change(frame, &statement.target, &change);
+    }
+
+    pub(super) fn delete(&mut self, frame: &mut Frame, target: &Expr) {
+        match target {
+            Expr::Name(name) => {
+                frame.scopes.last_mut().map(|scope| scope.remove(name.id.as_str()));
+            }
+            Expr::Subscript(inner) => {
+                let key = self.eval(frame, &inner.slice);
+                let Some(key) = key_text(&key) else { return };
+                self.change(frame, &inner.value, &|_, held| without(held, &key));
+            }
+            _ => {}
+        }
+    }
+
+    /// What an operator makes of two values.
+    pub(super) fn operated(&mut self, left: &V, operator: Operator, right: &V, place: &super::Place) -> V {
+        let made = |kind| Value::new(kind, place);
+        match (&left.kind, operator, &right.kind) {
+            (Kind::Choice(_), ..) => self.each_way(left, &|it, left| it.operated(left, operator, right, place)),
+            (Kind::Int(a), Operator::Add, Kind::Int(b)) => made(Kind::Int(a.saturating_add(*b))),
+            (Kind::Int(a), Operator::Sub, Kind::Int(b)) => made(Kind::Int(a.saturating_sub(*b))),
+            (Kind::Int(a), Operator::Mult, Kind::Int(b)) => made(Kind::Int(a.saturating_mul(*b))),
+            (Kind::List(a), Operator::Add | Operator::BitOr, Kind::List(b)) => {
+                made(Kind::List(a.iter().chain(b).cloned().collect()))
+            }
+            (Kind::List(a), Operator::Add, _) => {
+                // Something unknown follows: it is one item that says so, or the items of each way.
+                let more = right.items();
+                made(Kind::List(a.iter().cloned().chain(more).collect()))
+            }
+            (_, Operator::Add, Kind::List(b)) if !matches!(left.kind, Kind::Text(_)) => {
+                made(Kind::List(left.items().into_iter().chain(b.iter().cloned()).collect()))
+            }
+            (Kind::Dict(a), Operator::BitOr, Kind::Dict(b)) => {
+                let mut pairs = a.clone();
+                b.iter().for_each(|pair| put(&mut pairs, &pair.key, pair.held.clone()));
+                made(Kind::Dict(pairs))
+            }
+            (Kind::Text(a), Operator::Add, Kind::Text(b)) => made(Kind::Text(format!("{a}{b}").into())),
+            _ => made(Kind::Made(vec![left.clone(), right.clone()])),
+        }
+    }
+}
+
+/// Sets an entry. One that is there only sometimes leaves what was there for the other times.
+pub(super) fn put(pairs: &mut Vec<Pair>, key: &str, held: Guarded) {
+    match pairs.iter_mut().find(|pair| &*pair.key == key) {
+        Some(pair) if held.when == Condition::Always => pair.held = held,
+        Some(pair) => {
+            pair.held.value = crate::django::value::joined(&held.when, &held.value, &pair.held.value);
+            pair.held.when = held.when.or(&pair.held.when);
+        }
+        None => pairs.push(Pair { key: key.into(), held }),
+    }
+}
+
+pub(super) fn without(held: &V, key: &str) -> V {
+    match &held.kind {
+        Kind::Dict(pairs) => {
+            let rest = pairs.iter().filter(|pair| &*pair.key != key).cloned().collect();
+            Value::new(Kind::Dict(rest), &held.place)
+        }
+        _ => held.clone(),
+    }
+}
+
+/// A key as text, when it is known.
+pub(super) fn key_text(key: &V) -> Option<Rc<str>> {
+    match &key.kind {
+        Kind::Text(text) => Some(text.clone()),
+        Kind::Int(number) => Some(number.to_string().into()),
+        Kind::Named(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// A value that takes its variable's name from the class attribute it is assigned to.
+fn named_by_attribute(frame: &Frame, name: &str, value: &V) -> V {
+    match &value.kind {
+        Kind::Outer(outer) if outer.name.is_empty() && frame.scopes.len() > 1 => {
+            let outer = Outer { name: format!("DJANGO_{name}").into(), ..outer.clone() };
+            Value::new(Kind::Outer(outer), &value.place)
+        }
+        _ => value.clone(),
+    }
+}

@@ -1,0 +1,299 @@
+//! Calls: of the project's own functions, which are followed; of what Python itself gives; and of other packages, which
+//! are noted and never made.
+
+use std::rc::Rc;
+
+use ruff_python_ast::{Arguments, Expr, ExprCall, ParameterWithDefault};
+
+use super::expressions::{concatenated, logic, spread};
+use super::statements::Flow;
+use super::{Evaluator, Frame, Scope};
+use crate::django::condition::Condition;
+use crate::django::value::{Function, Guarded, Kind, Outer, Pair, Place, V, Value, choice};
+
+/// What is handed to a call.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Given {
+    pub(super) args: Vec<V>,
+    pub(super) named: Vec<(Rc<str>, V)>,
+}
+
+impl Given {
+    /// An argument by its name.
+    pub(super) fn named(&self, name: &str) -> Option<&V> {
+        self.named.iter().find(|(known, _)| &**known == name).map(|(_, value)| value)
+    }
+
+    /// An argument by its name or, else, its position.
+    pub(super) fn get(&self, name: &str, at: usize) -> Option<&V> {
+        self.named(name).or_else(|| self.args.get(at))
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn call(&mut self, frame: &mut Frame, call: &ExprCall, place: &Place) -> V {
+        let Expr::Attribute(function) = &*call.func else {
+            let target = self.eval(frame, &call.func);
+            let given = self.given(frame, &call.arguments);
+            return self.apply(frame, &target, given, None, place);
+        };
+        let base = self.eval(frame, &function.value);
+        let given = self.given(frame, &call.arguments);
+        if let Some(value) = self.method(frame, &function.value, &base, &function.attr, &given, place) {
+            return value;
+        }
+        if let Kind::Call { callee, named, .. } = &base.kind {
+            let read = self.read(&format!("{callee}.{}", function.attr), &given, named, place);
+            if let Some(value) = read {
+                return value;
+            }
+        }
+        let target = self.attribute(frame, &base, &function.attr, place);
+        self.apply(frame, &target, given, Some(&base), place)
+    }
+
+    fn given(&mut self, frame: &mut Frame, arguments: &Arguments) -> Given {
+        let mut given = Given::default();
+        for argument in &arguments.args {
+            let value = self.eval(frame, argument);
+            if argument.is_starred_expr() {
+                given.args.extend(value.items().into_iter().map(|item| item.value));
+            } else {
+                given.args.push(value);
+            }
+        }
+        for keyword in &arguments.keywords {
+            let value = self.eval(frame, &keyword.value);
+            match &keyword.arg {
+                Some(name) => given.named.push((name.as_str().into(), value)),
+                None => {
+                    let mut pairs = Vec::new();
+                    spread(&mut pairs, &value);
+                    given.named.extend(pairs.into_iter().map(|pair| (pair.key, pair.held.value)));
+                }
+            }
+        }
+        given
+    }
+
+    fn apply(&mut self, frame: &mut Frame, target: &V, given: Given, bound: Option<&V>, place: &Place) -> V {
+        match &target.kind {
+            Kind::Named(name) => self.external(frame, name, given, place),
+            Kind::Call { callee, named, .. } => {
+                let read = self.read(&format!("{callee}.__call__"), &given, named, place);
+                read.unwrap_or_else(|| self.noted(frame, callee, given, place))
+            }
+            Kind::Function(function) => self.follow(frame, &function.clone(), given, bound, place),
+            Kind::Class(class) => self.instance(frame, &class.clone(), given, place),
+            Kind::Choice(ways) => {
+                let ways = ways.iter().map(|way| {
+                    let value = self.apply(frame, &way.value, given.clone(), bound, place);
+                    Guarded { when: way.when.clone(), value }
+                });
+                let ways = ways.collect();
+                choice(ways, place).unwrap_or_else(|| Value::unknown("a call of nothing", place))
+            }
+            _ => Value::new(Kind::Made(std::iter::once(target.clone()).chain(given.args).collect()), place),
+        }
+    }
+
+    fn external(&mut self, frame: &mut Frame, name: &Rc<str>, given: Given, place: &Place) -> V {
+        if let Some(value) = self.builtin(frame, name, &given, place) {
+            return value;
+        }
+        if let Some(value) = self.read(name, &given, &[], place) {
+            return value;
+        }
+        if name.starts_with("split_settings.") && name.ends_with(".include") {
+            self.include(frame, &given);
+        }
+        self.noted(frame, name, given, place)
+    }
+
+    pub(super) fn noted(&mut self, frame: &Frame, name: &Rc<str>, given: Given, place: &Place) -> V {
+        let call = Kind::Call { callee: name.clone(), args: given.args, named: given.named };
+        let call = Value::new(call, place);
+        self.note(frame, name, &call);
+        call
+    }
+
+    /// Follows a function of the project with these arguments.
+    pub(super) fn follow(
+        &mut self,
+        frame: &mut Frame,
+        function: &Rc<Function>,
+        given: Given,
+        bound: Option<&V>,
+        place: &Place,
+    ) -> V {
+        let source = self.source(&function.file).filter(|_| self.may_go_on());
+        let (Some(source), false) = (source, function.def.is_async) else {
+            return Value::unknown("a function that is not followed", place);
+        };
+        let globals = if function.file == frame.source.file {
+            frame.scopes.first().cloned().unwrap_or_default()
+        } else {
+            self.module(&function.file).map(|scope| (*scope).clone()).unwrap_or_default()
+        };
+        let mut inner = Frame::new(source.clone(), frame.module.clone(), vec![globals]);
+        inner.path = frame.path.clone();
+        let is_method = bound.is_some_and(|bound| matches!(bound.kind, Kind::Own | Kind::Instance(_) | Kind::Class(_)));
+        let is_static = function.decorators.iter().any(|name| name == "staticmethod");
+        let own = bound.filter(|_| is_method && !is_static).cloned();
+        let locals = self.bind(&mut inner, function, given, own);
+        inner.scopes.push(locals);
+        inner.own = frame.own.take();
+        let flow = self.deeper(|it| it.block(&mut inner, &function.def.body));
+        frame.own = inner.own.take();
+        if flow == Flow::Next {
+            inner.returned.push(Guarded { when: inner.path.clone(), value: Value::new(Kind::Null, place) });
+        }
+        // What held at the call holds for all that comes back.
+        let relative = |way: Guarded| Guarded { when: relative(&way.when, &frame.path), value: way.value };
+        let ways = inner.returned.into_iter().map(relative).collect();
+        choice(ways, place).unwrap_or_else(|| Value::unknown("a function that gives nothing back", place))
+    }
+
+    fn bind(&mut self, frame: &mut Frame, function: &Function, given: Given, own: Option<V>) -> Scope {
+        let parameters = &function.def.parameters;
+        let place = frame.place(&*function.def);
+        let mut positional = own.into_iter().chain(given.args);
+        let mut named = given.named;
+        let mut scope = Scope::new();
+        let mut bind = |it: &mut Self, frame: &mut Frame, one: &ParameterWithDefault, value: Option<V>| {
+            let name: Rc<str> = one.parameter.name.as_str().into();
+            let by_name = named.iter().position(|(known, _)| *known == name).map(|at| named.swap_remove(at).1);
+            let default = || one.default().map(|default| it.eval(frame, default));
+            let value = value.or(by_name).or_else(default);
+            scope.insert(name, value.unwrap_or_else(|| Value::unknown("an argument that is not given", &place)));
+        };
+        for one in parameters.posonlyargs.iter().chain(&parameters.args) {
+            let value = positional.next();
+            bind(self, frame, one, value);
+        }
+        for one in &parameters.kwonlyargs {
+            bind(self, frame, one, None);
+        }
+        if let Some(rest) = &parameters.vararg {
+            let items = positional.map(Guarded::always).collect();
+            scope.insert(rest.name.as_str().into(), Value::new(Kind::List(items), &place));
+        }
+        if let Some(rest) = &parameters.kwarg {
+            let pairs = named.into_iter().map(|(key, value)| Pair { key, held: Guarded::always(value) }).collect();
+            scope.insert(rest.name.as_str().into(), Value::new(Kind::Dict(pairs), &place));
+        }
+        scope
+    }
+
+    /// `include("base.py", optional("local.py"), "parts/*.py")`: files that run as if they stood here.
+    fn include(&mut self, frame: &mut Frame, given: &Given) {
+        let here = frame.source.file.clone();
+        let folder = here.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for argument in &given.args {
+            let named = match &argument.kind {
+                Kind::Call { args, .. } => args.first().and_then(|first| first.text()),
+                _ => argument.text(),
+            };
+            let Some(pattern) = named else { continue };
+            let pattern = super::modules::normal(folder, pattern);
+            let (start, end) = pattern.split_once('*').unwrap_or((&pattern, ""));
+            let fits = |path: &&str| {
+                **path == *pattern
+                    || (pattern.contains('*') && path.starts_with(start) && path.ends_with(end) && **path != *here)
+            };
+            let files: Vec<String> = self.tree.paths().filter(fits).map(str::to_owned).collect();
+            for file in files {
+                let Some(source) = self.source(&file).filter(|_| self.may_go_on()) else { continue };
+                self.followed.push(source.file.clone());
+                let outer = std::mem::replace(&mut frame.source, source.clone());
+                self.deeper(|it| it.block(frame, &source.body));
+                frame.source = outer;
+            }
+        }
+    }
+
+    /// What Python itself gives, as far as settings use it.
+    fn builtin(&mut self, frame: &mut Frame, name: &str, given: &Given, place: &Place) -> Option<V> {
+        let first = given.args.first();
+        let value = |kind| Some(Value::new(kind, place));
+        Some(match (name, first) {
+            ("str" | "Path" | "pathlib.Path" | "int" | "float" | "bool" | "list" | "tuple" | "set" | "frozenset", None) => {
+                match name {
+                    "list" | "tuple" | "set" | "frozenset" => return value(Kind::List(Vec::new())),
+                    _ => return None,
+                }
+            }
+            ("str" | "tuple" | "list" | "set" | "frozenset" | "sorted" | "copy.deepcopy" | "copy.copy", Some(one)) => one.clone(),
+            ("float" | "django.utils.translation.gettext_lazy", Some(one)) => one.clone(),
+            ("int", Some(one)) => match &one.kind {
+                Kind::Text(text) => text.trim().parse().map_or_else(|_| one.clone(), |number| Value::new(Kind::Int(number), place)),
+                Kind::Bool(yes) => return value(Kind::Int(i64::from(*yes))),
+                Kind::Outer(Outer { default: Some(default), .. }) if default.text().is_some() => {
+                    let number = default.text().and_then(|text| text.trim().parse().ok());
+                    let number = number.map_or(default.kind.clone(), Kind::Int);
+                    self.with_default(one, Value::new(number, &default.place))
+                }
+                _ => one.clone(),
+            },
+            ("bool" | "distutils.util.strtobool" | "strtobool", Some(one)) => match &one.kind {
+                Kind::Outer(outer) => return value(Kind::Outer(Outer { switch: name != "bool", ..outer.clone() })),
+                _ => return value(logic(self.truth(one))),
+            },
+            ("any" | "all", Some(one)) => {
+                let truths = one.items().iter().map(|item| item.when.and(&self.truth(&item.value))).collect::<Vec<_>>();
+                return value(logic(match name {
+                    "any" => truths.iter().fold(Condition::Never, |sum, one| sum.or(one)),
+                    _ => truths.iter().fold(Condition::Always, |sum, one| sum.and(one)),
+                }));
+            }
+            ("len", Some(one)) => match &one.kind {
+                Kind::List(items) => return value(Kind::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
+                _ => return value(Kind::Made(vec![one.clone()])),
+            },
+            ("dict" | "collections.OrderedDict", _) => {
+                let mut pairs = Vec::new();
+                given.args.iter().for_each(|one| spread(&mut pairs, one));
+                let named = given.named.iter().cloned();
+                pairs.extend(named.map(|(key, value)| Pair { key, held: Guarded::always(value) }));
+                return value(Kind::Dict(pairs));
+            }
+            ("getattr", Some(one)) => {
+                let attribute = given.args.get(1)?.text()?.to_owned();
+                let found = self.attribute(frame, one, &attribute, place);
+                match (&found.kind, given.args.get(2)) {
+                    (Kind::Unknown(_), Some(default)) => default.clone(),
+                    (Kind::Outer(_), Some(default)) => self.with_default(&found, default.clone()),
+                    _ => found,
+                }
+            }
+            ("globals" | "locals" | "vars", None) => {
+                let pairs = frame.scopes.last()?.iter();
+                let pair = |(key, value): (&Rc<str>, &V)| Pair { key: key.clone(), held: Guarded::always(value.clone()) };
+                return value(Kind::Dict(pairs.map(pair).collect()));
+            }
+            ("super", _) => return None,
+            ("os.path.join" | "pathlib.Path" | "Path" | "os.path.abspath" | "os.path.dirname", _) => {
+                concatenated(given.args.clone(), place)
+            }
+            _ => return None,
+        })
+    }
+
+    pub(super) fn with_default(&self, outer: &V, default: V) -> V {
+        let Kind::Outer(inner) = &outer.kind else { return outer.clone() };
+        Value::new(Kind::Outer(Outer { default: Some(default), ..inner.clone() }), &outer.place)
+    }
+}
+
+/// A condition without the part that is known to hold already.
+fn relative(when: &Condition, known: &Condition) -> Condition {
+    match when {
+        _ if when == known => Condition::Always,
+        Condition::All(parts) => {
+            let known: &[Condition] = if let Condition::All(known) = known { known } else { std::slice::from_ref(known) };
+            let rest = parts.iter().filter(|part| !known.contains(part));
+            rest.fold(Condition::Always, |sum, one| sum.and(one))
+        }
+        _ => when.clone(),
+    }
+}

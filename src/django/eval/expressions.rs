@@ -1,0 +1,399 @@
+//! Expressions: what each stands for, as far as the text alone tells.
+
+use std::rc::Rc;
+
+use ruff_python_ast::{
+    BoolOp, Comprehension, Expr, ExprBoolOp, ExprDict, ExprFString, ExprSubscript, FStringPart,
+    InterpolatedStringElement, Number, UnaryOp,
+};
+
+use super::assign::{key_text, put};
+use super::{Evaluator, Frame};
+use crate::django::condition::Condition;
+use crate::django::value::{Guarded, Kind, Outer, Pair, Place, V, Value, choice};
+
+/// Items that comprehensions make, at most.
+const ITEMS: usize = 256;
+
+impl Evaluator<'_> {
+    pub(super) fn eval(&mut self, frame: &mut Frame, expression: &Expr) -> V {
+        if !self.may_go_on() {
+            return frame.unknown("the project is too large or too nested to be followed here", expression);
+        }
+        self.deeper(|it| it.expression(frame, expression))
+    }
+
+    fn expression(&mut self, frame: &mut Frame, expression: &Expr) -> V {
+        let place = frame.place(expression);
+        let value = |kind| Value::new(kind, &place);
+        match expression {
+            Expr::NoneLiteral(_) => value(Kind::Null),
+            Expr::BooleanLiteral(inner) => value(Kind::Bool(inner.value)),
+            Expr::NumberLiteral(inner) => value(match &inner.value {
+                Number::Int(number) => number.as_i64().map_or(Kind::Float(f64::INFINITY), Kind::Int),
+                Number::Float(number) => Kind::Float(*number),
+                Number::Complex { real, .. } => Kind::Float(*real),
+            }),
+            Expr::StringLiteral(inner) => value(Kind::Text(inner.value.to_str().into())),
+            Expr::FString(inner) => self.formatted(frame, inner, &place),
+            Expr::List(inner) => self.list(frame, &inner.elts, &place),
+            Expr::Tuple(inner) => self.list(frame, &inner.elts, &place),
+            Expr::Set(inner) => self.list(frame, &inner.elts, &place),
+            Expr::Dict(inner) => self.dict(frame, inner, &place),
+            Expr::Name(inner) => self.name(frame, &inner.id, &place),
+            Expr::Attribute(inner) => {
+                let base = self.eval(frame, &inner.value);
+                self.attribute(frame, &base, &inner.attr, &place)
+            }
+            Expr::Subscript(inner) => self.subscript(frame, inner, &place),
+            Expr::Call(inner) => self.call(frame, inner, &place),
+            Expr::If(inner) => {
+                let test = self.eval(frame, &inner.test);
+                let when = self.truth(&test);
+                let (yes, no) = (self.eval(frame, &inner.body), self.eval(frame, &inner.orelse));
+                let ways = vec![Guarded { when: when.clone(), value: yes }, Guarded { when: when.not(), value: no }];
+                choice(ways, &place).unwrap_or_else(|| value(Kind::Null))
+            }
+            Expr::BoolOp(inner) => self.bool_operation(frame, inner, &place),
+            Expr::UnaryOp(inner) => {
+                let operand = self.eval(frame, &inner.operand);
+                match (inner.op, &operand.kind) {
+                    (UnaryOp::Not, _) => value(logic(self.truth(&operand).not())),
+                    (UnaryOp::USub, Kind::Int(number)) => value(Kind::Int(-number)),
+                    _ => operand,
+                }
+            }
+            Expr::BinOp(inner) => {
+                let (left, right) = (self.eval(frame, &inner.left), self.eval(frame, &inner.right));
+                self.operated(&left, inner.op, &right, &place)
+            }
+            Expr::Compare(inner) => {
+                let mut left = self.eval(frame, &inner.left);
+                let mut when = Condition::Always;
+                for (operator, right) in inner.ops.iter().zip(&inner.comparators) {
+                    let right = self.eval(frame, right);
+                    when = when.and(&self.compared(&left, *operator, &right));
+                    left = right;
+                }
+                value(logic(when))
+            }
+            Expr::Named(inner) => {
+                let value = self.eval(frame, &inner.value);
+                self.assign(frame, &inner.target, &value);
+                value
+            }
+            Expr::ListComp(inner) => self.comprehension(frame, &inner.elt, &inner.generators, &place),
+            Expr::SetComp(inner) => self.comprehension(frame, &inner.elt, &inner.generators, &place),
+            Expr::Generator(inner) => self.comprehension(frame, &inner.elt, &inner.generators, &place),
+            Expr::DictComp(inner) => {
+                let mut pairs = Vec::new();
+                let made = self.rounds(frame, &inner.generators, &Condition::Always, &mut |it, frame, when| {
+                    let key = inner.key.as_ref().map(|key| it.eval(frame, key)).and_then(|key| key_text(&key));
+                    let value = it.eval(frame, &inner.value);
+                    key.into_iter().for_each(|key| put(&mut pairs, &key, Guarded { when: when.clone(), value: value.clone() }));
+                });
+                if made { value(Kind::Dict(pairs)) } else { frame.unknown("made of something unknown", expression) }
+            }
+            Expr::Starred(inner) => self.eval(frame, &inner.value),
+            Expr::Await(inner) => self.eval(frame, &inner.value),
+            Expr::Lambda(_) => value(Kind::Named("lambda".into())),
+            Expr::BytesLiteral(_)
+            | Expr::EllipsisLiteral(_)
+            | Expr::TString(_)
+            | Expr::Slice(_)
+            | Expr::Yield(_)
+            | Expr::YieldFrom(_)
+            | Expr::IpyEscapeCommand(_) => frame.unknown("an expression that is not followed", expression),
+        }
+    }
+
+    fn name(&mut self, frame: &Frame, name: &str, place: &Place) -> V {
+        match frame.get(name) {
+            Some(value) => self.resolved(&value.clone()),
+            None if name == "__name__" => Value::new(Kind::Text(frame.module.clone()), place),
+            None if name == "__file__" => Value::new(Kind::Made(Vec::new()), place),
+            None => Value::new(Kind::Named(name.into()), place),
+        }
+    }
+
+    /// What a name of another module of the project stands for there.
+    pub(super) fn resolved(&mut self, value: &V) -> V {
+        let Kind::Named(dotted) = &value.kind else { return value.clone() };
+        let Some((file, rest)) = self.modules.split(dotted) else { return value.clone() };
+        if rest.is_empty() || self.only.is_some_and(|word| !file.contains(word)) {
+            return value.clone();
+        }
+        let scope = self.deeper(|it| it.may_go_on().then(|| it.module(&file)).flatten());
+        let (first, more) = rest.split_once('.').unwrap_or((rest, ""));
+        let Some(found) = scope.and_then(|scope| scope.get(first).cloned()) else { return value.clone() };
+        // A name that leads back to itself is left as it is.
+        let found = if found == *value { found } else { self.deeper(|it| if it.may_go_on() { it.resolved(&found) } else { found }) };
+        if more.is_empty() {
+            return found;
+        }
+        match &found.kind {
+            Kind::Class(class) => self.class_attribute(class, more).unwrap_or_else(|| value.clone()),
+            _ => value.clone(),
+        }
+    }
+
+    pub(super) fn attribute(&mut self, frame: &Frame, base: &V, name: &str, place: &Place) -> V {
+        match &base.kind {
+            Kind::Named(dotted) if &**dotted == "django.conf.settings" && self.settings.is_some() => {
+                let known = self.settings.as_ref().and_then(|settings| settings.get(name).cloned());
+                known.unwrap_or_else(|| Value::unknown("a setting that is not set", place))
+            }
+            Kind::Named(dotted) if dotted.starts_with("store:") => {
+                let key = Value::new(Kind::Text(name.into()), place);
+                self.item(base, &key, None, place)
+            }
+            Kind::Named(dotted) => constant(dotted, name, place)
+                .unwrap_or_else(|| self.resolved(&Value::new(Kind::Named(format!("{dotted}.{name}").into()), place))),
+            Kind::Call { callee, args, .. } => {
+                let callee = format!("{callee}.{name}").into();
+                Value::new(Kind::Call { callee, args: args.clone(), named: Vec::new() }, place)
+            }
+            Kind::Own => {
+                let held = frame.own.as_ref().and_then(|own| own.get(name)).cloned();
+                held.unwrap_or_else(|| Value::new(Kind::Named(name.into()), place))
+            }
+            Kind::Class(class) | Kind::Instance(class) => {
+                let class = class.clone();
+                self.class_attribute(&class, name)
+                    .unwrap_or_else(|| Value::new(Kind::Named(format!("{}.{name}", class.name).into()), place))
+            }
+            Kind::Choice(_) => self.each_way(base, &|it, way| it.attribute(frame, way, name, place)),
+            _ => Value::new(Kind::Made(vec![base.clone()]), place),
+        }
+    }
+
+    fn list(&mut self, frame: &mut Frame, elements: &[Expr], place: &Place) -> V {
+        let mut items = Vec::new();
+        for element in elements {
+            let value = self.eval(frame, element);
+            if element.is_starred_expr() {
+                items.extend(value.items());
+            } else {
+                items.push(Guarded::always(value));
+            }
+        }
+        Value::new(Kind::List(items), place)
+    }
+
+    fn dict(&mut self, frame: &mut Frame, dict: &ExprDict, place: &Place) -> V {
+        let mut pairs: Vec<Pair> = Vec::new();
+        for item in &dict.items {
+            let value = self.eval(frame, &item.value);
+            match &item.key {
+                Some(key) => {
+                    let key = self.eval(frame, key);
+                    key_text(&key).into_iter().for_each(|key| put(&mut pairs, &key, Guarded::always(value.clone())));
+                }
+                None => spread(&mut pairs, &value),
+            }
+        }
+        Value::new(Kind::Dict(pairs), place)
+    }
+
+    fn formatted(&mut self, frame: &mut Frame, text: &ExprFString, place: &Place) -> V {
+        let mut parts = Vec::new();
+        for part in text.value.iter() {
+            match part {
+                FStringPart::Literal(literal) => parts.push(Value::new(Kind::Text(literal.as_str().into()), place)),
+                FStringPart::FString(inner) => {
+                    for element in inner.elements.iter() {
+                        parts.push(match element {
+                            InterpolatedStringElement::Literal(literal) => {
+                                Value::new(Kind::Text((*literal.value).into()), place)
+                            }
+                            InterpolatedStringElement::Interpolation(hole) => self.eval(frame, &hole.expression),
+                        });
+                    }
+                }
+            }
+        }
+        concatenated(parts, place)
+    }
+
+    fn subscript(&mut self, frame: &mut Frame, subscript: &ExprSubscript, place: &Place) -> V {
+        let base = self.eval(frame, &subscript.value);
+        if subscript.slice.is_slice_expr() {
+            return if matches!(base.kind, Kind::List(_)) { base } else { Value::new(Kind::Made(vec![base]), place) };
+        }
+        let key = self.eval(frame, &subscript.slice);
+        self.item(&base, &key, None, place)
+    }
+
+    /// What stands under a key; `default` is what stands there otherwise, where the program says so.
+    pub(super) fn item(&mut self, base: &V, key: &V, default: Option<&V>, place: &Place) -> V {
+        if let Kind::Choice(_) = &base.kind {
+            return self.each_way(base, &|it, way| it.item(way, key, default, place));
+        }
+        let known = key_text(key);
+        let known = known.as_deref();
+        match (&base.kind, known) {
+            (Kind::Named(dotted), Some(name)) if super::readers::store(dotted).is_some() => {
+                let store = super::readers::store(dotted).unwrap_or_default();
+                let outer = Outer { store, name: name.into(), default: default.cloned(), switch: false };
+                Value::new(Kind::Outer(outer), place)
+            }
+            (Kind::Outer(outer), Some(key)) => {
+                let name = format!("{}.{key}", outer.name).into();
+                let default = default.cloned();
+                Value::new(Kind::Outer(Outer { store: outer.store, name, default, switch: false }), place)
+            }
+            (Kind::Dict(_), Some(name)) => match (base.entry(name), default) {
+                (Some(held), None) => held.value,
+                (Some(held), Some(default)) => {
+                    let without = Guarded { when: held.when.not(), value: default.clone() };
+                    choice(vec![held, without], place).unwrap_or_else(|| default.clone())
+                }
+                (None, Some(default)) => default.clone(),
+                (None, None) => Value::unknown("a key that is not in the dictionary", place),
+            },
+            (Kind::List(items), Some(at)) => {
+                let at = at.parse::<i64>().ok().map(|at| if at < 0 { at + items.len() as i64 } else { at });
+                let item = at.and_then(|at| usize::try_from(at).ok()).and_then(|at| items.get(at));
+                item.map_or_else(|| Value::unknown("an item that is not in the list", place), |item| item.value.clone())
+            }
+            (Kind::Dict(pairs), None) => {
+                // The key comes from outside: it may be any of them.
+                let ways = pairs.iter().map(|pair| {
+                    let when = self.equal(key, &Value::new(Kind::Text(pair.key.clone()), place));
+                    Guarded { when, value: pair.held.value.clone() }
+                });
+                let ways: Vec<Guarded> = ways.collect();
+                choice(ways, place).unwrap_or_else(|| Value::unknown("the key is not known", place))
+            }
+            _ => Value::new(Kind::Made([base, key].into_iter().chain(default).cloned().collect()), place),
+        }
+    }
+
+    fn bool_operation(&mut self, frame: &mut Frame, operation: &ExprBoolOp, place: &Place) -> V {
+        let mut ways = Vec::new();
+        let mut reached = Condition::Always;
+        let mut logical = true;
+        for (at, operand) in operation.values.iter().enumerate() {
+            let value = self.eval(frame, operand);
+            let truth = self.truth(&value);
+            let stops = if operation.op == BoolOp::Or { truth } else { truth.not() };
+            logical &= matches!(value.kind, Kind::Logic(_) | Kind::Bool(_));
+            let last = at + 1 == operation.values.len();
+            let when = if last { reached.clone() } else { reached.and(&stops) };
+            ways.push(Guarded { when, value: value.clone() });
+            reached = reached.and(&stops.not());
+        }
+        if logical {
+            let stopped = reached.not();
+            return Value::new(logic(if operation.op == BoolOp::Or { stopped } else { reached }), place);
+        }
+        choice(ways, place).unwrap_or_else(|| Value::new(Kind::Null, place))
+    }
+
+    fn comprehension(&mut self, frame: &mut Frame, element: &Expr, over: &[Comprehension], place: &Place) -> V {
+        let mut items = Vec::new();
+        let made = self.rounds(frame, over, &Condition::Always, &mut |it, frame, when| {
+            let value = it.eval(frame, element);
+            items.push(Guarded { when: when.clone(), value });
+        });
+        if !made {
+            let over = over.iter().map(|one| self.eval(frame, &one.iter)).collect();
+            return Value::new(Kind::Made(over), place);
+        }
+        Value::new(Kind::List(items), place)
+    }
+
+    /// Calls `each` for every combination of items; false when some of them are not known.
+    fn rounds(
+        &mut self,
+        frame: &mut Frame,
+        over: &[Comprehension],
+        when: &Condition,
+        each: &mut dyn FnMut(&mut Self, &mut Frame, &Condition),
+    ) -> bool {
+        let [first, rest @ ..] = over else {
+            each(self, frame, when);
+            return true;
+        };
+        let items = self.eval(frame, &first.iter);
+        let Some(items) = self.iterated(&items).filter(|items| items.len() <= ITEMS) else { return false };
+        for item in items {
+            self.assign(frame, &first.target, &item.value);
+            let mut when = when.and(&item.when);
+            for test in &first.ifs {
+                let test = self.eval(frame, test);
+                when = when.and(&self.truth(&test));
+            }
+            if when != Condition::Never && !self.rounds(frame, rest, &when, each) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The items that a loop would see; none when they are not known.
+    pub(super) fn iterated(&self, over: &V) -> Option<Vec<Guarded>> {
+        match &over.kind {
+            Kind::List(items) => Some(items.clone()),
+            Kind::Dict(pairs) => {
+                let key = |pair: &Pair| Guarded {
+                    when: pair.held.when.clone(),
+                    value: Value::new(Kind::Text(pair.key.clone()), &over.place),
+                };
+                Some(pairs.iter().map(key).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Text put together: one text when all of it is known.
+pub(super) fn concatenated(parts: Vec<V>, place: &Place) -> V {
+    let known = |part: &V| match &part.kind {
+        Kind::Text(text) => Some(text.to_string()),
+        Kind::Int(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match parts.iter().map(known).collect::<Option<String>>() {
+        Some(text) => Value::new(Kind::Text(text.into()), place),
+        None => Value::new(Kind::Made(parts), place),
+    }
+}
+
+pub(super) fn logic(when: Condition) -> Kind {
+    match when {
+        Condition::Always => Kind::Bool(true),
+        Condition::Never => Kind::Bool(false),
+        other => Kind::Logic(other),
+    }
+}
+
+/// `**more` within a dictionary, or `update(more)`.
+pub(super) fn spread(pairs: &mut Vec<Pair>, more: &Rc<Value>) {
+    match &more.kind {
+        Kind::Dict(more) => more.iter().for_each(|pair| put(pairs, &pair.key, pair.held.clone())),
+        Kind::Choice(ways) => {
+            for way in ways {
+                if let Kind::Dict(more) = &way.value.kind {
+                    more.iter().for_each(|pair| put(pairs, &pair.key, pair.held.clone().under(&way.when)));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the interpreter itself says, where a web process of a server runs it.
+fn constant(module: &str, name: &str, place: &Place) -> Option<V> {
+    let text = |text: &str| Some(Value::new(Kind::Text(text.into()), place));
+    match (module, name) {
+        ("os", "name") => text("posix"),
+        ("sys", "platform") => text("linux"),
+        ("sys", "argv") => {
+            let server = Value::new(Kind::Text("server".into()), place);
+            Some(Value::new(Kind::List(vec![Guarded::always(server)]), place))
+        }
+        ("sys", "modules") => Some(Value::new(Kind::Dict(Vec::new()), place)),
+        _ => None,
+    }
+}

@@ -1,0 +1,205 @@
+//! Methods of texts, lists, dictionaries and of variables that are still names; those that change what they are called
+//! on change it where it stands.
+
+use ruff_python_ast::Expr;
+
+use super::assign::{key_text, put, without};
+use super::calls::Given;
+use super::expressions::{concatenated, logic, spread};
+use super::readers::store;
+use super::{Evaluator, Frame};
+use crate::django::condition::Condition;
+use crate::django::value::{Guarded, Kind, Place, V, Value};
+
+impl Evaluator<'_> {
+    /// None when this is no method that is known here.
+    pub(super) fn method(
+        &mut self,
+        frame: &mut Frame,
+        target: &Expr,
+        base: &V,
+        name: &str,
+        given: &Given,
+        place: &Place,
+    ) -> Option<V> {
+        if let Kind::Named(dotted) = &base.kind {
+            store(dotted)?;
+            let null = Value::new(Kind::Null, place);
+            return match (name, given.args.first()) {
+                ("get" | "setdefault" | "pop", Some(key)) => {
+                    Some(self.item(base, key, Some(given.get("default", 1).unwrap_or(&null)), place))
+                }
+                ("copy", _) => Some(base.clone()),
+                _ => None,
+            };
+        }
+        let holds = |is: fn(&Kind) -> bool| match &base.kind {
+            Kind::Choice(ways) => ways.iter().any(|way| is(&way.value.kind)),
+            kind => is(kind),
+        };
+        if holds(|kind| matches!(kind, Kind::List(_))) {
+            self.list_method(frame, target, base, name, given, place)
+        } else if holds(|kind| matches!(kind, Kind::Dict(_))) {
+            self.dict_method(frame, target, base, name, given, place)
+        } else if holds(|kind| matches!(kind, Kind::Text(_) | Kind::Outer(_) | Kind::Made(_))) {
+            self.text_method(base, name, given, place)
+        } else {
+            None
+        }
+    }
+
+    fn list_method(
+        &mut self,
+        frame: &mut Frame,
+        target: &Expr,
+        base: &V,
+        name: &str,
+        given: &Given,
+        place: &Place,
+    ) -> Option<V> {
+        let one = given.args.first();
+        let null = Value::new(Kind::Null, place);
+        match (name, one) {
+            ("append" | "add", Some(one)) => self.relist(frame, target, |items| items.push(Guarded::always(one.clone()))),
+            ("extend" | "update", Some(more)) => self.relist(frame, target, |items| items.extend(more.items())),
+            ("insert", Some(at)) => {
+                let item = given.args.get(1)?.clone();
+                let wanted = if let Kind::Int(at) = at.kind { usize::try_from(at).unwrap_or(0) } else { usize::MAX };
+                self.relist(frame, target, |items| items.insert(wanted.min(items.len()), Guarded::always(item.clone())));
+            }
+            ("remove" | "discard", Some(gone)) => {
+                self.relist(frame, target, |items| items.retain(|item| item.value.kind != gone.kind));
+            }
+            ("index", Some(one)) => {
+                let Kind::List(items) = &base.kind else { return None };
+                let at = items.iter().position(|item| item.value.kind == one.kind)?;
+                return Some(Value::new(Kind::Int(i64::try_from(at).ok()?), place));
+            }
+            ("copy", None) => return Some(base.clone()),
+            ("sort" | "reverse", None) => {}
+            _ => return None,
+        }
+        Some(null)
+    }
+
+    fn relist(&mut self, frame: &mut Frame, target: &Expr, change: impl Fn(&mut Vec<Guarded>)) {
+        self.change(frame, target, &|_, held| {
+            let Kind::List(items) = &held.kind else { return held.clone() };
+            let mut items = items.clone();
+            change(&mut items);
+            Value::new(Kind::List(items), &held.place)
+        });
+    }
+
+    fn dict_method(
+        &mut self,
+        frame: &mut Frame,
+        target: &Expr,
+        base: &V,
+        name: &str,
+        given: &Given,
+        place: &Place,
+    ) -> Option<V> {
+        let null = Value::new(Kind::Null, place);
+        let key = given.args.first();
+        let default = given.args.get(1).unwrap_or(&null);
+        let text = |key: &str| Value::new(Kind::Text(key.into()), place);
+        let pairs = || if let Kind::Dict(pairs) = &base.kind { pairs.clone() } else { Vec::new() };
+        let listed = |items: Vec<Guarded>| Some(Value::new(Kind::List(items), place));
+        match (name, key) {
+            ("get", Some(key)) => return Some(self.item(base, key, Some(default), place)),
+            ("setdefault", Some(key)) => {
+                let value = self.item(base, key, Some(default), place);
+                let key = key_text(key)?;
+                self.redict(frame, target, |pairs| put(pairs, &key, Guarded::always(value.clone())));
+                return Some(value);
+            }
+            ("pop", Some(key)) => {
+                let value = self.item(base, key, Some(default), place);
+                let key = key_text(key)?;
+                self.change(frame, target, &|_, held| without(held, &key));
+                return Some(value);
+            }
+            ("update", _) if is_namespace(target) => {
+                let mut pairs = Vec::new();
+                given.args.iter().for_each(|more| spread(&mut pairs, more));
+                pairs.iter().for_each(|pair| frame.set(&pair.key, pair.held.value.clone()));
+                given.named.iter().for_each(|(key, value)| frame.set(key, value.clone()));
+            }
+            ("update", _) => self.redict(frame, target, |pairs| {
+                given.args.iter().for_each(|more| spread(pairs, more));
+                given.named.iter().for_each(|(key, value)| put(pairs, key, Guarded::always(value.clone())));
+            }),
+            ("copy", None) => return Some(base.clone()),
+            ("values", None) => return listed(pairs().into_iter().map(|pair| pair.held).collect()),
+            ("keys", None) => {
+                let key = |pair: crate::django::value::Pair| Guarded { when: pair.held.when, value: text(&pair.key) };
+                return listed(pairs().into_iter().map(key).collect());
+            }
+            ("items", None) => {
+                let item = |pair: crate::django::value::Pair| {
+                    let both = vec![Guarded::always(text(&pair.key)), Guarded::always(pair.held.value)];
+                    Guarded { when: pair.held.when, value: Value::new(Kind::List(both), place) }
+                };
+                return listed(pairs().into_iter().map(item).collect());
+            }
+            _ => return None,
+        }
+        Some(null)
+    }
+
+    fn redict(&mut self, frame: &mut Frame, target: &Expr, change: impl Fn(&mut Vec<crate::django::value::Pair>)) {
+        self.change(frame, target, &|_, held| {
+            let Kind::Dict(pairs) = &held.kind else { return held.clone() };
+            let mut pairs = pairs.clone();
+            change(&mut pairs);
+            Value::new(Kind::Dict(pairs), &held.place)
+        });
+    }
+
+    fn text_method(&mut self, base: &V, name: &str, given: &Given, place: &Place) -> Option<V> {
+        if let Kind::Choice(_) = &base.kind {
+            return Some(self.each_way(base, &|it, way| {
+                it.text_method(way, name, given, place).unwrap_or_else(|| way.clone())
+            }));
+        }
+        let value = |kind| Some(Value::new(kind, place));
+        let part = given.args.first().and_then(|part| part.text());
+        match (&base.kind, name) {
+            (Kind::Text(text), "lower" | "casefold") => value(Kind::Text(text.to_lowercase().into())),
+            (Kind::Text(text), "upper") => value(Kind::Text(text.to_uppercase().into())),
+            (Kind::Text(text), "strip" | "rstrip" | "lstrip") if part.is_none() => value(Kind::Text(text.trim().into())),
+            (Kind::Text(text), "startswith") => value(Kind::Bool(text.starts_with(part?))),
+            (Kind::Text(text), "endswith") => value(Kind::Bool(text.ends_with(part?))),
+            (Kind::Text(text), "split") => {
+                let piece = |piece: &str| Guarded::always(Value::new(Kind::Text(piece.into()), place));
+                let pieces = match part {
+                    Some(part) if !part.is_empty() => text.split(part).map(piece).collect(),
+                    _ => text.split_whitespace().map(piece).collect(),
+                };
+                value(Kind::List(pieces))
+            }
+            (Kind::Text(_), "format") => {
+                let named = given.named.iter().map(|(_, value)| value.clone());
+                value(Kind::Made(std::iter::once(base.clone()).chain(given.args.iter().cloned()).chain(named).collect()))
+            }
+            (Kind::Text(_), "join") => Some(concatenated(given.args.first()?.items().into_iter().map(|item| item.value).collect(), place)),
+            (Kind::Outer(_), "lower" | "upper" | "strip" | "casefold" | "split" | "rstrip" | "lstrip" | "title") => {
+                let Kind::Outer(outer) = &base.kind else { return None };
+                let default = outer.default.clone();
+                let default = default.map(|default| self.text_method(&default, name, given, place).unwrap_or(default));
+                Some(default.map_or_else(|| base.clone(), |default| self.with_default(base, default)))
+            }
+            (Kind::Outer(_), "startswith" | "endswith") => {
+                let source = base.sources().into_iter().next()?;
+                value(logic(Condition::test(&source, part, None)))
+            }
+            _ => value(Kind::Made(std::iter::once(base.clone()).chain(given.args.iter().cloned()).collect())),
+        }
+    }
+}
+
+/// `globals()` and its like.
+fn is_namespace(target: &Expr) -> bool {
+    super::statements::dotted(target).is_some_and(|name| matches!(&*name, "globals" | "locals" | "vars"))
+}

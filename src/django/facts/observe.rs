@@ -1,0 +1,177 @@
+//! What production tells about itself: errors to Sentry, metrics to a monitor, logs, health.
+
+use super::{Fact, Project};
+use crate::django::condition::Condition;
+use crate::django::mentions::Mention;
+use crate::django::urls::Route;
+use crate::django::value::{Guarded, Kind, V};
+
+/// Last parts of paths by which health is asked for.
+const HEALTH: [&str; 24] = [
+    "health", "healthz", "_health", "_healthz", "healthcheck", "health-check", "health_check", "heartbeat", "__heartbeat__",
+    "__lbheartbeat__", "livez", "readyz", "ready", "readiness", "liveness", "live", "alive", "ping", "ht", "up", "_status",
+    "healthy", "watchman", "-health",
+];
+/// Packages that answer for health by themselves, in applications or middleware.
+const HEALTH_PACKAGES: [&str; 6] =
+    ["health_check", "watchman", "django_alive", "dockerflow", "django_healthchecks", "easy_health_check"];
+/// Formatters and handlers that make records that a machine reads, or send them to a central place.
+const STRUCTURED: [&str; 16] = [
+    "json", "logfmt", "structlog", "syslog", "gelf", "logstash", "graypy", "watchtower", "cloudlogging", "fluent", "loki",
+    "ecs_logging", "stackdriver", "logtail", "ddtrace.log", "keyvalue",
+];
+
+pub(super) fn sentry(project: &mut Project<'_>) -> Fact {
+    let reached = |when: &Condition| when.in_production() != Some(false);
+    let started = |callee: &str| callee == "sentry_sdk.init" || callee.ends_with("sentry_sdk.init");
+    let call = project.effects.iter().find(|effect| started(&effect.callee) && reached(&effect.when));
+    if let Some(effect) = call {
+        let Kind::Call { args, named, .. } = &effect.call.kind else { return Fact::new("yes") };
+        let dsn = named.iter().find(|(name, _)| &**name == "dsn").map(|(_, dsn)| dsn).or_else(|| args.first());
+        let fact = Fact::new("yes").at(&effect.call.place);
+        let optional = dsn.and_then(switch_of);
+        // A condition that names the address says more than the address alone.
+        return match (&effect.when, optional) {
+            (Condition::Always, Some(source)) => Fact { when: Some(source), ..fact },
+            (when, _) => fact.when(when),
+        };
+    }
+    if let Some((_, when, place)) = project.item("INSTALLED_APPS", |app| app.starts_with("raven.contrib.django")) {
+        return Fact::new("yes").at(&place).when(&when).detail("raven, its old client");
+    }
+    if let Some(mention) = project.mentions.iter().find(|mention| started(&mention.callee)) {
+        let place = &mention.place;
+        return Fact { evidence: Some(place.to_string()), ..Fact::unknown("sentry_sdk.init is called outside the settings") };
+    }
+    project.no()
+}
+
+/// The variable that must be set for a value to be there, when it may be left out.
+fn switch_of(value: &V) -> Option<String> {
+    let optional = match &value.kind {
+        Kind::Outer(outer) => outer.default.is_some(),
+        Kind::Null => return None,
+        _ => true,
+    };
+    value.sources().into_iter().next().filter(|_| optional)
+}
+
+pub(super) fn metrics(project: &mut Project<'_>) -> Fact {
+    let of_package = |route: &Route| {
+        let view = route.view.as_str();
+        ["django_prometheus", "prometheus_client", "ExportToDjangoView", "prometheus_metrics"].iter().any(|name| view.contains(name))
+    };
+    let named = |route: &Route| route.is_fixed() && last(&route.path).is_some_and(|last| last == "metrics" || last == "prometheus");
+    let routes = &project.routes;
+    if let Some(route) = routes.iter().find(|route| of_package(route)).or_else(|| routes.iter().find(|route| named(route))) {
+        let path = if route.view.ends_with(".urls") { format!("{}metrics", route.path) } else { route.path.clone() };
+        return Fact::new("yes").at(&route.place).when(&route.when).detail(&format!("/{}", path.trim_start_matches('/')));
+    }
+    project.no()
+}
+
+pub(super) fn logging(project: &mut Project<'_>) -> Fact {
+    let ways: Vec<Guarded> = project.ways("LOGGING").into_iter().filter(|way| !matches!(way.value.kind, Kind::Null)).collect();
+    let filled = |value: &V| !matches!(&value.kind, Kind::Dict(pairs) if pairs.is_empty());
+    let named = |value: &V| filled(value).then(|| "yes".to_owned());
+    if let Some(fact) = super::chosen(&ways, named) {
+        return fact;
+    }
+    let configured = |callee: &str| callee.starts_with("logging.config.") || callee == "logging.basicConfig" || callee == "structlog.configure";
+    match project.effects.iter().find(|effect| configured(&effect.callee)) {
+        Some(effect) => Fact::new("yes").at(&effect.call.place).when(&effect.when),
+        None => project.no(),
+    }
+}
+
+/// Walks from the loggers to their handlers and from these to their formatters: what no logger uses is not in effect.
+pub(super) fn structured(project: &mut Project<'_>) -> Fact {
+    for way in project.ways("LOGGING") {
+        let under = |keys: &[&str]| keys.iter().try_fold(way.value.clone(), |at, key| Some(at.entry(key)?.value));
+        let mut handlers: Vec<Guarded> = under(&["root", "handlers"]).map(|list| list.items()).unwrap_or_default();
+        for logger in under(&["loggers"]).iter().flat_map(pairs) {
+            handlers.extend(logger.value.entry("handlers").map(|held| held.value.items()).unwrap_or_default());
+        }
+        for used in handlers {
+            let Some(name) = used.value.text().map(str::to_owned) else { continue };
+            let Some(handler) = under(&["handlers", &name]) else { continue };
+            let class = handler.entry("class").or_else(|| handler.entry("()"));
+            let formatter = handler.entry("formatter").map(|held| held.value.ways()).unwrap_or_default();
+            let formatters = formatter.iter().filter_map(|way| Some((way, under(&["formatters", way.value.text()?])?)));
+            let mut parts: Vec<(Condition, V)> = class.into_iter().map(|held| (used.when.and(&held.when), held.value)).collect();
+            for (way, formatter) in formatters {
+                let of = ["()", "class", "format"].iter().filter_map(|key| formatter.entry(key));
+                parts.extend(of.map(|held| (used.when.and(&way.when), held.value)));
+            }
+            for (when, value) in parts {
+                for way in value.ways() {
+                    let when = when.and(&way.when);
+                    if when.in_production() != Some(false) && is_structured(&way.value) {
+                        return Fact::new("yes").at(&way.value.place).when(&when);
+                    }
+                }
+            }
+        }
+    }
+    project.no()
+}
+
+fn pairs(value: &V) -> Vec<Guarded> {
+    value.ways().into_iter().flat_map(|way| if let Kind::Dict(pairs) = &way.value.kind { pairs.iter().map(|pair| pair.held.clone()).collect() } else { Vec::new() }).collect()
+}
+
+fn is_structured(value: &V) -> bool {
+    let name = match &value.kind {
+        Kind::Text(text) | Kind::Named(text) => text.to_lowercase(),
+        Kind::Call { callee, .. } => callee.to_lowercase(),
+        Kind::Class(class) => class.name.to_lowercase(),
+        _ => return false,
+    };
+    let pairs = name.matches("=%(").count() + name.matches("={").count();
+    let object = name.trim_start().starts_with('{') && name.contains("\":") || name.trim_start().starts_with("{{\"");
+    STRUCTURED.iter().any(|word| name.contains(word)) && !name.contains(' ') || pairs > 1 || object
+}
+
+fn last(path: &str) -> Option<&str> {
+    path.trim_matches('/').rsplit('/').next()
+}
+
+pub(super) fn health(project: &mut Project<'_>) -> Fact {
+    let named = |path: &str| last(path).is_some_and(|last| HEALTH.contains(&last.to_lowercase().trim_end_matches(".json")));
+    let ours = |path: &str| {
+        let wanted = path.trim_matches('/');
+        !wanted.is_empty() && project.routes.iter().any(|route| route.path.trim_matches('/') == wanted)
+    };
+    let of_package = |route: &&Route| {
+        let package = route.view.split('.').next().unwrap_or_default();
+        HEALTH_PACKAGES.contains(&package) || package == "health_check"
+    };
+    let is_health = |route: &&Route| route.is_fixed() && named(&route.path) && !route.path.starts_with("admin/");
+    let routes = &project.routes;
+    if let Some(route) = routes.iter().find(of_package).or_else(|| routes.iter().find(is_health)) {
+        return Fact::new("yes").at(&route.place).when(&route.when).detail(&format!("/{}", route.path.trim_start_matches('/')));
+    }
+    if let Some((path, place)) = project.deploy.health.iter().find(|(path, _)| ours(path) || named(path)) {
+        return Fact::new("yes").at(place).when(&Condition::Always).detail(path);
+    }
+    let answers = |name: &str| {
+        let lower = name.to_lowercase();
+        HEALTH_PACKAGES.iter().any(|package| name.starts_with(package)) || lower.contains("health") || lower.contains("heartbeat")
+    };
+    if let Some((name, when, place)) = project.item("MIDDLEWARE", answers) {
+        return Fact::new("yes").at(&place).when(&when).detail(&name);
+    }
+    // Middleware of the project, or what wraps its application, may answer before any URLconf is asked.
+    let compared = |mention: &&Mention| {
+        let texts = mention.named.iter().map(|(_, text)| text.as_str()).chain(mention.first.as_deref());
+        texts.into_iter().any(|text| text.starts_with('/') && named(text))
+    };
+    let before = |mention: &&Mention| {
+        let file = &mention.place.file;
+        ["middleware", "asgi", "wsgi"].iter().any(|part| file.contains(part))
+    };
+    match project.mentions.iter().filter(before).find(compared) {
+        Some(mention) => Fact::new("yes").at(&mention.place).when(&Condition::Always),
+        None => project.no(),
+    }
+}

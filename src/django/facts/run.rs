@@ -1,0 +1,83 @@
+//! What runs: the settings module, who chooses it, the web server, the version of Django.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{Fact, Project};
+use crate::django::production::Named;
+
+#[expect(clippy::expect_used, reason = "a constant pattern")]
+static SERVER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[\s/&|;`(=])(gunicorn|uvicorn|uwsgi|granian|daphne|hypercorn|waitress-serve)(?:\s|$)")
+        .expect("a pattern")
+});
+#[expect(clippy::expect_used, reason = "a constant pattern")]
+static WORKERS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|\s)(?:-w|--workers|--threads|--processes|-k|--worker-class|--preload|--max-requests)(?:[ =][\w.]+)?")
+        .expect("a pattern")
+});
+
+/// The web server that a command starts.
+pub fn server_of(command: &str) -> Option<&'static str> {
+    let aside = ["pip install", "apt-get", "apk add", "poetry add", "uv add", "pip3 install", "echo ", "pkill", "killall"];
+    if aside.iter().any(|word| command.contains(word)) {
+        return None;
+    }
+    let found = SERVER.captures(command)?;
+    let names = ["gunicorn", "uvicorn", "uwsgi", "granian", "daphne", "hypercorn", "waitress-serve"];
+    names.into_iter().find(|name| *name == &found[1])
+}
+
+fn named(named: Option<&Named>, absent: &str) -> Fact {
+    named.map_or_else(|| Fact::new(absent), |named| Fact::new(&named.module).at(&named.place))
+}
+
+pub(super) fn settings_module(project: &mut Project<'_>) -> Fact {
+    let production = &project.production;
+    if production.settings.is_none() {
+        return Fact::unknown("nothing here names a settings module that is here");
+    }
+    let fact = named(production.settings.as_ref(), "unknown");
+    match &production.class {
+        Some(class) => fact.detail(&format!("class {class}")),
+        None => fact,
+    }
+}
+
+pub(super) fn dsm_wsgi(project: &mut Project<'_>) -> Fact {
+    named(project.production.entry.as_ref(), "none")
+}
+
+pub(super) fn dsm_deploy(project: &mut Project<'_>) -> Fact {
+    let production = &project.production;
+    match production.deployed_module() {
+        "unknown" => {
+            let fact = Fact::unknown("whatever runs production sets it outside this repository");
+            production.aside.as_ref().map_or(fact.clone(), |aside| fact.at(&aside.place))
+        }
+        "none" => Fact::new("none"),
+        _ => named(production.deployed.as_ref(), "none"),
+    }
+}
+
+pub(super) fn server(project: &mut Project<'_>) -> Fact {
+    let mut started = project.deploy.commands.iter().filter(|command| !command.aside);
+    if let Some((server, command)) = started.find_map(|command| Some((server_of(&command.text)?, command))) {
+        let options: Vec<&str> = WORKERS.find_iter(&command.text).map(|found| found.as_str().trim()).collect();
+        let fact = Fact::new(server).at(&command.place);
+        return if options.is_empty() { fact } else { fact.detail(&options.join(" ")) };
+    }
+    match project.asks_for(&["gunicorn", "uvicorn", "uwsgi", "granian", "daphne", "hypercorn", "waitress"]) {
+        Some(wanted) => Fact::new(&wanted.name).at(&wanted.place).detail("required; no command here starts it"),
+        None => Fact::unknown("no process file here starts a web server"),
+    }
+}
+
+pub(super) fn django_version(project: &mut Project<'_>) -> Fact {
+    match project.requirements.of("django") {
+        Some(wanted) if wanted.wanted.is_empty() => Fact::new("any").at(&wanted.place),
+        Some(wanted) => Fact::new(&wanted.wanted).at(&wanted.place),
+        None => Fact::unknown("no dependency file here asks for Django"),
+    }
+}

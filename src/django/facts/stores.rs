@@ -1,0 +1,193 @@
+//! What keeps data: caches, sessions, whether a broker may be another Redis than the cache, and the connections to the
+//! database.
+
+use std::collections::BTreeSet;
+
+use super::{Fact, Project, callee, chosen};
+use crate::django::condition::Condition;
+use crate::django::eval::BY_SCHEME;
+use crate::django::value::{Guarded, Kind, V};
+use crate::django::words::shown;
+
+/// The kind of a cache backend by its dotted name.
+fn backend(value: &V) -> Option<String> {
+    let name = match &value.kind {
+        Kind::Text(name) => name.to_lowercase(),
+        Kind::Call { .. } if callee(value) == BY_SCHEME => return Some("env-url".to_owned()),
+        _ => return Some("unknown".to_owned()),
+    };
+    let kinds = [
+        ("redis", "redis"), ("valkey", "redis"), ("locmem", "locmem"), ("db.databasecache", "db"), ("databasecache", "db"),
+        ("memcache", "memcached"), ("dummy", "dummy"), ("filebased", "file"),
+    ];
+    Some(kinds.iter().find(|(word, _)| name.contains(word)).map_or("custom", |(_, kind)| kind).to_owned())
+}
+
+pub(super) fn redis_cache(project: &mut Project<'_>) -> Fact {
+    let aliases: BTreeSet<String> = project
+        .ways("CACHES")
+        .iter()
+        .flat_map(|way| if let Kind::Dict(pairs) = &way.value.kind { pairs.iter().map(|pair| pair.key.to_string()).collect() } else { Vec::new() })
+        .collect();
+    let ways: Vec<Guarded> = aliases.iter().flat_map(|alias| project.nested("CACHES", &[alias, "BACKEND"])).collect();
+    let redis: Vec<&Guarded> = ways.iter().filter(|way| backend(&way.value).as_deref() == Some("redis")).collect();
+    if let Some(first) = redis.first() {
+        let when = redis.iter().fold(Condition::Never, |sum, way| sum.or(&way.when));
+        return Fact::new("yes").at(&first.value.place).when(&when);
+    }
+    match ways.iter().find(|way| matches!(backend(&way.value).as_deref(), Some("unknown" | "env-url"))) {
+        Some(way) => Fact::unknown("the variable that names the cache decides").at(&way.value.place),
+        None if project.settings.contains_key("CACHES") && ways.is_empty() => {
+            Fact::unknown("CACHES is built in a way that is not followed")
+        }
+        None => project.no(),
+    }
+}
+
+pub(super) fn cache_backend(project: &mut Project<'_>) -> Fact {
+    let ways = project.nested("CACHES", &["default", "BACKEND"]);
+    match chosen(&ways, backend) {
+        Some(fact) => or_left(fact, &ways, Fact::new("locmem-default")),
+        None if project.settings.contains_key("CACHES") => Fact::unknown("CACHES is built in a way that is not followed"),
+        None => with_gap(project, "locmem-default"),
+    }
+}
+
+/// The answer, or what is left where no way of it is taken when nothing is set; then it is the other answer.
+fn or_left(fact: Fact, ways: &[Guarded], left: Fact) -> Fact {
+    let set = ways.iter().fold(Condition::Never, |sum, way| sum.or(&way.when));
+    if set.by_default() != Some(false) {
+        return fact;
+    }
+    let mut left = left;
+    left.alt = fact.alt.clone();
+    left.alt.insert(shown(&set.to_string()), fact.value);
+    left
+}
+
+fn with_gap(project: &Project<'_>, otherwise: &str) -> Fact {
+    project.gap.as_deref().map_or_else(|| Fact::new(otherwise), Fact::unknown)
+}
+
+pub(super) fn session_engine(project: &mut Project<'_>) -> Fact {
+    let kind = |value: &V| {
+        let name = value.text()?;
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let known = ["db", "cache", "cached_db", "signed_cookies", "file"].into_iter().find(|known| *known == last);
+        Some(known.filter(|_| name.starts_with("django.contrib.sessions.backends")).unwrap_or("custom").to_owned())
+    };
+    let ways = project.ways("SESSION_ENGINE");
+    let sessions = |name: &str| name.to_lowercase().contains("session");
+    let used = project.item("MIDDLEWARE", sessions).is_some() || !project.settings.contains_key("MIDDLEWARE");
+    let left = with_gap(project, if used { "db-default" } else { "none" });
+    match chosen(&ways, kind) {
+        Some(fact) => or_left(fact, &ways, left),
+        None if ways.is_empty() => left,
+        None => Fact::unknown("a variable decides").at(&ways[0].value.place),
+    }
+}
+
+/// Addresses of Redis servers in a value: the variables they are made of, or their text.
+fn addresses(value: &V) -> BTreeSet<String> {
+    let sources = value.sources();
+    if !sources.is_empty() {
+        return sources;
+    }
+    value.ways().iter().filter_map(|way| way.value.text().map(|text| text.split('?').next().unwrap_or(text).to_owned())).collect()
+}
+
+/// The variables that say where a server is, without those for its port, its number or a password.
+fn wheres(all: BTreeSet<String>) -> BTreeSet<String> {
+    let minor = |name: &String| {
+        let name = name.to_uppercase();
+        ["PORT", "PASSWORD", "_DB", "USER", "SSL", "TLS", "CERT", "TIMEOUT", "PREFIX"].iter().any(|word| name.ends_with(word) || name.contains(&format!("{word}_")))
+    };
+    let main: BTreeSet<String> = all.iter().filter(|name| !minor(name)).cloned().collect();
+    if main.is_empty() { all } else { main }
+}
+
+pub(super) fn separate(project: &mut Project<'_>) -> Fact {
+    let broker = ["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "RQ_QUEUES", "HUEY", "DRAMATIQ_BROKER"];
+    let Some(broker) = broker.iter().find_map(|name| project.setting(name)) else { return Fact::new("na") };
+    let caches = project.nested("CACHES", &["default", "BACKEND"]);
+    let is_redis = |way: &Guarded| matches!(backend(&way.value).as_deref(), Some("redis" | "env-url"));
+    if !caches.iter().any(is_redis) {
+        return Fact::new("na").at(&broker.place);
+    }
+    let other = ["amqp", "AMQP", "RABBIT", "rabbit", "sqs", "memory"];
+    let sources = addresses(&broker);
+    let texts = texts(&broker);
+    if sources.iter().chain(&texts).any(|text| other.iter().any(|word| text.contains(word))) {
+        return Fact::new("na").at(&broker.place).detail("the broker is not Redis");
+    }
+    let cache: BTreeSet<String> = project.nested("CACHES", &["default", "LOCATION"]).iter().flat_map(|way| addresses(&way.value)).collect();
+    let located = project.setting("CACHES").and_then(|caches| caches.entry("default")).and_then(|one| one.value.entry("LOCATION"));
+    let cache = located.map(|held| addresses(&held.value)).filter(|found| !found.is_empty()).unwrap_or(cache);
+    if sources.is_empty() || cache.is_empty() {
+        return Fact::unknown("where the broker or the cache is cannot be followed").at(&broker.place);
+    }
+    let apart = wheres(sources).is_disjoint(&wheres(cache));
+    let fact = Fact::new(if apart { "yes" } else { "no" }).at(&broker.place);
+    if apart { fact.when(&Condition::Always) } else { fact }
+}
+
+/// Every text that a value is made of.
+fn texts(value: &V) -> Vec<String> {
+    let within = |parts: &[V]| parts.iter().flat_map(texts).collect::<Vec<_>>();
+    match &value.kind {
+        Kind::Text(text) => vec![text.to_string()],
+        Kind::Made(parts) => within(parts),
+        Kind::Outer(outer) => outer.default.iter().flat_map(texts).collect(),
+        Kind::Choice(ways) => ways.iter().flat_map(|way| texts(&way.value)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn conn_max_age(project: &mut Project<'_>) -> Fact {
+    let ways = project.nested("DATABASES", &["default", "CONN_MAX_AGE"]);
+    let number = |value: &V| match &value.kind {
+        Kind::Int(seconds) => Some(seconds.to_string()),
+        Kind::Float(seconds) => Some(seconds.to_string()),
+        Kind::Null => Some("None".to_owned()),
+        Kind::Text(text) if text.parse::<i64>().is_ok() => Some(text.to_string()),
+        _ => None,
+    };
+    if let Some(fact) = chosen(&ways, number) {
+        return fact;
+    }
+    if let Some(way) = ways.first() {
+        return Fact::unknown("a variable without a default decides").at(&way.value.place);
+    }
+    let databases = project.nested("DATABASES", &["default"]);
+    let Some(value) = project.setting("DATABASES") else { return with_gap(project, "unset") };
+    if databases.iter().any(|way| matches!(way.value.kind, Kind::Dict(_))) {
+        return Fact::new("unset").at(&value.place);
+    }
+    Fact::unknown("DATABASES is built in a way that is not followed").at(&value.place)
+}
+
+pub(super) fn pool(project: &mut Project<'_>) -> Fact {
+    let engines = project.nested("DATABASES", &["default", "ENGINE"]);
+    let library = |value: &V| value.text().is_some_and(|name| ["pool", "geventpool"].iter().any(|word| name.contains(word)));
+    if let Some(way) = engines.iter().find(|way| library(&way.value)) {
+        return Fact::new("yes").at(&way.value.place).when(&way.when);
+    }
+    let off = |value: &V| matches!(value.kind, Kind::Bool(false) | Kind::Null);
+    let pools = project.nested("DATABASES", &["default", "OPTIONS", "pool"]);
+    match pools.iter().find(|way| !off(&way.value)) {
+        Some(way) => Fact::new("yes").at(&way.value.place).when(&way.when),
+        None => project.no(),
+    }
+}
+
+pub(super) fn pooler(project: &mut Project<'_>) -> Fact {
+    let cursors = project.nested("DATABASES", &["default", "DISABLE_SERVER_SIDE_CURSORS"]);
+    if let Some(way) = cursors.iter().find(|way| way.value.kind != Kind::Bool(false)) {
+        return Fact::new("yes").at(&way.value.place).when(&way.when);
+    }
+    let pooler = |word: &str| !matches!(word, "nginx" | "caddy");
+    match project.deploy.hints.iter().find(|(word, _, aside)| pooler(word) && !aside) {
+        Some((word, place, _)) => Fact::new("yes").at(place).when(&Condition::Always).detail(word),
+        None => Fact::new("no"),
+    }
+}

@@ -1,0 +1,129 @@
+//! One look at a project: what it is asked and what it answers, as it is told to others.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use super::DjangoError;
+use super::deploy::Deploy;
+use super::eval::{Evaluator, Modules, Scope};
+use super::facts::{Fact, Project, WORDS};
+use super::mentions::mentions;
+use super::production::{Production, home};
+use super::requirements::Requirements;
+use super::tree::Tree;
+use super::urls::routes;
+use super::words::shown;
+
+/// Stack for following a project; a thread's usual two megabytes are for shallow work.
+const STACK: usize = 64 << 20;
+
+/// What was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Scan {
+    /// The settings module that production runs; none when nothing here names one.
+    pub settings_module: Option<String>,
+    /// The answers, in order.
+    #[serde(serialize_with = "as_map")]
+    pub facts: Vec<(&'static str, Fact)>,
+    /// What was in the way, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+fn as_map<S: Serializer>(facts: &[(&'static str, Fact)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(facts.len()))?;
+    for (name, fact) in facts {
+        map.serialize_entry(name, fact)?;
+    }
+    map.end()
+}
+
+impl Scan {
+    /// Reads the project in a folder. Nothing of it is run.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or holds no Django project.
+    pub fn read(root: &Path) -> Result<Self, DjangoError> {
+        let read = || Self::look(root);
+        std::thread::scope(|scope| {
+            let worker = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
+            let worker = worker.map_err(|source| DjangoError::Folder { path: root.to_owned(), source })?;
+            worker.join().unwrap_or(Err(DjangoError::Confused))
+        })
+    }
+
+    fn look(root: &Path) -> Result<Self, DjangoError> {
+        let tree = Tree::open(root)?;
+        let home = home(&tree).ok_or_else(|| DjangoError::NoProject { path: root.to_owned() })?;
+        let modules = Modules::new(&tree, &home);
+        let deploy = Deploy::read(&tree);
+        let mut evaluator = Evaluator::new(&tree, &modules);
+        let production = Production::find(&tree, &modules, &deploy, &mut evaluator);
+
+        // What production runs is followed alone, so that no other module's calls count.
+        let mut evaluator = Evaluator::new(&tree, &modules);
+        let file = production.settings.as_ref().and_then(|settings| modules.file_of(&settings.module));
+        let module = file.as_ref().and_then(|file| evaluator.module(file));
+        let configured = file.as_ref().zip(production.class.as_ref());
+        let configured = configured.and_then(|(file, class)| evaluator.configured_by(file, class)).map(Rc::new);
+        let settings = evaluator.settled(&configured.or(module).unwrap_or_default());
+        let gap = gap(&evaluator, &settings, file.as_deref(), &tree);
+
+        let mut paths = Evaluator::new(&tree, &modules).with_settings(settings.clone(), "url");
+        let root = settings.get("ROOT_URLCONF").and_then(|value| value.ways().iter().find_map(|way| way.value.text().map(str::to_owned)));
+        let routes = root.map(|root| routes(&mut paths, &root)).unwrap_or_default();
+        let remarks = remarks(&tree, &mut evaluator);
+        let mut project = Project {
+            requirements: Requirements::read(&tree, &home),
+            mentions: mentions(&tree, &WORDS),
+            effects: std::mem::take(&mut evaluator.effects),
+            code: Evaluator::new(&tree, &modules),
+            deploy,
+            production,
+            settings,
+            gap,
+            routes,
+        };
+        let settings_module = project.production.settings.as_ref().map(|settings| shown(&settings.module));
+        Ok(Self { settings_module, facts: project.facts(), remarks })
+    }
+}
+
+/// Why absence proves nothing, when it does not.
+fn gap(evaluator: &Evaluator<'_>, settings: &Scope, file: Option<&str>, tree: &Tree) -> Option<String> {
+    let Some(file) = file else { return Some("the settings that production runs are not in this repository".into()) };
+    if tree.text(file).is_none() {
+        let why = if tree.is_too_large(file) { "is too large to be read" } else { "cannot be read as text" };
+        return Some(format!("{file} {why}"));
+    }
+    if !settings.contains_key("INSTALLED_APPS") {
+        return Some(format!("{file} builds its settings in a way that is not followed here"));
+    }
+    evaluator.is_spent().then(|| "the settings are too long to be followed to their end".to_owned())
+}
+
+fn remarks(tree: &Tree, evaluator: &mut Evaluator<'_>) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if !tree.is_whole() {
+        remarks.push("this folder holds more files than are looked at".to_owned());
+    }
+    for (module, place) in evaluator.missing.clone() {
+        remarks.push(format!("{place} imports {module}, which is not here and may change any setting"));
+    }
+    for file in evaluator.followed.clone() {
+        if evaluator.source(&file).is_some_and(|source| source.broken) {
+            remarks.push(format!("{file} is not the Python of today; what could be read of it was"));
+        }
+    }
+    remarks.iter().map(|remark| shown(remark)).collect()
+}
+
+impl Fact {
+    /// True for an answer that says that it cannot be known.
+    pub fn is_unknown(&self) -> bool {
+        self.value == "unknown"
+    }
+}

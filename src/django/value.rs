@@ -1,0 +1,330 @@
+//! What a settings file says, without running it: values that are known, that come from outside, that depend, and that
+//! cannot be known. Knows no syntax and no setting.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::rc::Rc;
+
+use ruff_python_ast::{StmtFunctionDef, name::Name};
+
+use super::condition::Condition;
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Path below the project's root.
+    pub file: Rc<str>,
+    /// From 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// A value, shared by all that mention it.
+pub type V = Rc<Value>;
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Value {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it was written.
+    pub place: Place,
+}
+
+/// A value, and when it is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guarded {
+    /// When.
+    pub when: Condition,
+    /// What.
+    pub value: V,
+}
+
+/// One entry of a dictionary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// Its key as text.
+    pub key: Rc<str>,
+    /// The value, and when the entry is there.
+    pub held: Guarded,
+}
+
+/// A value that the surroundings give.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outer {
+    /// `env`, `secret`, `yaml`, `config`.
+    pub store: &'static str,
+    /// Its name there; empty until the class attribute that names it is known.
+    pub name: Rc<str>,
+    /// What it is when left out.
+    pub default: Option<V>,
+    /// It is read as yes or no.
+    pub switch: bool,
+}
+
+/// A function of the project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Function {
+    /// Its file.
+    pub file: Rc<str>,
+    /// Its text.
+    pub def: Rc<StmtFunctionDef>,
+    /// Names that decorate it.
+    pub decorators: Vec<String>,
+}
+
+/// A class of the project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Class {
+    /// Its dotted name.
+    pub name: Rc<str>,
+    /// What it is built on.
+    pub bases: Vec<V>,
+    /// Its attributes, in order.
+    pub attributes: Vec<(Name, V)>,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// `None`.
+    Null,
+    /// Yes or no.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Another number.
+    Float(f64),
+    /// Text.
+    Text(Rc<str>),
+    /// Yes or no, as the surroundings decide.
+    Logic(Condition),
+    /// A list, tuple or set.
+    List(Vec<Guarded>),
+    /// A dictionary.
+    Dict(Vec<Pair>),
+    /// Given from outside.
+    Outer(Outer),
+    /// Made of these.
+    Made(Vec<V>),
+    /// One of these.
+    Choice(Vec<Guarded>),
+    /// Something of another package, or of a module that was not read.
+    Named(Rc<str>),
+    /// What such a thing gives when it is called.
+    Call {
+        /// The thing's dotted name.
+        callee: Rc<str>,
+        /// Arguments by position.
+        args: Vec<V>,
+        /// Arguments by name.
+        named: Vec<(Rc<str>, V)>,
+    },
+    /// A function of the project.
+    Function(Rc<Function>),
+    /// A class of the project.
+    Class(Rc<Class>),
+    /// An object of such a class.
+    Instance(Rc<Class>),
+    /// The class whose settings are being set up.
+    Own,
+    /// It cannot be known, and why.
+    Unknown(Rc<str>),
+}
+
+/// Alternatives kept of one value; more are not told apart.
+const ALTERNATIVES: usize = 24;
+/// Values within values that are looked through.
+const NESTED: usize = 24;
+
+impl Value {
+    /// A value at a place.
+    pub fn new(kind: Kind, place: &Place) -> V {
+        Rc::new(Self { kind, place: place.clone() })
+    }
+
+    /// Not known, for this reason.
+    pub fn unknown(why: &str, place: &Place) -> V {
+        Self::new(Kind::Unknown(why.into()), place)
+    }
+
+    /// The text, when it is one.
+    pub fn text(&self) -> Option<&str> {
+        if let Kind::Text(text) = &self.kind { Some(text) } else { None }
+    }
+
+    /// What stands under a key, in each way that the value may be.
+    pub fn entry(&self, key: &str) -> Option<Guarded> {
+        match &self.kind {
+            Kind::Dict(pairs) => pairs.iter().find(|pair| &*pair.key == key).map(|pair| pair.held.clone()),
+            Kind::Choice(ways) => {
+                let held = ways.iter().filter_map(|way| {
+                    let inner = way.value.entry(key)?;
+                    Some(Guarded { when: way.when.and(&inner.when), value: inner.value })
+                });
+                let held: Vec<Guarded> = held.collect();
+                let when = held.iter().fold(Condition::Never, |sum, one| sum.or(&one.when));
+                Some(Guarded { when, value: choice(held, &self.place)? })
+            }
+            _ => None,
+        }
+    }
+
+    /// Each thing that it may be in production, and when. A variable with a default may be that default.
+    pub fn ways(self: &Rc<Self>) -> Vec<Guarded> {
+        let mut found = Vec::new();
+        collect(self, &Condition::Always, 0, &mut found);
+        found.retain(|way: &Guarded| way.when.in_production() != Some(false));
+        found
+    }
+
+    /// The items of a list that may be there in production.
+    pub fn items(self: &Rc<Self>) -> Vec<Guarded> {
+        let of = |way: Guarded| match &way.value.kind {
+            Kind::List(items) => {
+                items.iter().flat_map(|item| item.value.ways().into_iter().map(|inner| inner.under(&item.when))).map(|item| item.under(&way.when)).collect()
+            }
+            _ => vec![way],
+        };
+        let mut items: Vec<Guarded> = self.ways().into_iter().flat_map(of).collect();
+        items.retain(|item| item.when.in_production() != Some(false));
+        items
+    }
+
+    /// Names of the variables (and keys of stores) that it is made of.
+    pub fn sources(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.add_sources(0, &mut names);
+        names
+    }
+
+    fn add_sources(&self, depth: usize, names: &mut BTreeSet<String>) {
+        if depth > NESTED {
+            return;
+        }
+        let mut each = |values: &mut dyn Iterator<Item = &V>| values.for_each(|one| one.add_sources(depth + 1, names));
+        match &self.kind {
+            Kind::Outer(outer) => {
+                each(&mut outer.default.iter());
+                names.insert(format!("{}:{}", outer.store, outer.name));
+            }
+            Kind::Made(parts) => each(&mut parts.iter()),
+            Kind::Choice(ways) | Kind::List(ways) => each(&mut ways.iter().map(|way| &way.value)),
+            Kind::Dict(pairs) => each(&mut pairs.iter().map(|pair| &pair.held.value)),
+            Kind::Call { args, named, .. } => each(&mut args.iter().chain(named.iter().map(|(_, value)| value))),
+            _ => {}
+        }
+    }
+}
+
+impl Guarded {
+    /// There whatever happens.
+    pub fn always(value: V) -> Self {
+        Self { when: Condition::Always, value }
+    }
+
+    /// The same, where this holds too.
+    #[must_use]
+    pub fn under(self, when: &Condition) -> Self {
+        Self { when: when.and(&self.when), value: self.value }
+    }
+}
+
+fn collect(value: &V, when: &Condition, depth: usize, found: &mut Vec<Guarded>) {
+    match &value.kind {
+        Kind::Choice(ways) if depth < NESTED => {
+            ways.iter().for_each(|way| collect(&way.value, &when.and(&way.when), depth + 1, found));
+        }
+        Kind::Outer(Outer { store, name, default: Some(default), .. }) if depth < NESTED => {
+            // Left out, it is its default; whoever sets it may say anything.
+            let overridable = Condition::left_out(store, name);
+            collect(default, &when.and(&overridable), depth + 1, found);
+        }
+        _ => found.push(Guarded { when: when.clone(), value: value.clone() }),
+    }
+}
+
+/// One of several values; none when there is none at all.
+pub fn choice(ways: Vec<Guarded>, place: &Place) -> Option<V> {
+    let mut flat: Vec<Guarded> = Vec::new();
+    for way in ways.into_iter().filter(|way| way.when != Condition::Never) {
+        let inner = if let Kind::Choice(inner) = &way.value.kind { inner.clone() } else { vec![Guarded::always(way.value.clone())] };
+        for one in inner.into_iter().map(|one| one.under(&way.when)).filter(|one| one.when != Condition::Never) {
+            match flat.iter_mut().find(|known| known.value == one.value) {
+                Some(known) => known.when = known.when.or(&one.when),
+                None => flat.push(one),
+            }
+        }
+    }
+    if flat.len() > ALTERNATIVES {
+        return Some(Value::unknown("it may be too many things", place));
+    }
+    match flat.as_slice() {
+        [] => None,
+        [only] if only.when == Condition::Always => Some(only.value.clone()),
+        _ => Some(Value::new(Kind::Choice(flat), place)),
+    }
+}
+
+/// What a name is after a branch: one value where `when` holds, the other where it does not. Lists and dictionaries are
+/// joined item by item, so that a file with thirty branches stays as long as it is.
+pub fn joined(when: &Condition, one: &V, other: &V) -> V {
+    if Rc::ptr_eq(one, other) || one == other {
+        return one.clone();
+    }
+    let without = when.not();
+    match (&one.kind, &other.kind) {
+        (Kind::List(long), Kind::List(short)) if part_of(short, long) => {
+            Value::new(Kind::List(marked(long, short, when)), &one.place)
+        }
+        (Kind::List(short), Kind::List(long)) if part_of(short, long) => {
+            Value::new(Kind::List(marked(long, short, &without)), &other.place)
+        }
+        (Kind::Dict(pairs), Kind::Dict(others)) => {
+            let mut all: Vec<Pair> = Vec::new();
+            for Pair { key, held } in pairs {
+                let held = match others.iter().find(|other| other.key == *key) {
+                    None => held.clone().under(when),
+                    Some(Pair { held: other, .. }) => Guarded {
+                        when: either(when, &held.when, &other.when),
+                        value: joined(when, &held.value, &other.value),
+                    },
+                };
+                all.push(Pair { key: key.clone(), held });
+            }
+            let only = others.iter().filter(|other| pairs.iter().all(|pair| pair.key != other.key));
+            all.extend(only.map(|pair| Pair { key: pair.key.clone(), held: pair.held.clone().under(&without) }));
+            Value::new(Kind::Dict(all), &one.place)
+        }
+        _ => {
+            let ways = vec![
+                Guarded { when: when.clone(), value: one.clone() },
+                Guarded { when: without, value: other.clone() },
+            ];
+            choice(ways, &one.place).unwrap_or_else(|| one.clone())
+        }
+    }
+}
+
+fn either(when: &Condition, one: &Condition, other: &Condition) -> Condition {
+    if one == other { one.clone() } else { when.and(one).or(&when.not().and(other)) }
+}
+
+/// Are the items of one list in another, in order?
+fn part_of(short: &[Guarded], long: &[Guarded]) -> bool {
+    let mut rest = long.iter();
+    short.len() <= long.len() && short.iter().all(|item| rest.any(|other| other == item))
+}
+
+/// The long list, where what the short one lacks is there only when this holds.
+fn marked(long: &[Guarded], short: &[Guarded], when: &Condition) -> Vec<Guarded> {
+    let mut rest = short.iter().peekable();
+    long.iter()
+        .map(|item| if rest.next_if(|other| *other == item).is_some() { item.clone() } else { item.clone().under(when) })
+        .collect()
+}
