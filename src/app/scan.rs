@@ -18,7 +18,8 @@ pub fn scan(project: &Path, wish: &cli::Scan, out: &mut dyn Write) -> Result<u8,
         return Ok(exit::PROVEN);
     }
     let width = |of: fn(&Fact) -> usize| scan.facts.iter().map(|(_, fact)| of(fact)).max().unwrap_or(0);
-    let (values, places) = (width(|fact| fact.value.len()), width(|fact| fact.evidence.as_ref().map_or(1, String::len)));
+    let (values, places) =
+        (width(|fact| fact.value.len()), width(|fact| fact.evidence.as_ref().map_or(1, String::len)));
     writeln!(out, "{:<28}{:<values$}  {:<places$}  when", "fact", "value", "evidence")?;
     for (name, fact) in &scan.facts {
         let place = fact.evidence.as_deref().unwrap_or("-");

@@ -152,11 +152,11 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut tests = Vec::new();
         self.tests(true, &mut tests);
-        let named = |test: &Test| test.subject.contains(':');
+        let named = |test: &Test| test.subject.contains(':') && !test.subject.contains(' ');
         let open = |(test, wanted): &&(&Test, bool)| *wanted && named(test) && test.in_production().is_none();
         let chosen = tests.iter().find(open).or_else(|| tests.iter().find(|(test, _)| named(test))).or(tests.first());
         let shown = |subject: &Rc<str>| subject.trim_start_matches(LEFT_OUT).to_owned();
-        match chosen.map(|(test, wanted)| (shown(&test.subject), &test.equals, *wanted)) {
+        match chosen.map(|(test, wanted)| (shown(&test.subject), test.shown(), *wanted)) {
             None => f.write_str("always"),
             Some((subject, Some(value), true)) => write!(f, "{subject}={value}"),
             Some((subject, Some(value), false)) => write!(f, "{subject}!={value}"),
@@ -172,7 +172,8 @@ impl fmt::Display for Condition {
 /// Names of switches that are off where people are served, as words between underscores.
 const OFF: [&str; 7] = ["DEBUG", "DEV", "DEVELOPMENT", "DEVEL", "TESTING", "UNITTEST", "PYTEST"];
 /// The same, as whole names.
-const OFF_WHOLE: [&str; 8] = ["TEST", "TESTS", "LOCAL", "IS_LOCAL", "CI", "IS_TEST", "GITHUB_ACTIONS", "GITHUB_WORKFLOW"];
+const OFF_WHOLE: [&str; 8] =
+    ["TEST", "TESTS", "LOCAL", "IS_LOCAL", "CI", "IS_TEST", "GITHUB_ACTIONS", "GITHUB_WORKFLOW"];
 /// Names of environments that serve people, and of those that do not.
 const LIVE: [&str; 4] = ["production", "prod", "live", "prd"];
 const OTHERS: [&str; 12] =
@@ -188,7 +189,22 @@ fn is_on(name: &str) -> bool {
     name.to_uppercase().split('_').any(|word| matches!(word, "PRODUCTION" | "PROD"))
 }
 
+/// Parts of names of what must not be told.
+const SECRET: [&str; 7] = ["KEY", "SECRET", "PASS", "TOKEN", "DSN", "CREDENTIAL", "AUTH"];
+/// Letters of an answer that is a word and not somebody's secret.
+const WORD: usize = 24;
+
 impl Test {
+    /// The answer asked for, when it is a plain word that tells nobody's secret.
+    fn shown(&self) -> Option<&str> {
+        let name = self.subject.to_uppercase();
+        let plain = |text: &&str| {
+            text.len() <= WORD && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        };
+        let secret = SECRET.iter().any(|word| name.contains(word));
+        self.equals.as_deref().filter(plain).filter(|text| !secret && !text.is_empty())
+    }
+
     fn in_production(&self) -> Option<bool> {
         let name = self.subject.split_once(':').filter(|_| !self.subject.starts_with(LEFT_OUT))?.1;
         let asked = self.equals.as_deref().map(str::to_lowercase);

@@ -11,6 +11,8 @@ mod production;
 mod requirements;
 mod scan;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod urls;
 mod value;

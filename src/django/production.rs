@@ -51,11 +51,15 @@ pub fn home(tree: &Tree) -> Option<String> {
     let named = |end: &str, above: usize| -> Option<String> {
         let files = tree.paths().filter(|path| path.rsplit('/').next() == Some(end));
         let files = files.filter(|path| tree.text(path).is_some_and(|text| text.to_lowercase().contains("django")));
-        let best = files.min_by_key(|path| (is_aside(path) || path.contains("example"), path.matches('/').count(), path.len()))?;
+        let best = files
+            .min_by_key(|path| (is_aside(path) || path.contains("example"), path.matches('/').count(), path.len()))?;
         let folder = best.rsplitn(above + 1, '/').nth(above).unwrap_or("");
         Some(if folder.is_empty() { String::new() } else { format!("{folder}/") })
     };
-    named("manage.py", 1).or_else(|| named("wsgi.py", 2)).or_else(|| named("asgi.py", 2)).or_else(|| named("settings.py", 2))
+    named("manage.py", 1)
+        .or_else(|| named("wsgi.py", 2))
+        .or_else(|| named("asgi.py", 2))
+        .or_else(|| named("settings.py", 2))
 }
 
 impl Production {
@@ -78,7 +82,8 @@ impl Production {
             .or_else(|| managed.as_ref().filter(serves).cloned())
             .or_else(|| falls_back.filter(known))
             .or_else(|| any(tree, modules));
-        let class = settings.as_ref().and_then(|settings| class(&modules.file_of(&settings.module)?, deploy, evaluator));
+        let class =
+            settings.as_ref().and_then(|settings| class(&modules.file_of(&settings.module)?, deploy, evaluator));
         Self { settings, entry, deployed, aside, class }
     }
 
@@ -133,7 +138,8 @@ fn beside(tree: &Tree, modules: &Modules, other: Option<&Named>, evaluator: &mut
     let other = other?;
     let file = modules.file_of(&other.module)?;
     let folder = file.rsplit_once('/')?.0;
-    let inside = |path: &&str| path.rsplit_once('/').is_some_and(|(parent, name)| parent == folder && name != "__init__.py");
+    let inside =
+        |path: &&str| path.rsplit_once('/').is_some_and(|(parent, name)| parent == folder && name != "__init__.py");
     let candidates = tree.paths().filter(|path| path.ends_with(".py")).filter(inside);
     let settings = |path: &&str| {
         let near_settings = folder.ends_with("settings") || folder.ends_with("config");
@@ -147,7 +153,10 @@ fn beside(tree: &Tree, modules: &Modules, other: Option<&Named>, evaluator: &mut
         let others = candidates.iter().filter(|other| *other != *path);
         let used = others.clone().any(|other| imports(tree, other, path));
         // A module that names no database of its own and none through another is a part, or is for one command.
-        scope.contains_key("INSTALLED_APPS") && scope.contains_key("DATABASES") && scope.contains_key("SECRET_KEY") && !used
+        scope.contains_key("INSTALLED_APPS")
+            && scope.contains_key("DATABASES")
+            && scope.contains_key("SECRET_KEY")
+            && !used
     };
     let found = match live {
         Some(found) => found,
@@ -167,7 +176,9 @@ fn beside(tree: &Tree, modules: &Modules, other: Option<&Named>, evaluator: &mut
 fn imports(tree: &Tree, one: &str, other: &str) -> bool {
     let name = other.rsplit('/').next().unwrap_or_default().trim_end_matches(".py");
     let ends = [format!(".{name} import"), format!("import {name}")];
-    tree.text(one).is_some_and(|text| text.lines().any(|line| line.contains("import") && ends.iter().any(|end| line.contains(end))))
+    tree.text(one).is_some_and(|text| {
+        text.lines().any(|line| line.contains("import") && ends.iter().any(|end| line.contains(end)))
+    })
 }
 
 /// Where nothing names a module: the only settings there are.
@@ -183,7 +194,8 @@ fn class(file: &str, deploy: &Deploy, evaluator: &mut Evaluator<'_>) -> Option<S
     let classes = evaluator.configurations(file);
     let known = |name: &str| classes.iter().any(|(class, _)| &**class == name);
     let chosen = deploy.variables.iter().filter(|variable| variable.name == "DJANGO_CONFIGURATION" && !variable.aside);
-    let chosen = chosen.map(|variable| variable.value.clone()).find(|name| known(name) && !is_aside(name) && name != "Test");
+    let chosen =
+        chosen.map(|variable| variable.value.clone()).find(|name| known(name) && !is_aside(name) && name != "Test");
     let usual = || ["Production", "Prod", "Live"].iter().find(|name| known(name)).map(|name| (*name).to_owned());
     let only = || if let [(only, _)] = classes.as_slice() { Some(only.to_string()) } else { None };
     chosen.or_else(usual).or_else(only)

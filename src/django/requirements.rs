@@ -79,13 +79,15 @@ impl Requirements {
         let exact = bounds.iter().find(|bound| matches!(&bound[1], "==" | "===")).and_then(of);
         let least = bounds.iter().find(|bound| !matches!(&bound[1], "<" | "<=")).and_then(of);
         let most = bounds.iter().find(|bound| &bound[1] == "<").and_then(of);
-        let below = most.map(|(major, minor)| if minor == 0 { (major.saturating_sub(1), 2) } else { (major, minor - 1) });
+        let below =
+            most.map(|(major, minor)| if minor == 0 { (major.saturating_sub(1), 2) } else { (major, minor - 1) });
         exact.or(self.locked).or(least).or(below)
     }
 
     fn lock(&mut self, text: &str, near: bool) {
         if let Some(found) = LOCKED.captures(text).filter(|_| near || self.locked.is_none()) {
-            let numbers: Vec<u32> = found.iter().skip(1).flatten().filter_map(|one| one.as_str().parse().ok()).collect();
+            let numbers: Vec<u32> =
+                found.iter().skip(1).flatten().filter_map(|one| one.as_str().parse().ok()).collect();
             self.locked = numbers.first().copied().zip(numbers.get(1).copied());
         }
     }
@@ -111,14 +113,21 @@ impl Requirements {
         let Ok(table) = toml::from_str::<toml::Table>(text) else { return };
         let get = |keys: &[&str]| keys.iter().skip(1).fold(table.get(keys[0]), |at, key| at?.get(key));
         let place = |written: &str, name: &str| {
-            let starts = |line: &str| line.trim_start().trim_start_matches(['"', '\'']).to_lowercase().starts_with(&name.to_lowercase());
+            let starts = |line: &str| {
+                line.trim_start().trim_start_matches(['"', '\'']).to_lowercase().starts_with(&name.to_lowercase())
+            };
             let holds = text.lines().position(|line| starts(line) && line.contains(written));
             let line = holds.or_else(|| text.lines().position(|line| line.contains(written)));
             Place { file: path.into(), line: line.and_then(|line| u32::try_from(line + 1).ok()).unwrap_or(1) }
         };
         let lists = [get(&["project", "dependencies"])].into_iter().flatten();
         let groups = [get(&["project", "optional-dependencies"]), get(&["dependency-groups"])];
-        let groups = groups.into_iter().flatten().filter_map(Toml::as_table).flatten().map(|(name, list)| (is_aside(name), list));
+        let groups = groups
+            .into_iter()
+            .flatten()
+            .filter_map(Toml::as_table)
+            .flatten()
+            .map(|(name, list)| (is_aside(name), list));
         for (aside, list) in lists.map(|list| (false, list)).chain(groups) {
             for one in list.as_array().into_iter().flatten().filter_map(Toml::as_str) {
                 let name = LINE.captures(one).map(|found| found[1].to_owned()).unwrap_or_default();
@@ -127,7 +136,8 @@ impl Requirements {
         }
         for keys in [&["tool", "poetry", "dependencies"][..], &["packages"]] {
             for (name, wanted) in get(keys).and_then(Toml::as_table).into_iter().flatten() {
-                let wanted = wanted.as_str().or_else(|| wanted.get("version").and_then(Toml::as_str)).unwrap_or_default();
+                let wanted =
+                    wanted.as_str().or_else(|| wanted.get("version").and_then(Toml::as_str)).unwrap_or_default();
                 let bare = wanted.starts_with(|c: char| c.is_ascii_digit());
                 let wanted = if bare { format!("=={wanted}") } else { wanted.replace(' ', "") };
                 let wanted = wanted.trim_start_matches('*').to_owned();

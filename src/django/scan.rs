@@ -73,8 +73,11 @@ impl Scan {
         let gap = gap(&evaluator, &settings, file.as_deref(), &tree);
 
         let mut paths = Evaluator::new(&tree, &modules).with_settings(settings.clone(), "url");
-        let root = settings.get("ROOT_URLCONF").and_then(|value| value.ways().iter().find_map(|way| way.value.text().map(str::to_owned)));
+        let root = settings
+            .get("ROOT_URLCONF")
+            .and_then(|value| value.ways().iter().find_map(|way| way.value.text().map(str::to_owned)));
         let routes = root.map(|root| routes(&mut paths, &root)).unwrap_or_default();
+        let gap = gap.or_else(|| paths.is_spent().then(|| "there are too many paths to be followed".to_owned()));
         let remarks = remarks(&tree, &mut evaluator);
         let mut project = Project {
             requirements: Requirements::read(&tree, &home),
@@ -119,11 +122,4 @@ fn remarks(tree: &Tree, evaluator: &mut Evaluator<'_>) -> Vec<String> {
         }
     }
     remarks.iter().map(|remark| shown(remark)).collect()
-}
-
-impl Fact {
-    /// True for an answer that says that it cannot be known.
-    pub fn is_unknown(&self) -> bool {
-        self.value == "unknown"
-    }
 }

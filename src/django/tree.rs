@@ -87,17 +87,6 @@ impl Tree {
         self.whole
     }
 
-    /// Is there a file of this path?
-    pub fn has(&self, path: &str) -> bool {
-        self.sizes.contains_key(path)
-    }
-
-    /// Is there a folder of this path?
-    pub fn has_folder(&self, path: &str) -> bool {
-        let prefix = format!("{path}/");
-        self.sizes.range(prefix.clone()..).next().is_some_and(|(first, _)| first.starts_with(&prefix))
-    }
-
     /// True for a file that is there and longer than what is read.
     pub fn is_too_large(&self, path: &str) -> bool {
         self.sizes.get(path).is_some_and(|size| *size > SIZE)

@@ -72,7 +72,13 @@ fn walk(
             kind @ ("path" | "re_path" | "url") => {
                 let path = format!("{prefix}{}", if kind == "path" { own } else { plain(&own) });
                 let Some(view) = second else { continue };
-                lead(evaluator, view, Route { path, view: String::new(), when, place: value.place.clone() }, depth, found);
+                lead(
+                    evaluator,
+                    view,
+                    Route { path, view: String::new(), when, place: value.place.clone() },
+                    depth,
+                    found,
+                );
             }
             "i18n_patterns" => {
                 let inner = Kind::List(args.iter().cloned().map(Guarded::always).collect());
@@ -86,7 +92,10 @@ fn walk(
 /// What a simple regular expression matches.
 fn plain(expression: &str) -> String {
     let bare = expression.trim_start_matches('^').trim_end_matches('$').trim_end_matches("\\Z");
-    bare.strip_suffix("/?").map_or_else(|| bare.to_owned(), |bare| format!("{bare}/")).replace("\\.", ".").replace("\\-", "-")
+    bare.strip_suffix("/?")
+        .map_or_else(|| bare.to_owned(), |bare| format!("{bare}/"))
+        .replace("\\.", ".")
+        .replace("\\-", "-")
 }
 
 /// A path as text: of what depends, what is known; `{}` for what is not.
@@ -144,7 +153,9 @@ fn lead(evaluator: &mut Evaluator<'_>, view: &V, route: Route, depth: usize, fou
 
 fn include(evaluator: &mut Evaluator<'_>, module: &str, route: Route, depth: usize, found: &mut Vec<Route>) {
     match evaluator.module_named(module) {
-        Some(scope) if depth < INCLUDED => walk_module(evaluator, Some(scope), &route.path, &route.when, depth + 1, found),
+        Some(scope) if depth < INCLUDED => {
+            walk_module(evaluator, Some(scope), &route.path, &route.when, depth + 1, found)
+        }
         _ => found.push(Route { view: module.to_owned(), ..route }),
     }
 }

@@ -186,9 +186,11 @@ impl Value {
     /// The items of a list that may be there in production.
     pub fn items(self: &Rc<Self>) -> Vec<Guarded> {
         let of = |way: Guarded| match &way.value.kind {
-            Kind::List(items) => {
-                items.iter().flat_map(|item| item.value.ways().into_iter().map(|inner| inner.under(&item.when))).map(|item| item.under(&way.when)).collect()
-            }
+            Kind::List(items) => items
+                .iter()
+                .flat_map(|item| item.value.ways().into_iter().map(|inner| inner.under(&item.when)))
+                .map(|item| item.under(&way.when))
+                .collect(),
             _ => vec![way],
         };
         let mut items: Vec<Guarded> = self.ways().into_iter().flat_map(of).collect();
@@ -253,7 +255,11 @@ fn collect(value: &V, when: &Condition, depth: usize, found: &mut Vec<Guarded>) 
 pub fn choice(ways: Vec<Guarded>, place: &Place) -> Option<V> {
     let mut flat: Vec<Guarded> = Vec::new();
     for way in ways.into_iter().filter(|way| way.when != Condition::Never) {
-        let inner = if let Kind::Choice(inner) = &way.value.kind { inner.clone() } else { vec![Guarded::always(way.value.clone())] };
+        let inner = if let Kind::Choice(inner) = &way.value.kind {
+            inner.clone()
+        } else {
+            vec![Guarded::always(way.value.clone())]
+        };
         for one in inner.into_iter().map(|one| one.under(&way.when)).filter(|one| one.when != Condition::Never) {
             match flat.iter_mut().find(|known| known.value == one.value) {
                 Some(known) => known.when = known.when.or(&one.when),
@@ -325,6 +331,8 @@ fn part_of(short: &[Guarded], long: &[Guarded]) -> bool {
 fn marked(long: &[Guarded], short: &[Guarded], when: &Condition) -> Vec<Guarded> {
     let mut rest = short.iter().peekable();
     long.iter()
-        .map(|item| if rest.next_if(|other| *other == item).is_some() { item.clone() } else { item.clone().under(when) })
+        .map(
+            |item| if rest.next_if(|other| *other == item).is_some() { item.clone() } else { item.clone().under(when) },
+        )
         .collect()
 }

@@ -2,8 +2,23 @@
 
 /// Words for what does not serve people.
 const ASIDE: [&str; 17] = [
-    "dev", "develop", "development", "devel", "local", "localdev", "test", "tests", "testing", "ci", "e2e", "docs", "debug", "devcontainer",
-    "demo", "storybook", "lint",
+    "dev",
+    "develop",
+    "development",
+    "devel",
+    "local",
+    "localdev",
+    "test",
+    "tests",
+    "testing",
+    "ci",
+    "e2e",
+    "docs",
+    "debug",
+    "devcontainer",
+    "demo",
+    "storybook",
+    "lint",
 ];
 /// Words for what does.
 const LIVE: [&str; 6] = ["production", "prod", "prd", "live", "deploy", "deployment"];

@@ -613,3 +613,23 @@ fn a_recording_becomes_a_flow_that_runs_and_a_flow_a_script() {
     let (code, shown) = output(folder.path(), &["flow", "import", &har]);
     assert!(code == 2, "{shown}");
 }
+
+#[test]
+fn a_scan_tells_a_table_to_people_and_an_object_to_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, shown) = output(folder.path(), &["scan"]);
+    assert!(code == 2 && shown.contains("no Django project"), "{shown}");
+    std::fs::create_dir(folder.path().join("shop")).unwrap();
+    let put =
+        |path: &str, text: &str| rampup::store::atomic::write(&folder.path().join(path), text.as_bytes()).unwrap();
+    put("manage.py", "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n");
+    put("shop/settings.py", "INSTALLED_APPS = []\nSESSION_ENGINE = 'django.contrib.sessions.backends.cache'\n");
+    let (code, shown) = output(folder.path(), &["scan"]);
+    let row = shown.lines().find(|line| line.starts_with("session_engine")).unwrap();
+    assert!(code == 0 && row.contains("cache") && row.contains("shop/settings.py:2"), "{shown}");
+    let (code, shown) = output(Path::new("/"), &["scan", folder.path().to_str().unwrap(), "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &told["settings_module"]), (0, &serde_json::json!("shop.settings")));
+    assert_eq!(told["facts"]["session_engine"]["value"], "cache");
+    assert_eq!(told["facts"].as_object().unwrap().len(), 25);
+}

@@ -43,5 +43,9 @@ pub(super) fn unlisted(text: &str) -> String {
     if !text.starts_with('[') {
         return text.trim_matches(['"', '\'']).to_owned();
     }
-    text.trim_matches(['[', ']']).split(',').map(|part| part.trim().trim_matches(['"', '\''])).collect::<Vec<_>>().join(" ")
+    text.trim_matches(['[', ']'])
+        .split(',')
+        .map(|part| part.trim().trim_matches(['"', '\'']))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

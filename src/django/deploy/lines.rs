@@ -13,9 +13,8 @@ use crate::django::words::is_aside;
 const SCRIPT: usize = 64 << 10;
 
 #[expect(clippy::expect_used, reason = "a constant pattern")]
-static KEY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^\s*["']?([\w-]+)["']?\s*[=:]\s*\[?\s*"((?:[^"\\]|\\.)*)""#).expect("a pattern")
-});
+static KEY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"["']?\b([\w-]+)["']?\s*[=:]\s*\[?\s*"((?:[^"\\]|\\.)*)""#).expect("a pattern"));
 
 /// Lines with their numbers, without those that are remarks.
 pub(super) fn numbered(text: &str) -> impl Iterator<Item = (u32, &str)> {
@@ -74,8 +73,12 @@ pub(super) fn ini(deploy: &mut Deploy, path: &str, text: &str, aside: bool) {
         let place = Place { file: path.into(), line };
         match key.trim() {
             "command" | "ExecStart" => deploy.starts(value, place, aside, 3),
-            "module" | "wsgi-file" if uwsgi => deploy.starts(&format!("uwsgi {}={}", key.trim(), value.trim()), place, aside, 3),
-            "attach-daemon" | "attach-daemon2" | "smart-attach-daemon" if uwsgi => deploy.starts(value, place, aside, 3),
+            "module" | "wsgi-file" if uwsgi => {
+                deploy.starts(&format!("uwsgi {}={}", key.trim(), value.trim()), place, aside, 3)
+            }
+            "attach-daemon" | "attach-daemon2" | "smart-attach-daemon" if uwsgi => {
+                deploy.starts(value, place, aside, 3)
+            }
             "env" | "environment" | "Environment" => deploy.chooses(value, &place, aside),
             _ => {}
         }
@@ -91,13 +94,14 @@ pub(super) fn keys(deploy: &mut Deploy, path: &str, text: &str, aside: bool) {
             section = text.trim().trim_matches(['[', ']']).to_owned();
         }
         deploy.chooses(text, &place, aside);
-        let Some(found) = KEY.captures(text) else { continue };
-        let value = found[2].replace("\\\"", "\"");
-        match &found[1] {
-            "startCommand" | "cmd" => deploy.starts(&value, place, aside, 0),
-            "healthcheckPath" | "path" if value.starts_with('/') => deploy.health.push((value, place)),
-            _ if section == "processes" => deploy.starts(&value, place, aside, 0),
-            _ => {}
+        for found in KEY.captures_iter(text) {
+            let (value, place) = (found[2].replace("\\\"", "\""), place.clone());
+            match &found[1] {
+                "startCommand" | "cmd" => deploy.starts(&value, place, aside, 0),
+                "healthcheckPath" | "path" if value.starts_with('/') => deploy.health.push((value, place)),
+                _ if section == "processes" => deploy.starts(&value, place, aside, 0),
+                _ => {}
+            }
         }
     }
 }

@@ -60,15 +60,19 @@ const HINTS: [&str; 5] = ["pgbouncer", "pgpool", "pgcat", "odyssey", "supavisor"
 
 #[expect(clippy::expect_used, reason = "a constant pattern")]
 static SET: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"\b(DJANGO_SETTINGS_MODULE|DJANGO_CONFIGURATION)["']?\s*[=:]\s*["']?(?:\$\{\w+:?-)?([\w.{}]+)"#).expect("a pattern")
+    Regex::new(r#"\b(DJANGO_SETTINGS_MODULE|DJANGO_CONFIGURATION)["']?\s*[=:]\s*["']?(?:\$\{\w+:?-)?([\w.{}]+)"#)
+        .expect("a pattern")
 });
 #[expect(clippy::expect_used, reason = "a constant pattern")]
-static ASKED: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)[^/\s"']*(/[\w./-]+)"#).expect("a pattern"));
+static ASKED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)[^/\s"']*(/[\w./-]+)"#).expect("a pattern")
+});
 /// Answers to static files by a proxy.
 #[expect(clippy::expect_used, reason = "a constant pattern")]
-static STATIC: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?m)^\s*(?:location\s+(?:[\^~=*]+\s+)?/?(?:django[-_])?static|handle(?:_path)?\s+/static)").expect("a pattern"));
+static STATIC: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m)^\s*(?:location\s+(?:[\^~=*]+\s+)?/?(?:django[-_])?static|handle(?:_path)?\s+/static)")
+        .expect("a pattern")
+});
 
 impl Deploy {
     /// Reads all of a tree.
@@ -171,11 +175,15 @@ impl Kind {
             () if lower.starts_with("dockerfile") || ends(&[".dockerfile"]) => Self::Docker,
             () if lower.starts_with("procfile") => Self::Procfile,
             () if lower.contains("caddyfile") => Self::Proxy,
-            () if lower.contains("nginx") || folder.contains("nginx") && ends(&[".conf", ".template", ".tmpl"]) => Self::Proxy,
+            () if lower.contains("nginx") || folder.contains("nginx") && ends(&[".conf", ".template", ".tmpl"]) => {
+                Self::Proxy
+            }
             () if ends(&[".py", ".md", ".rst", ".html", ".js", ".ts", ".css", ".svg", ".lock", ".txt"]) => return None,
             () if lower.starts_with(".env") || ends(&[".env"]) || in_environments => Self::Environment,
             () if ends(&[".yml", ".yaml", ".yaml.tpl"]) => Self::Yaml,
-            () if matches!(&*lower, "railway.json" | "railway.toml" | "nixpacks.toml" | "app.json" | "fly.toml") => Self::Keys,
+            () if matches!(&*lower, "railway.json" | "railway.toml" | "nixpacks.toml" | "app.json" | "fly.toml") => {
+                Self::Keys
+            }
             () if ends(&[".ini", ".service", ".conf", ".cfg"]) => Self::Ini,
             () if ends(&[".sh", ".bash"]) || !name.contains('.') => Self::Script,
             () => return None,

@@ -26,7 +26,9 @@ pub(super) fn read(deploy: &mut Deploy, path: &str, text: &str, aside: bool) {
     let services = entries.iter().any(|entry| entry.above.is_empty() && entry.key == "services");
     let compose = path.contains("compose") && services;
     let aside = aside || compose && !is_live(path) && for_developers(text);
-    let pipeline = entries.iter().any(|entry| entry.above.is_empty() && matches!(&*entry.key, "jobs" | "steps" | "stages" | "repos"));
+    let pipeline = entries
+        .iter()
+        .any(|entry| entry.above.is_empty() && matches!(&*entry.key, "jobs" | "steps" | "stages" | "repos"));
     if pipeline {
         return;
     }
@@ -48,7 +50,9 @@ pub(super) fn read(deploy: &mut Deploy, path: &str, text: &str, aside: bool) {
             "path" if entry.above.iter().any(|key| key.ends_with("Probe") || key == "probes") => {
                 deploy.health.push((entry.value.clone(), place));
             }
-            "test" if above("healthcheck") => deploy.asks(&format!("{} {}", entry.value, entry.items.join(" ")), &place),
+            "test" if above("healthcheck") => {
+                deploy.asks(&format!("{} {}", entry.value, entry.items.join(" ")), &place)
+            }
             key => deploy.chooses(&format!("{key}={}", entry.value), &place, aside),
         }
         for item in entry.items.iter().filter(|_| entry.key == "environment") {
@@ -93,10 +97,12 @@ fn entries(text: &str) -> Vec<Entry> {
         let item = bare.strip_prefix("- ");
         let rest = item.map_or(bare, str::trim_start);
         indent += item.map_or(0, |_| 2);
-        let key = rest.split_once(':').filter(|(key, value)| is_key(key) && (value.is_empty() || value.starts_with(' ')));
+        let key =
+            rest.split_once(':').filter(|(key, value)| is_key(key) && (value.is_empty() || value.starts_with(' ')));
         let Some((key, value)) = key else {
             let text = unlisted(rest.split(" #").next().unwrap_or(rest));
-            if let Some(last) = entries.iter_mut().rev().find(|entry| entry.indent < indent).filter(|_| item.is_some()) {
+            if let Some(last) = entries.iter_mut().rev().find(|entry| entry.indent < indent).filter(|_| item.is_some())
+            {
                 last.items.push(text);
             } else if let Some(last) = entries.last_mut() {
                 last.value.push(' ');

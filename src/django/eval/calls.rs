@@ -217,16 +217,21 @@ impl Evaluator<'_> {
         let first = given.args.first();
         let value = |kind| Some(Value::new(kind, place));
         Some(match (name, first) {
-            ("str" | "Path" | "pathlib.Path" | "int" | "float" | "bool" | "list" | "tuple" | "set" | "frozenset", None) => {
-                match name {
-                    "list" | "tuple" | "set" | "frozenset" => return value(Kind::List(Vec::new())),
-                    _ => return None,
-                }
+            (
+                "str" | "Path" | "pathlib.Path" | "int" | "float" | "bool" | "list" | "tuple" | "set" | "frozenset",
+                None,
+            ) => match name {
+                "list" | "tuple" | "set" | "frozenset" => return value(Kind::List(Vec::new())),
+                _ => return None,
+            },
+            ("str" | "tuple" | "list" | "set" | "frozenset" | "sorted" | "copy.deepcopy" | "copy.copy", Some(one)) => {
+                one.clone()
             }
-            ("str" | "tuple" | "list" | "set" | "frozenset" | "sorted" | "copy.deepcopy" | "copy.copy", Some(one)) => one.clone(),
             ("float" | "django.utils.translation.gettext_lazy", Some(one)) => one.clone(),
             ("int", Some(one)) => match &one.kind {
-                Kind::Text(text) => text.trim().parse().map_or_else(|_| one.clone(), |number| Value::new(Kind::Int(number), place)),
+                Kind::Text(text) => {
+                    text.trim().parse().map_or_else(|_| one.clone(), |number| Value::new(Kind::Int(number), place))
+                }
                 Kind::Bool(yes) => return value(Kind::Int(i64::from(*yes))),
                 Kind::Outer(Outer { default: Some(default), .. }) if default.text().is_some() => {
                     let number = default.text().and_then(|text| text.trim().parse().ok());
@@ -268,7 +273,8 @@ impl Evaluator<'_> {
             }
             ("globals" | "locals" | "vars", None) => {
                 let pairs = frame.scopes.last()?.iter();
-                let pair = |(key, value): (&Rc<str>, &V)| Pair { key: key.clone(), held: Guarded::always(value.clone()) };
+                let pair =
+                    |(key, value): (&Rc<str>, &V)| Pair { key: key.clone(), held: Guarded::always(value.clone()) };
                 return value(Kind::Dict(pairs.map(pair).collect()));
             }
             ("super", _) => return None,
@@ -290,7 +296,8 @@ fn relative(when: &Condition, known: &Condition) -> Condition {
     match when {
         _ if when == known => Condition::Always,
         Condition::All(parts) => {
-            let known: &[Condition] = if let Condition::All(known) = known { known } else { std::slice::from_ref(known) };
+            let known: &[Condition] =
+                if let Condition::All(known) = known { known } else { std::slice::from_ref(known) };
             let rest = parts.iter().filter(|part| !known.contains(part));
             rest.fold(Condition::Always, |sum, one| sum.and(one))
         }

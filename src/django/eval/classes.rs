@@ -23,7 +23,8 @@ impl Evaluator<'_> {
         frame.scopes.push(Scope::new());
         self.block(frame, &statement.body);
         let scope = frame.scopes.pop().unwrap_or_default();
-        let mut attributes: Vec<(Name, V)> = scope.into_iter().map(|(name, value)| (Name::new(&*name), value)).collect();
+        let mut attributes: Vec<(Name, V)> =
+            scope.into_iter().map(|(name, value)| (Name::new(&*name), value)).collect();
         let name: Rc<str> = format!("{}.{}", frame.module, statement.name).into();
         let mut class = Class { name, bases, attributes: Vec::new() };
         if self.ancestry(&class).iter().any(|base| base.ends_with("BaseSettings")) {
@@ -139,7 +140,10 @@ impl Evaluator<'_> {
         let mut found = Vec::new();
         for (name, value) in scope.iter() {
             if let Kind::Class(class) = &value.kind
-                && self.ancestry(class).iter().any(|base| base.starts_with("configurations.") && base.ends_with("Configuration"))
+                && self
+                    .ancestry(class)
+                    .iter()
+                    .any(|base| base.starts_with("configurations.") && base.ends_with("Configuration"))
             {
                 found.push((name.clone(), value.place.clone()));
             }
@@ -152,7 +156,9 @@ impl Evaluator<'_> {
 fn from_environment(attributes: &mut [(Name, V)], place: &Place) {
     let config = attributes.iter().find(|(name, _)| name == "model_config").map(|(_, value)| value.clone());
     let prefix = config.as_ref().and_then(|config| match &config.kind {
-        Kind::Call { named, .. } => named.iter().find(|(name, _)| &**name == "env_prefix").and_then(|(_, value)| value.text()),
+        Kind::Call { named, .. } => {
+            named.iter().find(|(name, _)| &**name == "env_prefix").and_then(|(_, value)| value.text())
+        }
         _ => None,
     });
     let prefix = prefix.unwrap_or_default().to_uppercase();

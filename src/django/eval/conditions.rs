@@ -36,7 +36,9 @@ impl Evaluator<'_> {
     /// What a variable counts as when nobody sets it.
     fn unset(&self, outer: &Outer) -> Option<bool> {
         let Some(default) = &outer.default else { return Some(false) };
-        if outer.switch && let Some(text) = default.text() {
+        if outer.switch
+            && let Some(text) = default.text()
+        {
             return Some(!matches!(text.to_lowercase().as_str(), "" | "0" | "false" | "no" | "off"));
         }
         self.truth(default).by_default()
@@ -88,7 +90,11 @@ impl Evaluator<'_> {
             }
             (_, Kind::Outer(_)) if literal(left).is_some() => self.equal(right, left),
             (Kind::Logic(when), Kind::Bool(yes)) | (Kind::Bool(yes), Kind::Logic(when)) => {
-                if *yes { when.clone() } else { when.not() }
+                if *yes {
+                    when.clone()
+                } else {
+                    when.not()
+                }
             }
             _ => match (literal(left), literal(right)) {
                 (Some(a), Some(b)) => fixed(a == b),
@@ -151,5 +157,8 @@ fn literal(value: &V) -> Option<String> {
 }
 
 fn is_known(value: &V) -> bool {
-    matches!(value.kind, Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::List(_) | Kind::Dict(_))
+    matches!(
+        value.kind,
+        Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::List(_) | Kind::Dict(_)
+    )
 }

@@ -90,7 +90,8 @@ impl Evaluator<'_> {
                 let made = self.rounds(frame, &inner.generators, &Condition::Always, &mut |it, frame, when| {
                     let key = inner.key.as_ref().map(|key| it.eval(frame, key)).and_then(|key| key_text(&key));
                     let value = it.eval(frame, &inner.value);
-                    key.into_iter().for_each(|key| put(&mut pairs, &key, Guarded { when: when.clone(), value: value.clone() }));
+                    key.into_iter()
+                        .for_each(|key| put(&mut pairs, &key, Guarded { when: when.clone(), value: value.clone() }));
                 });
                 if made { value(Kind::Dict(pairs)) } else { frame.unknown("made of something unknown", expression) }
             }
@@ -127,7 +128,11 @@ impl Evaluator<'_> {
         let (first, more) = rest.split_once('.').unwrap_or((rest, ""));
         let Some(found) = scope.and_then(|scope| scope.get(first).cloned()) else { return value.clone() };
         // A name that leads back to itself is left as it is.
-        let found = if found == *value { found } else { self.deeper(|it| if it.may_go_on() { it.resolved(&found) } else { found }) };
+        let found = if found == *value {
+            found
+        } else {
+            self.deeper(|it| if it.may_go_on() { it.resolved(&found) } else { found })
+        };
         if more.is_empty() {
             return found;
         }

@@ -60,12 +60,16 @@ impl Evaluator<'_> {
         let one = given.args.first();
         let null = Value::new(Kind::Null, place);
         match (name, one) {
-            ("append" | "add", Some(one)) => self.relist(frame, target, |items| items.push(Guarded::always(one.clone()))),
+            ("append" | "add", Some(one)) => {
+                self.relist(frame, target, |items| items.push(Guarded::always(one.clone())))
+            }
             ("extend" | "update", Some(more)) => self.relist(frame, target, |items| items.extend(more.items())),
             ("insert", Some(at)) => {
                 let item = given.args.get(1)?.clone();
                 let wanted = if let Kind::Int(at) = at.kind { usize::try_from(at).unwrap_or(0) } else { usize::MAX };
-                self.relist(frame, target, |items| items.insert(wanted.min(items.len()), Guarded::always(item.clone())));
+                self.relist(frame, target, |items| {
+                    items.insert(wanted.min(items.len()), Guarded::always(item.clone()))
+                });
             }
             ("remove" | "discard", Some(gone)) => {
                 self.relist(frame, target, |items| items.retain(|item| item.value.kind != gone.kind));
@@ -159,16 +163,18 @@ impl Evaluator<'_> {
 
     fn text_method(&mut self, base: &V, name: &str, given: &Given, place: &Place) -> Option<V> {
         if let Kind::Choice(_) = &base.kind {
-            return Some(self.each_way(base, &|it, way| {
-                it.text_method(way, name, given, place).unwrap_or_else(|| way.clone())
-            }));
+            return Some(
+                self.each_way(base, &|it, way| it.text_method(way, name, given, place).unwrap_or_else(|| way.clone())),
+            );
         }
         let value = |kind| Some(Value::new(kind, place));
         let part = given.args.first().and_then(|part| part.text());
         match (&base.kind, name) {
             (Kind::Text(text), "lower" | "casefold") => value(Kind::Text(text.to_lowercase().into())),
             (Kind::Text(text), "upper") => value(Kind::Text(text.to_uppercase().into())),
-            (Kind::Text(text), "strip" | "rstrip" | "lstrip") if part.is_none() => value(Kind::Text(text.trim().into())),
+            (Kind::Text(text), "strip" | "rstrip" | "lstrip") if part.is_none() => {
+                value(Kind::Text(text.trim().into()))
+            }
             (Kind::Text(text), "startswith") => value(Kind::Bool(text.starts_with(part?))),
             (Kind::Text(text), "endswith") => value(Kind::Bool(text.ends_with(part?))),
             (Kind::Text(text), "split") => {
@@ -181,9 +187,13 @@ impl Evaluator<'_> {
             }
             (Kind::Text(_), "format") => {
                 let named = given.named.iter().map(|(_, value)| value.clone());
-                value(Kind::Made(std::iter::once(base.clone()).chain(given.args.iter().cloned()).chain(named).collect()))
+                value(Kind::Made(
+                    std::iter::once(base.clone()).chain(given.args.iter().cloned()).chain(named).collect(),
+                ))
             }
-            (Kind::Text(_), "join") => Some(concatenated(given.args.first()?.items().into_iter().map(|item| item.value).collect(), place)),
+            (Kind::Text(_), "join") => {
+                Some(concatenated(given.args.first()?.items().into_iter().map(|item| item.value).collect(), place))
+            }
             (Kind::Outer(_), "lower" | "upper" | "strip" | "casefold" | "split" | "rstrip" | "lstrip" | "title") => {
                 let Kind::Outer(outer) = &base.kind else { return None };
                 let default = outer.default.clone();

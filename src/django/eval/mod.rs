@@ -25,7 +25,7 @@ use super::tree::Tree;
 use super::value::{Guarded, Kind, Place, V, Value};
 
 /// Steps that one project may cost. A large one takes a few ten thousand.
-const FUEL: u32 = 1_500_000;
+const FUEL: u32 = 300_000;
 /// Expressions, calls and imports within each other.
 const DEPTH: u32 = 180;
 
@@ -126,7 +126,8 @@ impl<'t> Evaluator<'t> {
 
     /// Settings at their end: each that only names one of another module is what it names.
     pub fn settled(&mut self, scope: &Scope) -> Rc<Scope> {
-        let setting = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(char::is_lowercase);
+        let setting =
+            |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(char::is_lowercase);
         let settled = scope.iter().filter(|(name, _)| setting(name));
         Rc::new(settled.map(|(name, value)| (name.clone(), self.resolved(value))).collect())
     }

@@ -27,18 +27,27 @@ const SWITCHES: [&str; 2] = ["bool", "BooleanValue"];
 impl Evaluator<'_> {
     /// What a call gives when it reads the surroundings. `schema` is what the reader was built with.
     pub(super) fn read(&mut self, callee: &str, given: &Given, schema: &[(Rc<str>, V)], place: &Place) -> Option<V> {
-        let (package, method) = (callee.split('.').next().unwrap_or(callee), callee.rsplit('.').next().unwrap_or(callee));
+        let (package, method) =
+            (callee.split('.').next().unwrap_or(callee), callee.rsplit('.').next().unwrap_or(callee));
         let class = callee.rsplit('.').nth(1).unwrap_or_default();
         match package {
             "os" if matches!(callee, "os.getenv" | "os.environ.get") => {
                 let null = Value::new(Kind::Null, place);
-                Some(outer("env", given.args.first()?, Some(given.get("default", 1).cloned().unwrap_or(null)), false, place))
+                Some(outer(
+                    "env",
+                    given.args.first()?,
+                    Some(given.get("default", 1).cloned().unwrap_or(null)),
+                    false,
+                    place,
+                ))
             }
             "importlib" if method == "import_module" => {
                 let module = given.args.first().and_then(|name| name.text()).unwrap_or("store:config");
                 Some(Value::new(Kind::Named(module.into()), place))
             }
-            "json" | "simplejson" | "orjson" if matches!(method, "load" | "loads") => opened("store:secret", given, place),
+            "json" | "simplejson" | "orjson" if matches!(method, "load" | "loads") => {
+                opened("store:secret", given, place)
+            }
             "yaml" if method.contains("load") => opened("store:yaml", given, place),
             "tomllib" | "toml" | "tomli" | "tomlkit" | "configparser" if method != "TOMLDecodeError" => {
                 opened("store:config", given, place)
@@ -57,7 +66,11 @@ impl Evaluator<'_> {
                 let name = given.get("env", 0).cloned().unwrap_or_else(|| Value::new(Kind::Text(usual.into()), place));
                 let default = given.get("default", 1).cloned();
                 let read = outer("env", &name, default, false, place);
-                Some(if package == "dj_database_url" { self.database(&read, given, place) } else { self.cache(&read, place) })
+                Some(if package == "dj_database_url" {
+                    self.database(&read, given, place)
+                } else {
+                    self.cache(&read, place)
+                })
             }
             "dj_database_url" if method == "parse" => Some(self.database(given.get("url", 0)?, given, place)),
             "django_cache_url" | "dj_cache_url" if method == "parse" => Some(self.cache(given.get("url", 0)?, place)),
@@ -178,7 +191,8 @@ fn outer(store: &'static str, name: &V, default: Option<V>, switch: bool, place:
 /// A file of settings or secrets that was opened; its text stays closed.
 fn opened(store: &str, given: &Given, place: &Place) -> Option<V> {
     // Text of a variable is no file.
-    let from_variable = given.args.first().is_some_and(|one| !one.sources().is_empty() && matches!(one.kind, Kind::Outer(_)));
+    let from_variable =
+        given.args.first().is_some_and(|one| !one.sources().is_empty() && matches!(one.kind, Kind::Outer(_)));
     Some(if from_variable { given.args.first()?.clone() } else { Value::new(Kind::Named(store.into()), place) })
 }
 

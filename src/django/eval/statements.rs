@@ -264,7 +264,12 @@ impl Evaluator<'_> {
                 let scope = file.and_then(|file| self.deeper(|it| it.may_go_on().then(|| it.module(&file)).flatten()));
                 if let Some(scope) = scope {
                     let public = scope.iter().filter(|(name, _)| !name.starts_with('_'));
-                    frame.scopes.iter_mut().rev().take(1).for_each(|own| own.extend(public.clone().map(|(n, v)| (n.clone(), v.clone()))));
+                    frame
+                        .scopes
+                        .iter_mut()
+                        .rev()
+                        .take(1)
+                        .for_each(|own| own.extend(public.clone().map(|(n, v)| (n.clone(), v.clone()))));
                     continue;
                 }
             } else {

@@ -9,8 +9,22 @@ use crate::django::value::{Guarded, Kind, Place};
 
 /// Parts of the names of storages that keep files in an object store.
 const OBJECT: [&str; 16] = [
-    "storages.backends.s3", "s3boto", "S3Boto", "S3Storage", "S3Static", "S3Manifest", "gcloud", "GoogleCloud", "azure", "Azure",
-    "cloudinary", "minio", "Minio", "dropbox", "digitalocean", "apache_libcloud",
+    "storages.backends.s3",
+    "s3boto",
+    "S3Boto",
+    "S3Storage",
+    "S3Static",
+    "S3Manifest",
+    "gcloud",
+    "GoogleCloud",
+    "azure",
+    "Azure",
+    "cloudinary",
+    "minio",
+    "Minio",
+    "dropbox",
+    "digitalocean",
+    "apache_libcloud",
 ];
 /// Django 5.1 no longer reads `STATICFILES_STORAGE` and `DEFAULT_FILE_STORAGE`.
 const ONLY_STORAGES: (u32, u32) = (5, 1);
@@ -68,7 +82,11 @@ fn storage(project: &mut Project<'_>, way: Guarded) -> Option<Storage> {
 fn any(storages: &[Storage], fits: impl Fn(&Storage) -> bool) -> Option<Fact> {
     let first = storages.iter().find(|one| fits(one))?;
     let when = storages.iter().filter(|one| fits(one)).fold(Condition::Never, |sum, one| sum.or(&one.when));
-    let when = if storages.iter().all(&fits) && when.by_default() == Some(true) && storages.len() > 1 { Condition::Always } else { when };
+    let when = if storages.iter().all(&fits) && when.by_default() == Some(true) && storages.len() > 1 {
+        Condition::Always
+    } else {
+        when
+    };
     Some(Fact::new("yes").at(&first.place).when(&when))
 }
 
@@ -128,9 +146,11 @@ pub(super) fn serving(project: &mut Project<'_>) -> Fact {
 }
 
 pub(super) fn presigned(project: &mut Project<'_>) -> Fact {
-    let upload = |method: &str| method.starts_with("put_object") || method.starts_with("upload_part") || method == "PUT";
+    let upload =
+        |method: &str| method.starts_with("put_object") || method.starts_with("upload_part") || method == "PUT";
     let signs = |mention: &&Mention| {
-        let texts = || mention.first.iter().map(String::as_str).chain(mention.named.iter().map(|(_, value)| value.as_str()));
+        let texts =
+            || mention.first.iter().map(String::as_str).chain(mention.named.iter().map(|(_, value)| value.as_str()));
         match mention.name() {
             "generate_presigned_post" | "presigned_put_object" | "presigned_post_policy" | "get_presigned_post" => true,
             "generate_presigned_url" | "generate_signed_url" | "get_presigned_url" => texts().any(upload),

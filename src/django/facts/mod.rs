@@ -52,6 +52,11 @@ impl Fact {
         Self { value, evidence: None, when: None, alt: BTreeMap::new(), detail: None, why: None }
     }
 
+    /// True when it cannot be known.
+    pub fn is_unknown(&self) -> bool {
+        self.value == "unknown"
+    }
+
     /// It cannot be known.
     pub fn unknown(why: &str) -> Self {
         Self { why: Some(shown(why)), ..Self::new("unknown") }
@@ -126,8 +131,20 @@ const QUESTIONS: [(&str, Question); 25] = [
 
 /// Words that bring a file of the project's code before the questions.
 pub const WORDS: [&str; 14] = [
-    "presigned", "acks_late", "CloudinaryField", "ratelimit", "storage=", "throttle", "Celery(", "prometheus",
-    "sentry_sdk", "create_signed", "s3direct", "health", "throttling", "psycopg_pool",
+    "presigned",
+    "acks_late",
+    "CloudinaryField",
+    "ratelimit",
+    "storage=",
+    "throttle",
+    "Celery(",
+    "prometheus",
+    "sentry_sdk",
+    "create_signed",
+    "s3direct",
+    "health",
+    "throttling",
+    "psycopg_pool",
 ];
 
 impl Project<'_> {
@@ -140,9 +157,14 @@ impl Project<'_> {
         self.settings.get(name).cloned()
     }
 
-    /// `no`, unless something that was not followed could say otherwise.
+    /// What absence means, unless something that was not followed could say otherwise.
+    fn or_gap(&self, absent: &str) -> Fact {
+        self.gap.as_deref().map_or_else(|| Fact::new(absent), Fact::unknown)
+    }
+
+    /// `no`, in the same way.
     fn no(&self) -> Fact {
-        self.gap.as_deref().map_or_else(|| Fact::new("no"), Fact::unknown)
+        self.or_gap("no")
     }
 
     /// The values that a setting may have in production.
@@ -153,9 +175,9 @@ impl Project<'_> {
     /// The items of a list setting that are texts.
     fn listed(&self, name: &str) -> Vec<(String, Condition, Place)> {
         let items = self.setting(name).map(|value| value.items()).unwrap_or_default();
-        let texts = items.into_iter().filter_map(|item| {
-            Some((item.value.text()?.to_owned(), item.when.clone(), item.value.place.clone()))
-        });
+        let texts = items
+            .into_iter()
+            .filter_map(|item| Some((item.value.text()?.to_owned(), item.when.clone(), item.value.place.clone())));
         texts.collect()
     }
 

@@ -8,17 +8,52 @@ use crate::django::value::{Guarded, Kind, V};
 
 /// Last parts of paths by which health is asked for.
 const HEALTH: [&str; 24] = [
-    "health", "healthz", "_health", "_healthz", "healthcheck", "health-check", "health_check", "heartbeat", "__heartbeat__",
-    "__lbheartbeat__", "livez", "readyz", "ready", "readiness", "liveness", "live", "alive", "ping", "ht", "up", "_status",
-    "healthy", "watchman", "-health",
+    "health",
+    "healthz",
+    "_health",
+    "_healthz",
+    "healthcheck",
+    "health-check",
+    "health_check",
+    "heartbeat",
+    "__heartbeat__",
+    "__lbheartbeat__",
+    "livez",
+    "readyz",
+    "ready",
+    "readiness",
+    "liveness",
+    "live",
+    "alive",
+    "ping",
+    "ht",
+    "up",
+    "_status",
+    "healthy",
+    "watchman",
+    "-health",
 ];
 /// Packages that answer for health by themselves, in applications or middleware.
 const HEALTH_PACKAGES: [&str; 6] =
     ["health_check", "watchman", "django_alive", "dockerflow", "django_healthchecks", "easy_health_check"];
 /// Formatters and handlers that make records that a machine reads, or send them to a central place.
 const STRUCTURED: [&str; 16] = [
-    "json", "logfmt", "structlog", "syslog", "gelf", "logstash", "graypy", "watchtower", "cloudlogging", "fluent", "loki",
-    "ecs_logging", "stackdriver", "logtail", "ddtrace.log", "keyvalue",
+    "json",
+    "logfmt",
+    "structlog",
+    "syslog",
+    "gelf",
+    "logstash",
+    "graypy",
+    "watchtower",
+    "cloudlogging",
+    "fluent",
+    "loki",
+    "ecs_logging",
+    "stackdriver",
+    "logtail",
+    "ddtrace.log",
+    "keyvalue",
 ];
 
 pub(super) fn sentry(project: &mut Project<'_>) -> Fact {
@@ -41,7 +76,10 @@ pub(super) fn sentry(project: &mut Project<'_>) -> Fact {
     }
     if let Some(mention) = project.mentions.iter().find(|mention| started(&mention.callee)) {
         let place = &mention.place;
-        return Fact { evidence: Some(place.to_string()), ..Fact::unknown("sentry_sdk.init is called outside the settings") };
+        return Fact {
+            evidence: Some(place.to_string()),
+            ..Fact::unknown("sentry_sdk.init is called outside the settings")
+        };
     }
     project.no()
 }
@@ -59,25 +97,43 @@ fn switch_of(value: &V) -> Option<String> {
 pub(super) fn metrics(project: &mut Project<'_>) -> Fact {
     let of_package = |route: &Route| {
         let view = route.view.as_str();
-        ["django_prometheus", "prometheus_client", "ExportToDjangoView", "prometheus_metrics"].iter().any(|name| view.contains(name))
+        ["django_prometheus", "prometheus_client", "ExportToDjangoView", "prometheus_metrics"]
+            .iter()
+            .any(|name| view.contains(name))
     };
-    let named = |route: &Route| route.is_fixed() && last(&route.path).is_some_and(|last| last == "metrics" || last == "prometheus");
+    let named = |route: &Route| {
+        route.is_fixed() && last(&route.path).is_some_and(|last| last == "metrics" || last == "prometheus")
+    };
     let routes = &project.routes;
-    if let Some(route) = routes.iter().find(|route| of_package(route)).or_else(|| routes.iter().find(|route| named(route))) {
+    if let Some(route) =
+        routes.iter().find(|route| of_package(route)).or_else(|| routes.iter().find(|route| named(route)))
+    {
         let path = if route.view.ends_with(".urls") { format!("{}metrics", route.path) } else { route.path.clone() };
-        return Fact::new("yes").at(&route.place).when(&route.when).detail(&format!("/{}", path.trim_start_matches('/')));
+        return Fact::new("yes")
+            .at(&route.place)
+            .when(&route.when)
+            .detail(&format!("/{}", path.trim_start_matches('/')));
     }
     project.no()
 }
 
 pub(super) fn logging(project: &mut Project<'_>) -> Fact {
-    let ways: Vec<Guarded> = project.ways("LOGGING").into_iter().filter(|way| !matches!(way.value.kind, Kind::Null)).collect();
-    let filled = |value: &V| !matches!(&value.kind, Kind::Dict(pairs) if pairs.is_empty());
-    let named = |value: &V| filled(value).then(|| "yes".to_owned());
-    if let Some(fact) = super::chosen(&ways, named) {
+    let ways: Vec<Guarded> =
+        project.ways("LOGGING").into_iter().filter(|way| !matches!(way.value.kind, Kind::Null)).collect();
+    let filled = |value: &V| match &value.kind {
+        Kind::Dict(pairs) => !pairs.is_empty(),
+        Kind::Call { .. } | Kind::Named(_) => true,
+        _ => false,
+    };
+    if let Some(fact) = super::chosen(&ways, |value| filled(value).then(|| "yes".to_owned())) {
         return fact;
     }
-    let configured = |callee: &str| callee.starts_with("logging.config.") || callee == "logging.basicConfig" || callee == "structlog.configure";
+    if let Some(way) = ways.iter().find(|way| !matches!(way.value.kind, Kind::Dict(_))) {
+        return Fact::unknown("LOGGING is built in a way that is not followed").at(&way.value.place);
+    }
+    let configured = |callee: &str| {
+        callee.starts_with("logging.config.") || callee == "logging.basicConfig" || callee == "structlog.configure"
+    };
     match project.effects.iter().find(|effect| configured(&effect.callee)) {
         Some(effect) => Fact::new("yes").at(&effect.call.place).when(&effect.when),
         None => project.no(),
@@ -98,7 +154,8 @@ pub(super) fn structured(project: &mut Project<'_>) -> Fact {
             let class = handler.entry("class").or_else(|| handler.entry("()"));
             let formatter = handler.entry("formatter").map(|held| held.value.ways()).unwrap_or_default();
             let formatters = formatter.iter().filter_map(|way| Some((way, under(&["formatters", way.value.text()?])?)));
-            let mut parts: Vec<(Condition, V)> = class.into_iter().map(|held| (used.when.and(&held.when), held.value)).collect();
+            let mut parts: Vec<(Condition, V)> =
+                class.into_iter().map(|held| (used.when.and(&held.when), held.value)).collect();
             for (way, formatter) in formatters {
                 let of = ["()", "class", "format"].iter().filter_map(|key| formatter.entry(key));
                 parts.extend(of.map(|held| (used.when.and(&way.when), held.value)));
@@ -117,7 +174,17 @@ pub(super) fn structured(project: &mut Project<'_>) -> Fact {
 }
 
 fn pairs(value: &V) -> Vec<Guarded> {
-    value.ways().into_iter().flat_map(|way| if let Kind::Dict(pairs) = &way.value.kind { pairs.iter().map(|pair| pair.held.clone()).collect() } else { Vec::new() }).collect()
+    value
+        .ways()
+        .into_iter()
+        .flat_map(|way| {
+            if let Kind::Dict(pairs) = &way.value.kind {
+                pairs.iter().map(|pair| pair.held.clone()).collect()
+            } else {
+                Vec::new()
+            }
+        })
+        .collect()
 }
 
 fn is_structured(value: &V) -> bool {
@@ -137,7 +204,8 @@ fn last(path: &str) -> Option<&str> {
 }
 
 pub(super) fn health(project: &mut Project<'_>) -> Fact {
-    let named = |path: &str| last(path).is_some_and(|last| HEALTH.contains(&last.to_lowercase().trim_end_matches(".json")));
+    let named =
+        |path: &str| last(path).is_some_and(|last| HEALTH.contains(&last.to_lowercase().trim_end_matches(".json")));
     let ours = |path: &str| {
         let wanted = path.trim_matches('/');
         !wanted.is_empty() && project.routes.iter().any(|route| route.path.trim_matches('/') == wanted)
@@ -149,14 +217,19 @@ pub(super) fn health(project: &mut Project<'_>) -> Fact {
     let is_health = |route: &&Route| route.is_fixed() && named(&route.path) && !route.path.starts_with("admin/");
     let routes = &project.routes;
     if let Some(route) = routes.iter().find(of_package).or_else(|| routes.iter().find(is_health)) {
-        return Fact::new("yes").at(&route.place).when(&route.when).detail(&format!("/{}", route.path.trim_start_matches('/')));
+        return Fact::new("yes")
+            .at(&route.place)
+            .when(&route.when)
+            .detail(&format!("/{}", route.path.trim_start_matches('/')));
     }
     if let Some((path, place)) = project.deploy.health.iter().find(|(path, _)| ours(path) || named(path)) {
         return Fact::new("yes").at(place).when(&Condition::Always).detail(path);
     }
     let answers = |name: &str| {
         let lower = name.to_lowercase();
-        HEALTH_PACKAGES.iter().any(|package| name.starts_with(package)) || lower.contains("health") || lower.contains("heartbeat")
+        HEALTH_PACKAGES.iter().any(|package| name.starts_with(package))
+            || lower.contains("health")
+            || lower.contains("heartbeat")
     };
     if let Some((name, when, place)) = project.item("MIDDLEWARE", answers) {
         return Fact::new("yes").at(&place).when(&when).detail(&name);

@@ -14,13 +14,16 @@ static SERVER: LazyLock<Regex> = LazyLock::new(|| {
 });
 #[expect(clippy::expect_used, reason = "a constant pattern")]
 static WORKERS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?:^|\s)(?:-w|--workers|--threads|--processes|-k|--worker-class|--preload|--max-requests)(?:[ =][\w.]+)?")
-        .expect("a pattern")
+    Regex::new(
+        r"(?:^|\s)(?:-w|--workers|--threads|--processes|-k|--worker-class|--preload|--max-requests)(?:[ =][\w.]+)?",
+    )
+    .expect("a pattern")
 });
 
 /// The web server that a command starts.
 pub fn server_of(command: &str) -> Option<&'static str> {
-    let aside = ["pip install", "apt-get", "apk add", "poetry add", "uv add", "pip3 install", "echo ", "pkill", "killall"];
+    let aside =
+        ["pip install", "apt-get", "apk add", "poetry add", "uv add", "pip3 install", "echo ", "pkill", "killall"];
     if aside.iter().any(|word| command.contains(word)) {
         return None;
     }

@@ -17,8 +17,14 @@ fn backend(value: &V) -> Option<String> {
         _ => return Some("unknown".to_owned()),
     };
     let kinds = [
-        ("redis", "redis"), ("valkey", "redis"), ("locmem", "locmem"), ("db.databasecache", "db"), ("databasecache", "db"),
-        ("memcache", "memcached"), ("dummy", "dummy"), ("filebased", "file"),
+        ("redis", "redis"),
+        ("valkey", "redis"),
+        ("locmem", "locmem"),
+        ("db.databasecache", "db"),
+        ("databasecache", "db"),
+        ("memcache", "memcached"),
+        ("dummy", "dummy"),
+        ("filebased", "file"),
     ];
     Some(kinds.iter().find(|(word, _)| name.contains(word)).map_or("custom", |(_, kind)| kind).to_owned())
 }
@@ -27,7 +33,13 @@ pub(super) fn redis_cache(project: &mut Project<'_>) -> Fact {
     let aliases: BTreeSet<String> = project
         .ways("CACHES")
         .iter()
-        .flat_map(|way| if let Kind::Dict(pairs) = &way.value.kind { pairs.iter().map(|pair| pair.key.to_string()).collect() } else { Vec::new() })
+        .flat_map(|way| {
+            if let Kind::Dict(pairs) = &way.value.kind {
+                pairs.iter().map(|pair| pair.key.to_string()).collect()
+            } else {
+                Vec::new()
+            }
+        })
         .collect();
     let ways: Vec<Guarded> = aliases.iter().flat_map(|alias| project.nested("CACHES", &[alias, "BACKEND"])).collect();
     let redis: Vec<&Guarded> = ways.iter().filter(|way| backend(&way.value).as_deref() == Some("redis")).collect();
@@ -48,8 +60,10 @@ pub(super) fn cache_backend(project: &mut Project<'_>) -> Fact {
     let ways = project.nested("CACHES", &["default", "BACKEND"]);
     match chosen(&ways, backend) {
         Some(fact) => or_left(fact, &ways, Fact::new("locmem-default")),
-        None if project.settings.contains_key("CACHES") => Fact::unknown("CACHES is built in a way that is not followed"),
-        None => with_gap(project, "locmem-default"),
+        None if project.settings.contains_key("CACHES") => {
+            Fact::unknown("CACHES is built in a way that is not followed")
+        }
+        None => project.or_gap("locmem-default"),
     }
 }
 
@@ -65,10 +79,6 @@ fn or_left(fact: Fact, ways: &[Guarded], left: Fact) -> Fact {
     left
 }
 
-fn with_gap(project: &Project<'_>, otherwise: &str) -> Fact {
-    project.gap.as_deref().map_or_else(|| Fact::new(otherwise), Fact::unknown)
-}
-
 pub(super) fn session_engine(project: &mut Project<'_>) -> Fact {
     let kind = |value: &V| {
         let name = value.text()?;
@@ -79,7 +89,7 @@ pub(super) fn session_engine(project: &mut Project<'_>) -> Fact {
     let ways = project.ways("SESSION_ENGINE");
     let sessions = |name: &str| name.to_lowercase().contains("session");
     let used = project.item("MIDDLEWARE", sessions).is_some() || !project.settings.contains_key("MIDDLEWARE");
-    let left = with_gap(project, if used { "db-default" } else { "none" });
+    let left = project.or_gap(if used { "db-default" } else { "none" });
     match chosen(&ways, kind) {
         Some(fact) => or_left(fact, &ways, left),
         None if ways.is_empty() => left,
@@ -93,14 +103,20 @@ fn addresses(value: &V) -> BTreeSet<String> {
     if !sources.is_empty() {
         return sources;
     }
-    value.ways().iter().filter_map(|way| way.value.text().map(|text| text.split('?').next().unwrap_or(text).to_owned())).collect()
+    value
+        .ways()
+        .iter()
+        .filter_map(|way| way.value.text().map(|text| text.split('?').next().unwrap_or(text).to_owned()))
+        .collect()
 }
 
 /// The variables that say where a server is, without those for its port, its number or a password.
 fn wheres(all: BTreeSet<String>) -> BTreeSet<String> {
     let minor = |name: &String| {
         let name = name.to_uppercase();
-        ["PORT", "PASSWORD", "_DB", "USER", "SSL", "TLS", "CERT", "TIMEOUT", "PREFIX"].iter().any(|word| name.ends_with(word) || name.contains(&format!("{word}_")))
+        ["PORT", "PASSWORD", "_DB", "USER", "SSL", "TLS", "CERT", "TIMEOUT", "PREFIX"]
+            .iter()
+            .any(|word| name.ends_with(word) || name.contains(&format!("{word}_")))
     };
     let main: BTreeSet<String> = all.iter().filter(|name| !minor(name)).cloned().collect();
     if main.is_empty() { all } else { main }
@@ -108,7 +124,7 @@ fn wheres(all: BTreeSet<String>) -> BTreeSet<String> {
 
 pub(super) fn separate(project: &mut Project<'_>) -> Fact {
     let broker = ["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "RQ_QUEUES", "HUEY", "DRAMATIQ_BROKER"];
-    let Some(broker) = broker.iter().find_map(|name| project.setting(name)) else { return Fact::new("na") };
+    let Some(broker) = broker.iter().find_map(|name| project.setting(name)) else { return project.or_gap("na") };
     let caches = project.nested("CACHES", &["default", "BACKEND"]);
     let is_redis = |way: &Guarded| matches!(backend(&way.value).as_deref(), Some("redis" | "env-url"));
     if !caches.iter().any(is_redis) {
@@ -120,8 +136,12 @@ pub(super) fn separate(project: &mut Project<'_>) -> Fact {
     if sources.iter().chain(&texts).any(|text| other.iter().any(|word| text.contains(word))) {
         return Fact::new("na").at(&broker.place).detail("the broker is not Redis");
     }
-    let cache: BTreeSet<String> = project.nested("CACHES", &["default", "LOCATION"]).iter().flat_map(|way| addresses(&way.value)).collect();
-    let located = project.setting("CACHES").and_then(|caches| caches.entry("default")).and_then(|one| one.value.entry("LOCATION"));
+    let cache: BTreeSet<String> =
+        project.nested("CACHES", &["default", "LOCATION"]).iter().flat_map(|way| addresses(&way.value)).collect();
+    let located = project
+        .setting("CACHES")
+        .and_then(|caches| caches.entry("default"))
+        .and_then(|one| one.value.entry("LOCATION"));
     let cache = located.map(|held| addresses(&held.value)).filter(|found| !found.is_empty()).unwrap_or(cache);
     if sources.is_empty() || cache.is_empty() {
         return Fact::unknown("where the broker or the cache is cannot be followed").at(&broker.place);
@@ -159,7 +179,7 @@ pub(super) fn conn_max_age(project: &mut Project<'_>) -> Fact {
         return Fact::unknown("a variable without a default decides").at(&way.value.place);
     }
     let databases = project.nested("DATABASES", &["default"]);
-    let Some(value) = project.setting("DATABASES") else { return with_gap(project, "unset") };
+    let Some(value) = project.setting("DATABASES") else { return project.or_gap("unset") };
     if databases.iter().any(|way| matches!(way.value.kind, Kind::Dict(_))) {
         return Fact::new("unset").at(&value.place);
     }
@@ -168,7 +188,8 @@ pub(super) fn conn_max_age(project: &mut Project<'_>) -> Fact {
 
 pub(super) fn pool(project: &mut Project<'_>) -> Fact {
     let engines = project.nested("DATABASES", &["default", "ENGINE"]);
-    let library = |value: &V| value.text().is_some_and(|name| ["pool", "geventpool"].iter().any(|word| name.contains(word)));
+    let library =
+        |value: &V| value.text().is_some_and(|name| ["pool", "geventpool"].iter().any(|word| name.contains(word)));
     if let Some(way) = engines.iter().find(|way| library(&way.value)) {
         return Fact::new("yes").at(&way.value.place).when(&way.when);
     }

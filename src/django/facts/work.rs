@@ -15,11 +15,20 @@ static WORKER: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a pattern")
 });
 #[expect(clippy::expect_used, reason = "a constant pattern")]
-static DAEMON: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\s*(?:\S*python\S*\s+)?\S*manage\.py\s+(\w+)").expect("a pattern"));
+static DAEMON: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\s*(?:\S*python\S*\s+)?\S*manage\.py\s+(\w+)").expect("a pattern"));
 
 /// Other task queues, by application or package.
-const OTHERS: [&str; 8] =
-    ["django_q", "huey.contrib.djhuey", "django_dramatiq", "background_task", "procrastinate.contrib.django", "django_tasks", "post_office", "django_db_queue"];
+const OTHERS: [&str; 8] = [
+    "django_q",
+    "huey.contrib.djhuey",
+    "django_dramatiq",
+    "background_task",
+    "procrastinate.contrib.django",
+    "django_tasks",
+    "post_office",
+    "django_db_queue",
+];
 
 pub(super) fn queue(project: &mut Project<'_>) -> Fact {
     let eager = ["CELERY_TASK_ALWAYS_EAGER", "CELERY_ALWAYS_EAGER"].iter().find_map(|name| {
@@ -30,11 +39,19 @@ pub(super) fn queue(project: &mut Project<'_>) -> Fact {
     if let Some(place) = eager {
         return Fact::new("celery-eager").at(&place);
     }
-    let setting = ["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "CELERY_BROKER_TRANSPORT_OPTIONS", "CELERY_RESULT_BACKEND"];
+    let setting = [
+        "CELERY_BROKER_URL",
+        "BROKER_URL",
+        "CELERY_BROKER",
+        "CELERY_BROKER_TRANSPORT_OPTIONS",
+        "CELERY_RESULT_BACKEND",
+    ];
     if let Some(value) = setting.iter().find_map(|name| project.setting(name)) {
         return Fact::new("celery").at(&value.place);
     }
-    if let Some(mention) = project.mentions.iter().find(|mention| mention.callee == "Celery" || mention.callee == "celery.Celery") {
+    if let Some(mention) =
+        project.mentions.iter().find(|mention| mention.callee == "Celery" || mention.callee == "celery.Celery")
+    {
         return Fact::new("celery").at(&mention.place);
     }
     if let Some((_, _, place)) = project.item("INSTALLED_APPS", |app| app == "django_rq") {
@@ -43,24 +60,34 @@ pub(super) fn queue(project: &mut Project<'_>) -> Fact {
     if let Some(value) = project.setting("RQ_QUEUES") {
         return Fact::new("rq").at(&value.place);
     }
-    if let Some((name, _, place)) = project.item("INSTALLED_APPS", |app| OTHERS.iter().any(|other| app.starts_with(other))) {
+    if let Some((name, _, place)) =
+        project.item("INSTALLED_APPS", |app| OTHERS.iter().any(|other| app.starts_with(other)))
+    {
         return Fact::new("custom").at(&place).detail(&name);
     }
     match daemon(project) {
         Some((name, command)) => Fact::new("custom").at(&command.place).detail(&name),
-        None => with_gap(project, "none"),
+        None => project.or_gap("none"),
     }
-}
-
-fn with_gap(project: &Project<'_>, otherwise: &str) -> Fact {
-    project.gap.as_deref().map_or_else(|| Fact::new(otherwise), Fact::unknown)
 }
 
 /// A management command that a process file keeps running beside the web server.
 fn daemon<'p>(project: &'p Project<'_>) -> Option<(String, &'p Command)> {
     let once = [
-        "migrate", "collectstatic", "compress", "runserver", "createsuperuser", "check", "shell", "loaddata", "compilemessages",
-        "createcachetable", "makemigrations", "clearsessions", "test", "flush",
+        "migrate",
+        "collectstatic",
+        "compress",
+        "runserver",
+        "createsuperuser",
+        "check",
+        "shell",
+        "loaddata",
+        "compilemessages",
+        "createcachetable",
+        "makemigrations",
+        "clearsessions",
+        "test",
+        "flush",
     ];
     let kept = project.deploy.commands.iter().filter(|command| !command.aside && matches!(command.rank, 0 | 3));
     let named = kept.filter_map(|command| Some((DAEMON.captures(&command.text)?[1].to_owned(), command)));
@@ -74,8 +101,10 @@ pub(super) fn acks_late(project: &mut Project<'_>) -> Fact {
             return Fact::new("yes").at(&way.value.place).when(&way.when);
         }
     }
-    if !matches!(queue(project).value.as_str(), "celery" | "celery-eager") {
-        return Fact::new("na");
+    match queue(project).value.as_str() {
+        "celery" | "celery-eager" => {}
+        "unknown" => return project.or_gap("na"),
+        _ => return Fact::new("na"),
     }
     let given = |name: &str| project.mentions.iter().find(|mention| mention.given(name) == Some("True"));
     if let Some(mention) = given("task_acks_late") {
@@ -99,7 +128,10 @@ pub(super) fn worker(project: &mut Project<'_>) -> Fact {
     if let Some((name, command)) = daemon(project) {
         return Fact::new("yes").at(&command.place).when(&Condition::Always).detail(&name);
     }
-    Fact::new(if queue(project).value == "none" { "na" } else { "no" })
+    match queue(project) {
+        queue if queue.is_unknown() => queue,
+        queue => Fact::new(if queue.value == "none" { "na" } else { "no" }),
+    }
 }
 
 pub(super) fn throttling(project: &mut Project<'_>) -> Fact {
@@ -122,5 +154,6 @@ pub(super) fn throttling(project: &mut Project<'_>) -> Fact {
         let name = mention.name();
         mention.named.is_empty() && mention.first.is_none() && name.ends_with("RateThrottle")
     });
-    subclass.map_or_else(|| with_gap(project, "none"), |mention| Fact::new("drf").at(&mention.place).detail("on some views"))
+    subclass
+        .map_or_else(|| project.or_gap("none"), |mention| Fact::new("drf").at(&mention.place).detail("on some views"))
 }
