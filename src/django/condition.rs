@@ -5,6 +5,8 @@ use std::rc::Rc;
 
 /// Before the name of a variable that is asked for its own default.
 const LEFT_OUT: &str = "default:";
+/// Before the name of a variable that is asked whether it is there.
+const PRESENT: &str = "present:";
 
 /// One question to the surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,11 @@ impl Condition {
     /// That nobody set what stands under this name, so that its default holds.
     pub fn left_out(store: &str, name: &str) -> Self {
         Self::test(&format!("{LEFT_OUT}{store}:{name}"), None, Some(true))
+    }
+
+    /// That somebody set what stands under this name, to whatever; `unset` is what counts when nobody did.
+    pub fn present(store: &str, name: &str, unset: bool) -> Self {
+        Self::test(&format!("{PRESENT}{store}:{name}"), None, Some(unset))
     }
 
     /// The one where both hold.
@@ -136,6 +143,13 @@ impl Condition {
         }
     }
 
+    /// The variable that is left at its default in it, as `env:NAME`.
+    pub fn overridable(&self) -> Option<String> {
+        let mut tests = Vec::new();
+        self.tests(true, &mut tests);
+        tests.iter().find_map(|(test, _)| Some(test.subject.strip_prefix(LEFT_OUT)?.to_owned()))
+    }
+
     /// The questions in it, with whether each is to be answered with yes.
     fn tests<'a>(&'a self, wanted: bool, found: &mut Vec<(&'a Test, bool)>) {
         match self {
@@ -154,8 +168,9 @@ impl fmt::Display for Condition {
         self.tests(true, &mut tests);
         let named = |test: &Test| test.subject.contains(':') && !test.subject.contains(' ');
         let open = |(test, wanted): &&(&Test, bool)| *wanted && named(test) && test.in_production().is_none();
-        let chosen = tests.iter().find(open).or_else(|| tests.iter().find(|(test, _)| named(test))).or(tests.first());
-        let shown = |subject: &Rc<str>| subject.trim_start_matches(LEFT_OUT).to_owned();
+        let said = |(test, _): &&(&Test, bool)| named(test) && !test.subject.starts_with(PRESENT);
+        let chosen = tests.iter().find(open).or_else(|| tests.iter().find(said)).or(tests.first());
+        let shown = |subject: &Rc<str>| subject.trim_start_matches(LEFT_OUT).trim_start_matches(PRESENT).to_owned();
         match chosen.map(|(test, wanted)| (shown(&test.subject), test.shown(), *wanted)) {
             None => f.write_str("always"),
             Some((subject, Some(value), true)) => write!(f, "{subject}={value}"),
@@ -206,6 +221,10 @@ impl Test {
     }
 
     fn in_production(&self) -> Option<bool> {
+        // Where people are served, a switch is there, and off.
+        if let Some((_, name)) = self.subject.strip_prefix(PRESENT).and_then(|subject| subject.split_once(':')) {
+            return (is_off(name) || is_on(name)).then_some(true);
+        }
         let name = self.subject.split_once(':').filter(|_| !self.subject.starts_with(LEFT_OUT))?.1;
         let asked = self.equals.as_deref().map(str::to_lowercase);
         let asks_no = asked.as_deref().is_some_and(|asked| NO.contains(&asked));

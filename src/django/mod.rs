@@ -5,6 +5,7 @@ mod condition;
 mod deploy;
 mod eval;
 mod facts;
+mod joined;
 mod mentions;
 mod parse;
 mod production;

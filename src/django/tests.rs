@@ -170,6 +170,9 @@ fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
     ] {
         assert_eq!(told(&of_settings(&text, "session_engine")), wanted, "{text}");
     }
+    let helper = "def flag(name, default):\n    if name in os.environ:\n        return ast.literal_eval(os.environ[name])\n    return default\n";
+    let flagged = format!("import ast\n{helper}DEBUG = flag('DEBUG', True)\nif not DEBUG:\n    {engine}");
+    assert_eq!(of_settings(&flagged, "session_engine").value, "cache", "a switch is there in production, and off");
     let both = of_settings(&format!("if os.environ.get('S'):\n    {engine}"), "session_engine");
     assert_eq!((both.value.as_str(), both.alt.get("env:S").map(String::as_str)), ("db-default", Some("cache")));
     // Many branches on one list stay as long as they are.

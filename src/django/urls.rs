@@ -109,7 +109,7 @@ fn written(path: &V) -> String {
         }
         Kind::Outer(outer) => outer.default.as_ref().map_or_else(|| "{}".to_owned(), written),
         // `_("about/")`: the text in the language it was written in.
-        Kind::Call { args, .. } if args.len() == 1 => written(&args[0]),
+        Kind::Call { callee, args, .. } if callee.contains("gettext") && args.len() == 1 => written(&args[0]),
         _ => "{}".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! Words in names of files, services and modules that tell production from the rest, and text made fit to be shown.
 
 /// Words for what does not serve people.
-const ASIDE: [&str; 17] = [
+const ASIDE: [&str; 22] = [
     "dev",
     "develop",
     "development",
@@ -17,6 +17,11 @@ const ASIDE: [&str; 17] = [
     "debug",
     "devcontainer",
     "demo",
+    "unittests",
+    "unittest",
+    "mocks",
+    "testdata",
+    "benchmarks",
     "storybook",
     "lint",
 ];

@@ -6,6 +6,7 @@ use ruff_python_ast::{Expr, Operator, StmtAugAssign};
 
 use super::{Evaluator, Frame};
 use crate::django::condition::Condition;
+use crate::django::joined::joined;
 use crate::django::value::{Guarded, Kind, Outer, Pair, V, Value, choice};
 
 impl Evaluator<'_> {
@@ -129,7 +130,7 @@ pub(super) fn put(pairs: &mut Vec<Pair>, key: &str, held: Guarded) {
     match pairs.iter_mut().find(|pair| &*pair.key == key) {
         Some(pair) if held.when == Condition::Always => pair.held = held,
         Some(pair) => {
-            pair.held.value = crate::django::value::joined(&held.when, &held.value, &pair.held.value);
+            pair.held.value = joined(&held.when, &held.value, &pair.held.value);
             pair.held.when = held.when.or(&pair.held.when);
         }
         None => pairs.push(Pair { key: key.into(), held }),

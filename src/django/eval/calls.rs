@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ruff_python_ast::{Arguments, Expr, ExprCall, ParameterWithDefault};
 
-use super::expressions::{concatenated, logic, spread};
+use super::expressions::spread;
 use super::statements::Flow;
 use super::{Evaluator, Frame, Scope};
 use crate::django::condition::Condition;
@@ -183,106 +183,6 @@ impl Evaluator<'_> {
             scope.insert(rest.name.as_str().into(), Value::new(Kind::Dict(pairs), &place));
         }
         scope
-    }
-
-    /// `include("base.py", optional("local.py"), "parts/*.py")`: files that run as if they stood here.
-    fn include(&mut self, frame: &mut Frame, given: &Given) {
-        let here = frame.source.file.clone();
-        let folder = here.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for argument in &given.args {
-            let named = match &argument.kind {
-                Kind::Call { args, .. } => args.first().and_then(|first| first.text()),
-                _ => argument.text(),
-            };
-            let Some(pattern) = named else { continue };
-            let pattern = super::modules::normal(folder, pattern);
-            let (start, end) = pattern.split_once('*').unwrap_or((&pattern, ""));
-            let fits = |path: &&str| {
-                **path == *pattern
-                    || (pattern.contains('*') && path.starts_with(start) && path.ends_with(end) && **path != *here)
-            };
-            let files: Vec<String> = self.tree.paths().filter(fits).map(str::to_owned).collect();
-            for file in files {
-                let Some(source) = self.source(&file).filter(|_| self.may_go_on()) else { continue };
-                self.followed.push(source.file.clone());
-                let outer = std::mem::replace(&mut frame.source, source.clone());
-                self.deeper(|it| it.block(frame, &source.body));
-                frame.source = outer;
-            }
-        }
-    }
-
-    /// What Python itself gives, as far as settings use it.
-    fn builtin(&mut self, frame: &mut Frame, name: &str, given: &Given, place: &Place) -> Option<V> {
-        let first = given.args.first();
-        let value = |kind| Some(Value::new(kind, place));
-        Some(match (name, first) {
-            (
-                "str" | "Path" | "pathlib.Path" | "int" | "float" | "bool" | "list" | "tuple" | "set" | "frozenset",
-                None,
-            ) => match name {
-                "list" | "tuple" | "set" | "frozenset" => return value(Kind::List(Vec::new())),
-                _ => return None,
-            },
-            ("str" | "tuple" | "list" | "set" | "frozenset" | "sorted" | "copy.deepcopy" | "copy.copy", Some(one)) => {
-                one.clone()
-            }
-            ("float" | "django.utils.translation.gettext_lazy", Some(one)) => one.clone(),
-            ("int", Some(one)) => match &one.kind {
-                Kind::Text(text) => {
-                    text.trim().parse().map_or_else(|_| one.clone(), |number| Value::new(Kind::Int(number), place))
-                }
-                Kind::Bool(yes) => return value(Kind::Int(i64::from(*yes))),
-                Kind::Outer(Outer { default: Some(default), .. }) if default.text().is_some() => {
-                    let number = default.text().and_then(|text| text.trim().parse().ok());
-                    let number = number.map_or(default.kind.clone(), Kind::Int);
-                    self.with_default(one, Value::new(number, &default.place))
-                }
-                _ => one.clone(),
-            },
-            ("bool" | "distutils.util.strtobool" | "strtobool", Some(one)) => match &one.kind {
-                Kind::Outer(outer) => return value(Kind::Outer(Outer { switch: name != "bool", ..outer.clone() })),
-                _ => return value(logic(self.truth(one))),
-            },
-            ("any" | "all", Some(one)) => {
-                let truths = one.items().iter().map(|item| item.when.and(&self.truth(&item.value))).collect::<Vec<_>>();
-                return value(logic(match name {
-                    "any" => truths.iter().fold(Condition::Never, |sum, one| sum.or(one)),
-                    _ => truths.iter().fold(Condition::Always, |sum, one| sum.and(one)),
-                }));
-            }
-            ("len", Some(one)) => match &one.kind {
-                Kind::List(items) => return value(Kind::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
-                _ => return value(Kind::Made(vec![one.clone()])),
-            },
-            ("dict" | "collections.OrderedDict", _) => {
-                let mut pairs = Vec::new();
-                given.args.iter().for_each(|one| spread(&mut pairs, one));
-                let named = given.named.iter().cloned();
-                pairs.extend(named.map(|(key, value)| Pair { key, held: Guarded::always(value) }));
-                return value(Kind::Dict(pairs));
-            }
-            ("getattr", Some(one)) => {
-                let attribute = given.args.get(1)?.text()?.to_owned();
-                let found = self.attribute(frame, one, &attribute, place);
-                match (&found.kind, given.args.get(2)) {
-                    (Kind::Unknown(_), Some(default)) => default.clone(),
-                    (Kind::Outer(_), Some(default)) => self.with_default(&found, default.clone()),
-                    _ => found,
-                }
-            }
-            ("globals" | "locals" | "vars", None) => {
-                let pairs = frame.scopes.last()?.iter();
-                let pair =
-                    |(key, value): (&Rc<str>, &V)| Pair { key: key.clone(), held: Guarded::always(value.clone()) };
-                return value(Kind::Dict(pairs.map(pair).collect()));
-            }
-            ("super", _) => return None,
-            ("os.path.join" | "pathlib.Path" | "Path" | "os.path.abspath" | "os.path.dirname", _) => {
-                concatenated(given.args.clone(), place)
-            }
-            _ => return None,
-        })
     }
 
     pub(super) fn with_default(&self, outer: &V, default: V) -> V {

@@ -68,7 +68,7 @@ impl Evaluator<'_> {
         match (&left.kind, &right.kind) {
             (Kind::Outer(outer), Kind::Null) => {
                 let unset = outer.default.as_ref().map(|default| !matches!(default.kind, Kind::Null));
-                Condition::test(&subject(outer), None, Some(unset.unwrap_or(false))).not()
+                Condition::present(outer.store, &outer.name, unset.unwrap_or(false)).not()
             }
             (Kind::Choice(ways), _) => any(&ways.clone(), |way| self.same(way, right)),
             (Kind::Null, Kind::Null) => Always,
@@ -108,8 +108,7 @@ impl Evaluator<'_> {
         match (&item.kind, &whole.kind) {
             (_, Kind::Choice(ways)) => any(&ways.clone(), |way| self.contained(item, way)),
             (Kind::Text(name), Kind::Named(dotted)) if store(dotted).is_some() => {
-                let store = store(dotted).unwrap_or_default();
-                Condition::test(&format!("{store}:{name}"), None, Some(false))
+                Condition::present(store(dotted).unwrap_or_default(), name, false)
             }
             (Kind::Text(part), Kind::Text(text)) => fixed(text.contains(&**part)),
             (Kind::Text(key), Kind::Dict(_)) => whole.entry(key).map_or(Never, |held| held.when),

@@ -185,12 +185,7 @@ impl Evaluator<'_> {
                 };
                 value(Kind::List(pieces))
             }
-            (Kind::Text(_), "format") => {
-                let named = given.named.iter().map(|(_, value)| value.clone());
-                value(Kind::Made(
-                    std::iter::once(base.clone()).chain(given.args.iter().cloned()).chain(named).collect(),
-                ))
-            }
+            (Kind::Text(text), "format") => Some(filled(text, given, place)),
             (Kind::Text(_), "join") => {
                 Some(concatenated(given.args.first()?.items().into_iter().map(|item| item.value).collect(), place))
             }
@@ -212,4 +207,23 @@ impl Evaluator<'_> {
 /// `globals()` and its like.
 fn is_namespace(target: &Expr) -> bool {
     super::statements::dotted(target).is_some_and(|name| matches!(&*name, "globals" | "locals" | "vars"))
+}
+
+/// `"a{}b{name}".format(…)`, piece by piece.
+fn filled(text: &str, given: &Given, place: &Place) -> V {
+    let mut args = given.args.iter();
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((before, hole, after)) = rest.split_once('{').and_then(|(before, more)| {
+        let (hole, after) = more.split_once('}')?;
+        Some((before, hole, after))
+    }) {
+        let named = hole.split([':', '!', '.']).next().unwrap_or_default();
+        let value = if named.is_empty() { args.next() } else { given.named(named) };
+        parts.push(Value::new(Kind::Text(before.into()), place));
+        parts.push(value.cloned().unwrap_or_else(|| Value::unknown("a part of a text that is not known", place)));
+        rest = after;
+    }
+    parts.push(Value::new(Kind::Text(rest.into()), place));
+    concatenated(parts, place)
 }

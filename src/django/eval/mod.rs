@@ -2,10 +2,13 @@
 //! both sides of a branch are kept, and what comes from outside stays a name. Bounded in work and depth. Knows no fact.
 
 mod assign;
+mod builtins;
 mod calls;
 mod classes;
 mod conditions;
 mod expressions;
+mod imports;
+mod items;
 mod methods;
 mod modules;
 mod readers;

@@ -77,7 +77,7 @@ impl Evaluator<'_> {
             _ if method.ends_with("Value") && (callee.contains("values.") || callee.starts_with("configurations")) => {
                 self.configured(method, given, place)
             }
-            _ => None,
+            _ => helper(method, given, place),
         }
     }
 
@@ -167,6 +167,18 @@ impl Evaluator<'_> {
         let backend = by_scheme(url, &backend_of, place);
         Value::new(Kind::Dict(vec![pair("BACKEND", backend), pair("LOCATION", url.clone())]), place)
     }
+}
+
+/// A function of a package that nobody here knows, when all about it says that it reads a variable: it is called
+/// `get_…` or something of an environment, and is given a name in capitals.
+fn helper(method: &str, given: &Given, place: &Place) -> Option<V> {
+    let reads =
+        method.starts_with("get_") || method.split('_').any(|word| matches!(word, "env" | "environ" | "getenv"));
+    let name = given.named("name").or_else(|| given.get("var", 0)).filter(|_| reads)?;
+    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let in_capitals = name.text().is_some_and(|text| text.len() > 2 && text.chars().all(capital));
+    let default = given.named("default").or_else(|| given.args.get(1)).cloned();
+    in_capitals.then(|| outer("env", name, default, method.contains("bool"), place))
 }
 
 fn pair(key: &str, value: V) -> Pair {

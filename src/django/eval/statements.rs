@@ -2,13 +2,12 @@
 
 use std::rc::Rc;
 
-use ruff_python_ast::{
-    ExceptHandler, Expr, Pattern, Stmt, StmtFor, StmtIf, StmtImport, StmtImportFrom, StmtMatch, StmtTry,
-};
+use ruff_python_ast::{ExceptHandler, Expr, Pattern, Stmt, StmtFor, StmtIf, StmtMatch, StmtTry};
 
 use super::{Effect, Evaluator, Frame, Scope};
 use crate::django::condition::Condition;
-use crate::django::value::{Function, Guarded, Kind, Outer, V, Value, joined};
+use crate::django::joined::joined;
+use crate::django::value::{Function, Guarded, Kind, Outer, V, Value};
 
 /// How a block was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,47 +240,6 @@ impl Evaluator<'_> {
             };
             self.either(frame, &item.when, round, |_, _| Flow::Next);
             frame.path = path.clone();
-        }
-    }
-
-    fn import(&mut self, frame: &mut Frame, statement: &StmtImport) {
-        for alias in &statement.names {
-            let full = alias.name.as_str();
-            let first = full.split('.').next().unwrap_or(full);
-            let (name, target) = alias.asname.as_ref().map_or((first, first), |name| (name.as_str(), full));
-            let value = Value::new(Kind::Named(target.into()), &frame.place(alias));
-            frame.set(name, value);
-        }
-    }
-
-    fn import_from(&mut self, frame: &mut Frame, statement: &StmtImportFrom) {
-        let name = statement.module.as_ref().map_or("", |name| name.as_str());
-        let module = self.modules.absolute(&frame.source.file, &frame.module, name, statement.level);
-        for alias in &statement.names {
-            let place = frame.place(alias);
-            let file = self.modules.file_of(&module);
-            if alias.name.as_str() == "*" {
-                let scope = file.and_then(|file| self.deeper(|it| it.may_go_on().then(|| it.module(&file)).flatten()));
-                if let Some(scope) = scope {
-                    let public = scope.iter().filter(|(name, _)| !name.starts_with('_'));
-                    frame
-                        .scopes
-                        .iter_mut()
-                        .rev()
-                        .take(1)
-                        .for_each(|own| own.extend(public.clone().map(|(n, v)| (n.clone(), v.clone()))));
-                    continue;
-                }
-            } else {
-                let value = Value::new(Kind::Named(format!("{module}.{}", alias.name).into()), &place);
-                frame.set(alias.asname.as_ref().unwrap_or(&alias.name), value);
-            }
-            let parent = module.rsplit_once('.').map_or("", |(parent, _)| parent);
-            let ours = statement.level > 0 || self.modules.is_ours(parent);
-            if self.modules.file_of(&module).is_none() && !self.modules.is_ours(&module) && ours {
-                frame.import_failed = true;
-                self.missing.push((module.clone(), place));
-            }
         }
     }
 

@@ -5,6 +5,7 @@ use crate::django::condition::Condition;
 use crate::django::mentions::Mention;
 use crate::django::urls::Route;
 use crate::django::value::{Guarded, Kind, V};
+use crate::django::words::shown;
 
 /// Last parts of paths by which health is asked for.
 const HEALTH: [&str; 24] = [
@@ -74,14 +75,24 @@ pub(super) fn sentry(project: &mut Project<'_>) -> Fact {
     if let Some((_, when, place)) = project.item("INSTALLED_APPS", |app| app.starts_with("raven.contrib.django")) {
         return Fact::new("yes").at(&place).when(&when).detail("raven, its old client");
     }
-    if let Some(mention) = project.mentions.iter().find(|mention| started(&mention.callee)) {
-        let place = &mention.place;
-        return Fact {
-            evidence: Some(place.to_string()),
-            ..Fact::unknown("sentry_sdk.init is called outside the settings")
-        };
+    match project.mentions.iter().find(|mention| started(&mention.callee)) {
+        Some(mention) if at_start(project, mention) => {
+            let setting = mention.given("dsn").and_then(|dsn| project.setting(dsn.rsplit('.').next().unwrap_or(dsn)));
+            let when = setting.as_ref().and_then(switch_of).or_else(|| mention.given("dsn").map(str::to_owned));
+            Fact { when: when.map(|when| shown(&when)), ..Fact::new("yes").at(&mention.place) }
+        }
+        Some(mention) => Fact::unknown("sentry_sdk.init is called in code that may never run").at(&mention.place),
+        None => project.no(),
     }
-    project.no()
+}
+
+/// Does every process run this: an entry point, or the configuration of an application that is installed?
+fn at_start(project: &Project<'_>, mention: &Mention) -> bool {
+    let file = &mention.place.file;
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    let package = folder.rsplit('/').next().unwrap_or(folder);
+    let installed = |app: &str| app.split('.').any(|part| part == package);
+    matches!(name, "wsgi.py" | "asgi.py") || name == "apps.py" && project.item("INSTALLED_APPS", installed).is_some()
 }
 
 /// The variable that must be set for a value to be there, when it may be left out.
@@ -117,9 +128,25 @@ pub(super) fn metrics(project: &mut Project<'_>) -> Fact {
     project.no()
 }
 
+/// The logging configurations that may be in effect: `LOGGING`, unless Django is told not to read it, or what the
+/// settings hand to `dictConfig` themselves.
+fn configurations(project: &Project<'_>) -> Vec<Guarded> {
+    let unread = project.ways("LOGGING_CONFIG").iter().any(|way| matches!(way.value.kind, Kind::Null));
+    let handed = project.effects.iter().filter(|effect| effect.callee.ends_with("dictConfig"));
+    let handed = handed.filter_map(|effect| match &effect.call.kind {
+        Kind::Call { args, .. } => {
+            Some(args.first()?.ways().into_iter().map(|way| way.under(&effect.when)).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    let mut ways: Vec<Guarded> = handed.flatten().collect();
+    ways.extend(if unread { Vec::new() } else { project.ways("LOGGING") });
+    ways.retain(|way| !matches!(way.value.kind, Kind::Null));
+    ways
+}
+
 pub(super) fn logging(project: &mut Project<'_>) -> Fact {
-    let ways: Vec<Guarded> =
-        project.ways("LOGGING").into_iter().filter(|way| !matches!(way.value.kind, Kind::Null)).collect();
+    let ways = configurations(project);
     let filled = |value: &V| match &value.kind {
         Kind::Dict(pairs) => !pairs.is_empty(),
         Kind::Call { .. } | Kind::Named(_) => true,
@@ -142,7 +169,7 @@ pub(super) fn logging(project: &mut Project<'_>) -> Fact {
 
 /// Walks from the loggers to their handlers and from these to their formatters: what no logger uses is not in effect.
 pub(super) fn structured(project: &mut Project<'_>) -> Fact {
-    for way in project.ways("LOGGING") {
+    for way in configurations(project) {
         let under = |keys: &[&str]| keys.iter().try_fold(way.value.clone(), |at, key| Some(at.entry(key)?.value));
         let mut handlers: Vec<Guarded> = under(&["root", "handlers"]).map(|list| list.items()).unwrap_or_default();
         for logger in under(&["loggers"]).iter().flat_map(pairs) {
@@ -222,7 +249,9 @@ pub(super) fn health(project: &mut Project<'_>) -> Fact {
             .when(&route.when)
             .detail(&format!("/{}", route.path.trim_start_matches('/')));
     }
-    if let Some((path, place)) = project.deploy.health.iter().find(|(path, _)| ours(path) || named(path)) {
+    if let Some((path, place)) =
+        project.deploy.health.iter().find(|(path, place)| ours(path) || named(path) && !place.file.contains('/'))
+    {
         return Fact::new("yes").at(place).when(&Condition::Always).detail(path);
     }
     let answers = |name: &str| {

@@ -65,8 +65,13 @@ pub(super) fn dsm_deploy(project: &mut Project<'_>) -> Fact {
 }
 
 pub(super) fn server(project: &mut Project<'_>) -> Fact {
-    let mut started = project.deploy.commands.iter().filter(|command| !command.aside);
-    if let Some((server, command)) = started.find_map(|command| Some((server_of(&command.text)?, command))) {
+    let started = project.deploy.commands.iter().filter(|command| !command.aside);
+    let servers = started.filter_map(|command| Some((server_of(&command.text)?, command)));
+    // Of several services, the one that is given the project's own entry point.
+    let named = project.production.entry.as_ref().or(project.production.settings.as_ref());
+    let package = named.map(|named| named.module.split('.').next().unwrap_or_default().to_owned()).unwrap_or_default();
+    let ours = |text: &str| text.contains(&package) || text.contains("wsgi:") || text.contains("asgi:");
+    if let Some((server, command)) = servers.min_by_key(|(_, command)| (!ours(&command.text), command.rank)) {
         let options: Vec<&str> = WORKERS.find_iter(&command.text).map(|found| found.as_str().trim()).collect();
         let fact = Fact::new(server).at(&command.place);
         return if options.is_empty() { fact } else { fact.detail(&options.join(" ")) };

@@ -29,18 +29,17 @@ fn backend(value: &V) -> Option<String> {
     Some(kinds.iter().find(|(word, _)| name.contains(word)).map_or("custom", |(_, kind)| kind).to_owned())
 }
 
+/// The names of all caches.
+fn aliases(project: &Project<'_>) -> BTreeSet<String> {
+    let keys = |way: &Guarded| match &way.value.kind {
+        Kind::Dict(pairs) => pairs.iter().map(|pair| pair.key.to_string()).collect(),
+        _ => Vec::new(),
+    };
+    project.ways("CACHES").iter().flat_map(keys).collect()
+}
+
 pub(super) fn redis_cache(project: &mut Project<'_>) -> Fact {
-    let aliases: BTreeSet<String> = project
-        .ways("CACHES")
-        .iter()
-        .flat_map(|way| {
-            if let Kind::Dict(pairs) = &way.value.kind {
-                pairs.iter().map(|pair| pair.key.to_string()).collect()
-            } else {
-                Vec::new()
-            }
-        })
-        .collect();
+    let aliases = aliases(project);
     let ways: Vec<Guarded> = aliases.iter().flat_map(|alias| project.nested("CACHES", &[alias, "BACKEND"])).collect();
     let redis: Vec<&Guarded> = ways.iter().filter(|way| backend(&way.value).as_deref() == Some("redis")).collect();
     if let Some(first) = redis.first() {
@@ -125,24 +124,22 @@ fn wheres(all: BTreeSet<String>) -> BTreeSet<String> {
 pub(super) fn separate(project: &mut Project<'_>) -> Fact {
     let broker = ["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "RQ_QUEUES", "HUEY", "DRAMATIQ_BROKER"];
     let Some(broker) = broker.iter().find_map(|name| project.setting(name)) else { return project.or_gap("na") };
-    let caches = project.nested("CACHES", &["default", "BACKEND"]);
     let is_redis = |way: &Guarded| matches!(backend(&way.value).as_deref(), Some("redis" | "env-url"));
-    if !caches.iter().any(is_redis) {
+    let on_redis = |alias: &String| project.nested("CACHES", &[alias, "BACKEND"]).iter().any(is_redis);
+    let caches: Vec<String> = aliases(project).into_iter().filter(on_redis).collect();
+    if caches.is_empty() {
         return Fact::new("na").at(&broker.place);
     }
     let other = ["amqp", "AMQP", "RABBIT", "rabbit", "sqs", "memory"];
     let sources = addresses(&broker);
-    let texts = texts(&broker);
-    if sources.iter().chain(&texts).any(|text| other.iter().any(|word| text.contains(word))) {
+    if sources.iter().chain(&texts(&broker)).any(|text| other.iter().any(|word| text.contains(word))) {
         return Fact::new("na").at(&broker.place).detail("the broker is not Redis");
     }
-    let cache: BTreeSet<String> =
-        project.nested("CACHES", &["default", "LOCATION"]).iter().flat_map(|way| addresses(&way.value)).collect();
-    let located = project
-        .setting("CACHES")
-        .and_then(|caches| caches.entry("default"))
-        .and_then(|one| one.value.entry("LOCATION"));
-    let cache = located.map(|held| addresses(&held.value)).filter(|found| !found.is_empty()).unwrap_or(cache);
+    let located = |alias: &String| {
+        let entry = project.setting("CACHES")?.entry(alias)?.value.entry("LOCATION")?;
+        Some(addresses(&entry.value))
+    };
+    let cache: BTreeSet<String> = caches.iter().filter_map(located).flatten().collect();
     if sources.is_empty() || cache.is_empty() {
         return Fact::unknown("where the broker or the cache is cannot be followed").at(&broker.place);
     }
@@ -172,7 +169,11 @@ pub(super) fn conn_max_age(project: &mut Project<'_>) -> Fact {
         Kind::Text(text) if text.parse::<i64>().is_ok() => Some(text.to_string()),
         _ => None,
     };
-    if let Some(fact) = chosen(&ways, number) {
+    if let Some(mut fact) = chosen(&ways, number) {
+        // Of a number, the variable that overrides it says most.
+        let own = ways.iter().filter(|way| number(&way.value).as_ref() == Some(&fact.value));
+        let variable = own.filter_map(|way| way.when.overridable()).next();
+        fact.when = variable.map(|name| shown(&name)).or(fact.when);
         return fact;
     }
     if let Some(way) = ways.first() {

@@ -19,13 +19,14 @@ static DAEMON: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^\s*(?:\S*python\S*\s+)?\S*manage\.py\s+(\w+)").expect("a pattern"));
 
 /// Other task queues, by application or package.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "django_q",
     "huey.contrib.djhuey",
     "django_dramatiq",
     "background_task",
     "procrastinate.contrib.django",
     "django_tasks",
+    "task_processor",
     "post_office",
     "django_db_queue",
 ];
