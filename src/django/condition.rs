@@ -169,7 +169,7 @@ impl fmt::Display for Condition {
         let named = |test: &Test| test.subject.contains(':') && !test.subject.contains(' ');
         let open = |(test, wanted): &&(&Test, bool)| *wanted && named(test) && test.in_production().is_none();
         let said = |(test, _): &&(&Test, bool)| named(test) && !test.subject.starts_with(PRESENT);
-        let chosen = tests.iter().find(open).or_else(|| tests.iter().find(said)).or(tests.first());
+        let chosen = tests.iter().rev().find(open).or_else(|| tests.iter().find(said)).or(tests.first());
         let shown = |subject: &Rc<str>| subject.trim_start_matches(LEFT_OUT).trim_start_matches(PRESENT).to_owned();
         match chosen.map(|(test, wanted)| (shown(&test.subject), test.shown(), *wanted)) {
             None => f.write_str("always"),
@@ -235,5 +235,66 @@ impl Test {
             }
         }
         if is_on(name) { Some(!asks_no) } else { is_off(name).then_some(asks_no) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str) -> Condition {
+        Condition::test(&format!("env:{name}"), None, Some(false))
+    }
+
+    fn is(name: &str, value: &str) -> Condition {
+        Condition::test(&format!("env:{name}"), Some(value), Some(false))
+    }
+
+    #[test]
+    fn conditions_join_as_truths_do() {
+        let (a, b) = (set("A"), set("B"));
+        assert_eq!(a.and(&a.not()), Never);
+        assert_eq!(a.or(&a.not()), Always);
+        assert_eq!(a.and(&b).and(&a.not()), Never);
+        assert_eq!(a.not().not(), a);
+        assert_eq!((Always.and(&a), Never.or(&a)), (a.clone(), a.clone()));
+        assert_eq!((a.by_default(), a.not().by_default(), a.in_production()), (Some(false), Some(true), None));
+        assert_eq!((a.and(&b).departures(), a.or(&b).departures(), a.not().departures()), (2, 1, 0));
+    }
+
+    #[test]
+    fn production_answers_what_its_name_says() {
+        for (when, answer) in [
+            (set("DEBUG"), Some(false)),
+            (set("DJANGO_DEBUG").not(), Some(true)),
+            (is("DEBUG", "False"), Some(true)),
+            (Condition::present("env", "DEBUG", false), Some(true)),
+            (set("IS_PRODUCTION"), Some(true)),
+            (is("DJANGO_ENV", "production"), Some(true)),
+            (is("DJANGO_ENV", "dev").not(), Some(true)),
+            (set("REDIS_URL"), None),
+            (Condition::left_out("env", "DEBUG_CACHE"), None),
+        ] {
+            assert_eq!(when.in_production(), answer, "{when:?}");
+        }
+    }
+
+    #[test]
+    fn a_switch_is_told_and_a_secret_is_not() {
+        for (when, told) in [
+            (Always, "always"),
+            (set("A"), "env:A"),
+            (set("A").not(), "no env:A"),
+            (set("A").and(&set("DEBUG").not()), "env:A"),
+            (set("DEBUG").not(), "env:DEBUG=false"),
+            (is("A", "b"), "env:A=b"),
+            (is("A", "b").not(), "env:A!=b"),
+            (is("API_KEY", "hunter"), "env:API_KEY"),
+            (is("A", "redis://:hunter@h"), "env:A"),
+            (Condition::left_out("env", "A"), "env:A"),
+            (Condition::opaque("what a.py:3 gives"), "what a.py:3 gives"),
+        ] {
+            assert_eq!(when.to_string(), told, "{when:?}");
+        }
     }
 }

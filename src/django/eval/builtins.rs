@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::assign::put;
 use super::calls::Given;
 use super::expressions::{concatenated, logic, spread};
 use super::{Evaluator, Frame};
@@ -9,76 +10,82 @@ use crate::django::condition::Condition;
 use crate::django::value::{Guarded, Kind, Outer, Pair, Place, V, Value};
 
 impl Evaluator<'_> {
-    /// What Python itself gives, as far as settings use it.
+    /// None when the name is none of Python's own, or what it gives cannot be told.
     pub(super) fn builtin(&mut self, frame: &mut Frame, name: &str, given: &Given, place: &Place) -> Option<V> {
-        let first = given.args.first();
         let value = |kind| Some(Value::new(kind, place));
-        Some(match (name, first) {
+        match (name, given.args.first()) {
+            ("list" | "tuple" | "set" | "frozenset", None) => value(Kind::List(Vec::new())),
             (
-                "str" | "Path" | "pathlib.Path" | "int" | "float" | "bool" | "list" | "tuple" | "set" | "frozenset",
-                None,
-            ) => match name {
-                "list" | "tuple" | "set" | "frozenset" => return value(Kind::List(Vec::new())),
-                _ => return None,
+                "str"
+                | "float"
+                | "tuple"
+                | "list"
+                | "set"
+                | "frozenset"
+                | "sorted"
+                | "copy.copy"
+                | "copy.deepcopy"
+                | "django.utils.translation.gettext_lazy",
+                Some(one),
+            ) => Some(one.clone()),
+            ("int", Some(one)) => Some(self.whole(one, place)),
+            ("distutils.util.strtobool" | "strtobool", Some(one)) => match &one.kind {
+                Kind::Outer(outer) => value(Kind::Outer(Outer { switch: true, ..outer.clone() })),
+                _ => value(logic(self.truth(one))),
             },
-            ("str" | "tuple" | "list" | "set" | "frozenset" | "sorted" | "copy.deepcopy" | "copy.copy", Some(one)) => {
-                one.clone()
+            ("bool", Some(one)) => value(logic(self.truth(one))),
+            ("any", Some(one)) => {
+                let truths = one.items().into_iter().map(|item| item.when.and(&self.truth(&item.value)));
+                value(logic(truths.fold(Condition::Never, |sum, truth| sum.or(&truth))))
             }
-            ("float" | "django.utils.translation.gettext_lazy", Some(one)) => one.clone(),
-            ("int", Some(one)) => match &one.kind {
-                Kind::Text(text) => {
-                    text.trim().parse().map_or_else(|_| one.clone(), |number| Value::new(Kind::Int(number), place))
-                }
-                Kind::Bool(yes) => return value(Kind::Int(i64::from(*yes))),
-                Kind::Outer(Outer { default: Some(default), .. }) if default.text().is_some() => {
-                    let number = default.text().and_then(|text| text.trim().parse().ok());
-                    let number = number.map_or(default.kind.clone(), Kind::Int);
-                    self.with_default(one, Value::new(number, &default.place))
-                }
-                _ => one.clone(),
-            },
-            ("bool" | "distutils.util.strtobool" | "strtobool", Some(one)) => match &one.kind {
-                Kind::Outer(outer) => return value(Kind::Outer(Outer { switch: name != "bool", ..outer.clone() })),
-                _ => return value(logic(self.truth(one))),
-            },
-            ("any" | "all", Some(one)) => {
-                let truths = one.items().iter().map(|item| item.when.and(&self.truth(&item.value))).collect::<Vec<_>>();
-                return value(logic(match name {
-                    "any" => truths.iter().fold(Condition::Never, |sum, one| sum.or(one)),
-                    _ => truths.iter().fold(Condition::Always, |sum, one| sum.and(one)),
-                }));
+            ("all", Some(one)) => {
+                let truths = one.items().into_iter().map(|item| item.when.not().or(&self.truth(&item.value)));
+                value(logic(truths.fold(Condition::Always, |sum, truth| sum.and(&truth))))
             }
             ("len", Some(one)) => match &one.kind {
-                Kind::List(items) => return value(Kind::Int(i64::try_from(items.len()).unwrap_or(i64::MAX))),
-                _ => return value(Kind::Made(vec![one.clone()])),
+                Kind::List(items) if items.iter().all(|item| item.when == Condition::Always) => {
+                    value(Kind::Int(i64::try_from(items.len()).ok()?))
+                }
+                _ => value(Kind::Made(vec![one.clone()])),
             },
             ("dict" | "collections.OrderedDict", _) => {
                 let mut pairs = Vec::new();
                 given.args.iter().for_each(|one| spread(&mut pairs, one));
-                let named = given.named.iter().cloned();
-                pairs.extend(named.map(|(key, value)| Pair { key, held: Guarded::always(value) }));
-                return value(Kind::Dict(pairs));
+                given.named.iter().for_each(|(key, value)| put(&mut pairs, key, Guarded::always(value.clone())));
+                value(Kind::Dict(pairs))
             }
             ("getattr", Some(one)) => {
-                let attribute = given.args.get(1)?.text()?.to_owned();
-                let found = self.attribute(frame, one, &attribute, place);
-                match (&found.kind, given.args.get(2)) {
+                let found = self.attribute(frame, one, given.args.get(1)?.text()?, place);
+                Some(match (&found.kind, given.args.get(2)) {
                     (Kind::Unknown(_), Some(default)) => default.clone(),
                     (Kind::Outer(_), Some(default)) => self.with_default(&found, default.clone()),
                     _ => found,
-                }
+                })
             }
             ("globals" | "locals" | "vars", None) => {
-                let pairs = frame.scopes.last()?.iter();
+                let names = frame.scopes.last()?.iter();
                 let pair =
                     |(key, value): (&Rc<str>, &V)| Pair { key: key.clone(), held: Guarded::always(value.clone()) };
-                return value(Kind::Dict(pairs.map(pair).collect()));
+                value(Kind::Dict(names.map(pair).collect()))
             }
-            ("super", _) => return None,
-            ("os.path.join" | "pathlib.Path" | "Path" | "os.path.abspath" | "os.path.dirname", _) => {
-                concatenated(given.args.clone(), place)
+            ("os.path.join" | "os.path.abspath" | "os.path.dirname" | "pathlib.Path", _) => {
+                Some(concatenated(given.args.clone(), place))
             }
-            _ => return None,
-        })
+            _ => None,
+        }
+    }
+
+    /// `int(…)`: of a variable, a variable whose default is a number.
+    fn whole(&self, value: &V, place: &Place) -> V {
+        let number = |text: &str| text.trim().parse().ok().map(Kind::Int);
+        match &value.kind {
+            Kind::Text(text) => number(text).map_or_else(|| value.clone(), |number| Value::new(number, place)),
+            Kind::Bool(yes) => Value::new(Kind::Int(i64::from(*yes)), place),
+            Kind::Outer(Outer { default: Some(default), .. }) => {
+                let number = default.text().and_then(number).map(|number| Value::new(number, &default.place));
+                number.map_or_else(|| value.clone(), |number| self.with_default(value, number))
+            }
+            _ => value.clone(),
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Evaluator<'_> {
                 let operand = self.eval(frame, &inner.operand);
                 match (inner.op, &operand.kind) {
                     (UnaryOp::Not, _) => value(logic(self.truth(&operand).not())),
-                    (UnaryOp::USub, Kind::Int(number)) => value(Kind::Int(-number)),
+                    (UnaryOp::USub, Kind::Int(number)) => value(Kind::Int(number.saturating_neg())),
                     _ => operand,
                 }
             }

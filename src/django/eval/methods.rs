@@ -9,7 +9,7 @@ use super::expressions::{concatenated, logic, spread};
 use super::readers::store;
 use super::{Evaluator, Frame};
 use crate::django::condition::Condition;
-use crate::django::value::{Guarded, Kind, Place, V, Value};
+use crate::django::value::{Guarded, Kind, Pair, Place, V, Value};
 
 impl Evaluator<'_> {
     /// None when this is no method that is known here.
@@ -137,11 +137,11 @@ impl Evaluator<'_> {
             ("copy", None) => return Some(base.clone()),
             ("values", None) => return listed(pairs().into_iter().map(|pair| pair.held).collect()),
             ("keys", None) => {
-                let key = |pair: crate::django::value::Pair| Guarded { when: pair.held.when, value: text(&pair.key) };
+                let key = |pair: Pair| Guarded { when: pair.held.when, value: text(&pair.key) };
                 return listed(pairs().into_iter().map(key).collect());
             }
             ("items", None) => {
-                let item = |pair: crate::django::value::Pair| {
+                let item = |pair: Pair| {
                     let both = vec![Guarded::always(text(&pair.key)), Guarded::always(pair.held.value)];
                     Guarded { when: pair.held.when, value: Value::new(Kind::List(both), place) }
                 };
@@ -152,7 +152,7 @@ impl Evaluator<'_> {
         Some(null)
     }
 
-    fn redict(&mut self, frame: &mut Frame, target: &Expr, change: impl Fn(&mut Vec<crate::django::value::Pair>)) {
+    fn redict(&mut self, frame: &mut Frame, target: &Expr, change: impl Fn(&mut Vec<Pair>)) {
         self.change(frame, target, &|_, held| {
             let Kind::Dict(pairs) = &held.kind else { return held.clone() };
             let mut pairs = pairs.clone();

@@ -82,11 +82,7 @@ fn storage(project: &mut Project<'_>, way: Guarded) -> Option<Storage> {
 fn any(storages: &[Storage], fits: impl Fn(&Storage) -> bool) -> Option<Fact> {
     let first = storages.iter().find(|one| fits(one))?;
     let when = storages.iter().filter(|one| fits(one)).fold(Condition::Never, |sum, one| sum.or(&one.when));
-    let when = if storages.iter().all(&fits) && when.by_default() == Some(true) && storages.len() > 1 {
-        Condition::Always
-    } else {
-        when
-    };
+    let when = if when == Condition::Always { when } else { first.when.clone() };
     Some(Fact::new("yes").at(&first.place).when(&when))
 }
 
