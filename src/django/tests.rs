@@ -106,6 +106,12 @@ fn addresses_become_what_their_packages_make_of_them() {
             "cache_backend",
             "locmem",
         ),
+        ("STORAGES = {'default': {'BACKEND': os.environ['S']}}", "media_object_storage", "unknown"),
+        (
+            "STORAGES = {'default': {'BACKEND': os.getenv('S', 'storages.backends.s3.S3Storage')}}",
+            "media_object_storage",
+            "yes",
+        ),
         ("CACHES = make()", "cache_backend", "unknown"),
         ("CACHES = {'default': {'BACKEND': os.environ['C']}}", "cache_backend", "unknown"),
     ] {

@@ -65,6 +65,15 @@ fn storages(project: &mut Project<'_>, alias: &str, old: &str) -> Vec<Storage> {
     ways.into_iter().filter_map(|way| storage(project, way)).collect()
 }
 
+/// `no`, where every storage that may be in effect is known, and none is what was asked for.
+fn none(project: &Project<'_>, storages: &[Storage], alias: &str) -> Fact {
+    let named = |way: &Guarded| !matches!(way.value.kind, Kind::Outer(_) | Kind::Made(_) | Kind::Unknown(_));
+    match project.nested("STORAGES", &[alias, "BACKEND"]).iter().find(|way| !named(way)) {
+        Some(way) => Fact::unknown("a variable names the storage").at(&way.value.place),
+        None => storages.first().map_or_else(|| project.no(), |storage| project.no().at(&storage.place)),
+    }
+}
+
 fn storage(project: &mut Project<'_>, way: Guarded) -> Option<Storage> {
     let place = way.value.place.clone();
     let name = match &way.value.kind {
@@ -88,10 +97,7 @@ fn any(storages: &[Storage], fits: impl Fn(&Storage) -> bool) -> Option<Fact> {
 
 pub(super) fn hashed(project: &mut Project<'_>) -> Fact {
     let storages = storages(project, "staticfiles", "STATICFILES_STORAGE");
-    any(&storages, Storage::is_hashed).unwrap_or_else(|| {
-        let no = project.no();
-        storages.first().map_or(no.clone(), |storage| no.at(&storage.place))
-    })
+    any(&storages, Storage::is_hashed).unwrap_or_else(|| none(project, &storages, "staticfiles"))
 }
 
 pub(super) fn media(project: &mut Project<'_>) -> Fact {
@@ -113,8 +119,7 @@ pub(super) fn media(project: &mut Project<'_>) -> Fact {
             return Fact::new("yes").at(&field.place).when(&storage.when).detail("a field of a model");
         }
     }
-    let no = project.no();
-    storages.first().map_or(no.clone(), |storage| no.at(&storage.place))
+    none(project, &storages, "default")
 }
 
 pub(super) fn serving(project: &mut Project<'_>) -> Fact {
