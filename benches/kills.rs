@@ -25,6 +25,8 @@ const AT_ONCE: usize = 8;
 #[derive(Debug, Default)]
 struct Row {
     kills: usize,
+    /// Those whose moment did not come: the run had ended, or proved nothing.
+    missed: usize,
     /// Steps that were shown as proven before the kill.
     shown: usize,
     /// Judgements that were decided again after it.
@@ -50,7 +52,7 @@ fn main() {
                         (project, left) = (self::project(&site()), Vec::new());
                     }
                     let moment = Moment::of(kill);
-                    let shown = run_and_kill(project.path(), moment);
+                    let (shown, came) = run_and_kill(project.path(), moment);
                     let began = Instant::now();
                     let before = std::mem::replace(&mut left, not_ahead_of_its_evidence(project.path()));
                     let took = began.elapsed().as_millis();
@@ -64,6 +66,7 @@ fn main() {
                     let mut rows = rows.lock().unwrap();
                     let row = rows.entry(moment).or_default();
                     row.kills += 1;
+                    row.missed += usize::from(!came);
                     row.shown += shown.len();
                     row.upheld += upheld;
                     row.longest_ms = row.longest_ms.max(took);
@@ -71,14 +74,14 @@ fn main() {
             });
         }
     });
-    println!("killed within       kills  steps shown as proven  judgements upheld  longest read, ms");
-    for (moment, Row { kills, shown, upheld, longest_ms }) in rows.into_inner().unwrap() {
+    println!("killed within       kills  missed  steps shown as proven  judgements upheld  longest read, ms");
+    for (moment, Row { kills, missed, shown, upheld, longest_ms }) in rows.into_inner().unwrap() {
         let within = match moment {
             Moment::Opening => "its first second",
             Moment::Any => "its first minute",
             Moment::Unlock => "30 ms of an unlock",
         };
-        println!("{within:<18} {kills:>6} {shown:>22} {upheld:>18} {longest_ms:>17}");
+        println!("{within:<18} {kills:>6} {missed:>7} {shown:>22} {upheld:>18} {longest_ms:>17}");
     }
     println!("nothing shown was lost, nothing left is ahead of its evidence");
 }

@@ -177,6 +177,9 @@ pub struct Init {
     /// Name of the variable that holds the task queue's address.
     #[arg(long, value_name = "NAME")]
     pub broker_env: Option<String>,
+    /// A public page that users look at, like /menu/; give it several times. Proposed from the project's paths.
+    #[arg(long, value_name = "PATH")]
+    pub page: Vec<String>,
     /// Ask nothing: take what is not given from the project's files, else the usual.
     #[arg(short, long)]
     pub yes: bool,
@@ -384,6 +387,13 @@ pub struct Waive {
 pub struct OfRun {
     /// The run's name, or how it begins.
     pub run: String,
+    #[command(flatten)]
+    pub signed: Signed,
+}
+
+/// A decision that somebody answers for.
+#[derive(Debug, Args)]
+pub struct Signed {
     /// Why.
     #[arg(long)]
     pub reason: String,
@@ -395,10 +405,10 @@ pub struct OfRun {
 /// `baseline`.
 #[derive(Debug, Subcommand)]
 pub enum BaselineVerb {
-    /// Compare every ramp with those of this run, so that what gets slower bit by bit shows.
+    /// Compare every ramp with those of this run, too, so that what gets slower bit by bit shows.
     Pin(OfRun),
-    /// Compare with the last comparable ramp again.
-    Unpin,
+    /// Compare with the last comparable ramps alone again.
+    Unpin(Signed),
 }
 
 /// `demo`.

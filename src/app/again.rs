@@ -30,10 +30,11 @@ pub async fn known(
     let (commit, dirty) = session.commit().await;
     // Without a commit, or with changes beside it, nobody knows whether it is the same code.
     let Some(commit) = commit.filter(|_| dirty.is_none()) else { return Ok((steps, None)) };
+    let deployment = session.deployment().await;
     let mut left = steps.into_iter();
     let mut rest = Vec::new();
     for step in left.by_ref() {
-        let Some((events, code)) = verdict(session, step, lifetime, &commit) else {
+        let Some((events, code)) = verdict(session, step, lifetime, &commit, deployment.as_deref()) else {
             rest.push(step);
             break;
         };
@@ -56,7 +57,13 @@ pub async fn known(
 
 /// The events of a step's verdict and its exit code, when it still says what a new run would be asked. Only what was
 /// decided is said again; what was not may be decided now.
-fn verdict(session: &Session, step: StepId, lifetime: Duration, commit: &str) -> Option<(Vec<Event>, u8)> {
+fn verdict(
+    session: &Session,
+    step: StepId,
+    lifetime: Duration,
+    commit: &str,
+    deployment: Option<&str>,
+) -> Option<(Vec<Event>, u8)> {
     let record = session.progress().steps.get(&step)?;
     let age = Timestamp::now().duration_since(record.at);
     let young = Duration::try_from(age).is_ok_and(|age| age <= lifetime);
@@ -71,6 +78,7 @@ fn verdict(session: &Session, step: StepId, lifetime: Duration, commit: &str) ->
     let same = |fingerprint: &Fingerprint| {
         fingerprint.commit.as_deref() == Some(commit)
             && fingerprint.dirty.is_none()
+            && fingerprint.deployment.as_deref() == deployment
             && fingerprint.product == env!("CARGO_PKG_VERSION")
     };
     if !at_once(&events, basis.first()?, same) {

@@ -111,8 +111,10 @@ fn changed(before: &Side, after: &Side) -> Vec<String> {
     let (one, other) = (&one.settings_by_name, &other.settings_by_name);
     let names: BTreeSet<&str> = one.keys().chain(other.keys()).map(String::as_str).collect();
     let named: Vec<&str> = names.into_iter().filter(|name| one.get(*name) != other.get(*name)).collect();
-    if !named.is_empty() {
-        changed.push(format!("rampup.toml  {}", named.join(", ")));
+    if before.fingerprint.settings != after.fingerprint.settings {
+        // An older rampup wrote no names.
+        let known = !one.is_empty() && !other.is_empty() && !named.is_empty();
+        changed.push(if known { format!("rampup.toml  {}", named.join(", ")) } else { "rampup.toml".to_owned() });
     }
     for table in &after.far_side.tables {
         let then = before.far_side.tables.iter().find(|other| other.table == table.table);

@@ -75,7 +75,7 @@ fn fields(wish: &Init, found: &Found, folder: &Path) -> Vec<Field> {
         field(
             "health",
             "A page that asks the database and the cache whether they live; step 1 makes one. (--health)",
-            given(&wish.health, &Some("/healthz".to_owned())),
+            given(&wish.health, &found.health.clone().or(Some("/healthz".to_owned()))),
         ),
         field("p95, ms", "95 of 100 requests shall be faster than so many ms. (--p95)", number(wish.p95, 300.0)),
         field("errors, %", "Fewer than so many percent of requests may fail. (--errors)", number(wish.errors, 0.5)),
@@ -93,6 +93,11 @@ fn fields(wish: &Init, found: &Found, folder: &Path) -> Vec<Field> {
             "queue",
             "NAME of the variable for the task queue's broker; empty when there is none yet. (--broker-env)",
             given(&wish.broker_env, &found.broker),
+        ),
+        field(
+            "pages",
+            "Public pages that users look at, with spaces between; the load visits them. Flows of your own come later. (--page)",
+            if wish.page.is_empty() { found.pages.join(" ") } else { wish.page.join(" ") },
         ),
     ]
 }
@@ -131,8 +136,17 @@ fn answers(fields: &[Field]) -> Result<Answers, (usize, String)> {
             .ok_or_else(|| (5, "write the variable's name; DATABASE_URL is the usual one".to_owned()))?,
         cache_env: name(6)?,
         broker_env: name(7)?,
+        pages: pages(text(8)).map_err(|why| (8, why))?,
         url,
     })
+}
+
+fn pages(text: &str) -> Result<Vec<String>, String> {
+    let pages: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    match pages.iter().find(|page| !page.starts_with('/')) {
+        Some(page) => Err(format!("{page:?} is no path; it begins with /")),
+        None => Ok(pages),
+    }
 }
 
 fn ask_for_url(out: &mut dyn Write) -> Result<String, Trouble> {
@@ -157,6 +171,7 @@ mod tests {
             database_env: None,
             cache_env: None,
             broker_env: None,
+            page: Vec::new(),
             yes: true,
             force: false,
         };
@@ -184,6 +199,16 @@ mod tests {
         {
             assert_eq!(written(&[(at, value)]).unwrap_err().0, at, "{value}");
         }
+        // Pages that are known are visited, and a purchase that the site may not have is a remark.
+        let text = written(&[(8, "/ /menu/pizza/")]).unwrap();
+        let table: toml::Table = text.parse().unwrap();
+        let flows = table["flow"].as_array().unwrap();
+        let steps = flows[0]["step"].as_array().unwrap();
+        let paths: Vec<&str> = steps.iter().map(|step| step["get"].as_str().unwrap()).collect();
+        assert_eq!((flows.len(), paths), (1, vec!["/", "/menu/pizza/"]));
+        assert_eq!(steps[1]["name"].as_str(), Some("menu-pizza"));
+        assert!(text.contains("# post = \"/checkout/\"") && text.contains("# slow_endpoints = ["), "{text}");
+        assert_eq!(written(&[(8, "menu")]).unwrap_err().0, 8);
         let (at, why) = written(&[(6, "redis://:secret@cache/0")]).unwrap_err();
         assert!(at == 6 && !why.contains("secret"), "{why}");
     }

@@ -81,9 +81,7 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         }
         Some(Verb::Invalidate(wish)) => decide::invalidate(&cli.project, &environment, wish).await,
         Some(Verb::Baseline(BaselineVerb::Pin(wish))) => decide::pin(&cli.project, &environment, wish).await,
-        Some(Verb::Baseline(BaselineVerb::Unpin)) => {
-            decide::decide(&cli.project, &environment, Command::PinBaseline(None)).await
-        }
+        Some(Verb::Baseline(BaselineVerb::Unpin(wish))) => decide::unpin(&cli.project, &environment, wish).await,
         Some(Verb::Demo(wish)) => practice::demo(&cli, &environment, wish).await,
         Some(Verb::Lab(verb)) => practice::lab(&environment, verb).await,
         Some(Verb::Flow(FlowVerb::Check(wish))) => flows::check(&cli.project, &environment, wish, &mut out).await,

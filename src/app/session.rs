@@ -85,7 +85,8 @@ fn name_run(project: &Path) -> Result<(RunId, Option<String>), Trouble> {
     let named = RunId::new(Timestamp::now());
     match Store::runs(&folder)?.pop() {
         Some(last) if last >= named => {
-            let said = format!("this machine's clock stands before the last run here, {last}; set it right");
+            let said =
+                format!("this machine's clock stands before the last run here, {last}, or stood ahead in that one");
             Ok((last.behind(), Some(said)))
         }
         _ => Ok((named, None)),
@@ -184,6 +185,12 @@ impl Session {
         self.machine.plans()
     }
 
+    /// True when progress comes from a newer rampup, and what is decided here reaches the log alone.
+    #[must_use]
+    pub fn is_outranked(&self) -> bool {
+        self.store.is_outranked()
+    }
+
     /// What was seen when each step was last judged.
     ///
     /// # Errors
@@ -206,6 +213,11 @@ impl Session {
             (None, None) => (self.environment.commit().map(str::to_owned), None),
             known => known,
         }
+    }
+
+    /// The deployment at the platform that a run would be about now, where it can be asked.
+    pub async fn deployment(&self) -> Option<String> {
+        deployment::of(&self.probes).await.0
     }
 
     /// What a proof of a step rests on today.

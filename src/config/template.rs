@@ -26,6 +26,8 @@ pub struct Answers {
     pub cache_env: Option<String>,
     /// The task queue's, if there is one.
     pub broker_env: Option<String>,
+    /// Public pages that users look at; when they are known, the example of a purchase is left as a remark.
+    pub pages: Vec<String>,
 }
 
 impl Answers {
@@ -41,6 +43,7 @@ impl Answers {
             database_env: "DATABASE_URL".to_owned(),
             cache_env: None,
             broker_env: None,
+            pages: Vec::new(),
         }
     }
 }
@@ -69,7 +72,32 @@ pub fn template(answers: &Answers, nonce: &str) -> String {
         None => text,
     };
     let filled = named(filled, "cache_env", &answers.cache_env);
-    named(filled, "broker_env", &answers.broker_env)
+    let filled = named(filled, "broker_env", &answers.broker_env);
+    if answers.pages.is_empty() { filled } else { visiting(&answers.pages, &filled) }
+}
+
+/// The text with a flow of these pages; what the site may not have is a remark.
+fn visiting(pages: &[String], text: &str) -> String {
+    const HOME: &str = "[[flow.step]]\nname = \"home\"\nget = \"/\"\n";
+    const BUY: &str = "[[flow]]\nname = \"buy\"\n";
+    const LADDER: &str = "\n\n# ---";
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let name = |path: &str| match path.trim_matches('/') {
+        "" => "home".to_owned(),
+        path => path.replace('/', "-"),
+    };
+    let step = |path: &String| format!("[[flow.step]]\nname = {}\nget = {}\n", quoted(&name(path)), quoted(path));
+    let text = text.replace(HOME, &pages.iter().map(step).collect::<Vec<_>>().join("\n"));
+    let text = text.replacen("slow_endpoints =", "# slow_endpoints =", 1);
+    let (before, from) = text.split_once(BUY).unwrap_or((&text, ""));
+    let (buy, after) = from.split_once(LADDER).unwrap_or((from, ""));
+    let remark = |line: &str| match line {
+        "" => "\n".to_owned(),
+        line if line.starts_with('#') => format!("{line}\n"),
+        line => format!("# {line}\n"),
+    };
+    let buy: String = format!("{BUY}{buy}").lines().map(remark).collect();
+    format!("{before}{buy}{LADDER}{after}")
 }
 
 /// The text with the remark `# key = …` made a line, with this value and the remark behind it.

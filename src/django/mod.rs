@@ -5,6 +5,7 @@ mod condition;
 mod deploy;
 mod eval;
 mod facts;
+mod hints;
 mod joined;
 mod mentions;
 mod parse;
@@ -22,6 +23,7 @@ mod words;
 use std::path::PathBuf;
 
 pub use facts::Fact;
+pub use hints::{Hints, Variable};
 pub use scan::Scan;
 
 /// Why a project cannot be read.

@@ -10,6 +10,7 @@ use super::DjangoError;
 use super::deploy::Deploy;
 use super::eval::{Evaluator, Modules, Scope};
 use super::facts::{Fact, Project, WORDS};
+use super::hints::Hints;
 use super::mentions::mentions;
 use super::production::{Production, home};
 use super::requirements::Requirements;
@@ -28,6 +29,8 @@ pub struct Scan {
     /// The answers, in order.
     #[serde(serialize_with = "as_map")]
     pub facts: Vec<(&'static str, Fact)>,
+    /// What a settings file may be filled with.
+    pub hints: Hints,
     /// What was in the way, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
@@ -42,6 +45,12 @@ fn as_map<S: Serializer>(facts: &[(&'static str, Fact)], serializer: S) -> Resul
 }
 
 impl Scan {
+    /// The answer of this name.
+    #[must_use]
+    pub fn fact(&self, name: &str) -> Option<&Fact> {
+        self.facts.iter().find(|(known, _)| *known == name).map(|(_, fact)| fact)
+    }
+
     /// Reads the project in a folder. Nothing of it is run.
     ///
     /// # Errors
@@ -91,7 +100,8 @@ impl Scan {
             routes,
         };
         let settings_module = project.production.settings.as_ref().map(|settings| shown(&settings.module));
-        Ok(Self { settings_module, facts: project.facts(), remarks })
+        let hints = Hints::of(&project);
+        Ok(Self { settings_module, facts: project.facts(), hints, remarks })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{DjangoError, Fact, Scan};
+use super::{DjangoError, Fact, Scan, Variable};
 
 const MANAGE: &str = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n";
 const BASE: &str = "import os\nDEBUG = False\nMIDDLEWARE = ['django.contrib.sessions.middleware.SessionMiddleware']\nINSTALLED_APPS = []\nROOT_URLCONF = 'shop.urls'\n\
@@ -582,4 +582,37 @@ fn a_template_is_read_as_it_renders_with_its_default_answers() {
         fact(&found, "session_engine").evidence.as_ref().unwrap().ends_with("settings.py:10"),
         "lines stay where they are"
     );
+}
+
+#[test]
+fn hints_name_variables_and_pages_and_guess_none() {
+    let settings = "ROOT_URLCONF = 'shop.urls'\nimport os, dj_database_url, environ\nenv = environ.Env()\n\
+        DATABASES = {'default': dj_database_url.config(conn_max_age=60)}\n\
+        CACHES = {'default': {'BACKEND': 'django_redis.cache.RedisCache', 'LOCATION': env('REDIS_URL')}}\n\
+        CELERY_BROKER_URL = os.environ['CLOUDAMQP_URL']\n";
+    let urls = "from django.urls import path, include\nfrom . import views\nurlpatterns = [\n\
+        path('admin/', views.x), path('about/team/', views.x), path('', views.x), path('p/<int:pk>/', views.x),\n\
+        path('menu/', views.x), path('accounts/login/', views.x)]\n";
+    let found = scan(&[
+        ("manage.py", "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"),
+        ("shop/__init__.py", ""),
+        ("shop/settings.py", &format!("INSTALLED_APPS = []\n{settings}")),
+        ("shop/urls.py", urls),
+        ("shop/views.py", "def x(request): ...\n"),
+    ]);
+    let name = |variable: &Option<Variable>| variable.as_ref().map(|variable| variable.name.clone());
+    let hints = &found.hints;
+    assert_eq!(name(&hints.database).as_deref(), Some("DATABASE_URL"));
+    assert_eq!(name(&hints.cache).as_deref(), Some("REDIS_URL"));
+    assert_eq!(name(&hints.broker).as_deref(), Some("CLOUDAMQP_URL"));
+    assert_eq!(hints.pages, ["/", "/menu/", "/about/team/"]);
+    // A host and a password are no address, and of two nobody knows which is set.
+    for databases in [
+        "{'default': {'HOST': os.environ['DB_HOST'], 'PASSWORD': os.environ['DB_PASSWORD']}}",
+        "{'default': dj_database_url.parse(os.environ.get('A_URL') or os.environ['B_URL'])}",
+    ] {
+        let settings = format!("import os, dj_database_url\nINSTALLED_APPS = []\nDATABASES = {databases}\n");
+        let manage = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's')\n";
+        assert_eq!(scan(&[("manage.py", manage), ("s.py", &settings)]).hints.database, None, "{databases}");
+    }
 }

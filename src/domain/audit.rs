@@ -125,7 +125,8 @@ fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver], 
     }
     let shut = |e: &&&Evidence| e.level == Level::Required && !e.outcome.opens() && !signed(e);
     let shut = answers.iter().filter(shut).map(|e| format!("{} was {}", e.check, e.outcome.word()));
-    let by_name = |check: &CheckId| waivers.iter().any(|w| w.check.as_ref() == Some(check) && w.step <= step);
+    let by_name =
+        |check: &CheckId| waivers.iter().any(|w| w.until >= day && w.check.as_ref() == Some(check) && w.step <= step);
     let silent = |check: &&CheckId| !by_name(check) && answers.iter().all(|e| e.check != **check);
     shut.chain(required.iter().filter(silent).map(|check| format!("{check} did not answer"))).collect()
 }

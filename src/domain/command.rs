@@ -19,8 +19,10 @@ pub enum Command {
     Waive(Waiver),
     /// Let a run that is over count no more.
     Invalidate(Ruling),
-    /// Compare ramps with those of one run, instead of the last ones; none: with the last ones again.
-    PinBaseline(Option<Ruling>),
+    /// Compare ramps with those of this run, too.
+    PinBaseline(Ruling),
+    /// Compare them with the last ones alone again.
+    UnpinBaseline(Ruling),
     /// Write a line into the log of the run.
     Note(String),
     /// Stop what is running, keep what was seen.

@@ -159,10 +159,15 @@ pub enum EventKind {
         /// Which, and why.
         ruling: Ruling,
     },
-    /// Somebody named the run that ramps are compared with; none: the last comparable one again.
+    /// Somebody named the run that ramps are compared with.
     BaselinePinned {
         /// Which, and why.
-        ruling: Option<Ruling>,
+        ruling: Ruling,
+    },
+    /// Somebody let that run go: ramps are compared with the last comparable ones.
+    BaselineUnpinned {
+        /// Which, and why.
+        ruling: Ruling,
     },
     /// Something worth a line: a fix applied in the practice stack, a command refused and why.
     Note {
@@ -180,8 +185,11 @@ impl EventKind {
     /// True for events that change progress.
     #[must_use]
     pub fn decides(&self) -> bool {
-        use EventKind::{BaselinePinned, Invalidated, StepJudged, Waived};
-        matches!(self, StepJudged { .. } | Waived { .. } | Invalidated { .. } | BaselinePinned { .. })
+        use EventKind::{BaselinePinned, BaselineUnpinned, Invalidated, StepJudged, Waived};
+        matches!(
+            self,
+            StepJudged { .. } | Waived { .. } | Invalidated { .. } | BaselinePinned { .. } | BaselineUnpinned { .. }
+        )
     }
 
     /// True for events that a slow reader may miss.

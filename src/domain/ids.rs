@@ -100,7 +100,11 @@ impl RunId {
     /// A name that sorts right behind this one.
     #[must_use]
     pub fn behind(&self) -> Self {
-        Self(format!("{self}1"))
+        let (name, number) = match self.0.rsplit_once('~') {
+            Some((name, number)) => (name, number.parse().unwrap_or(0)),
+            None => (self.0.as_str(), 0_u32),
+        };
+        Self(format!("{name}~{:06}", number.saturating_add(1)))
     }
 
     /// The name as text, fit for a file name.
@@ -155,6 +159,9 @@ mod tests {
             ["2026-11-27T12:00:00Z", "2026-11-27T12:00:00.0001Z", "2026-11-27T12:00:00.99999Z", "2026-11-27T12:00:01Z"];
         assert!(names.map(of).is_sorted_by(|one, other| one < other));
         assert_eq!(of(names[0]).as_str(), "20261127T120000Z-0000");
+        let third = of(names[0]).behind().behind().behind();
+        assert_eq!(third.as_str(), "20261127T120000Z-0000~000003");
+        assert!(of(names[0]).behind().behind() < third && third < of(names[1]));
         assert!(of(names[0]) < of(names[0]).behind() && of(names[0]).behind() < of(names[1]));
     }
 }

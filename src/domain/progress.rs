@@ -185,7 +185,8 @@ impl Progress {
                 self.invalidated.push(ruling.clone());
                 self.invalidated.sort_by(|a, b| a.run.cmp(&b.run));
             }
-            EventKind::BaselinePinned { ruling } => self.baseline.clone_from(ruling),
+            EventKind::BaselinePinned { ruling } => self.baseline = Some(ruling.clone()),
+            EventKind::BaselineUnpinned { .. } => self.baseline = None,
             _ => {}
         }
     }

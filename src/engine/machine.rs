@@ -159,10 +159,17 @@ impl Machine {
                 self.decided(now, kind)
             }
             Command::Invalidate(ruling) => {
-                let kind = self.invalidated(ruling);
+                let kind = self.signed(ruling).map(|ruling| EventKind::Invalidated { ruling });
                 self.decided(now, kind)
             }
-            Command::PinBaseline(ruling) => self.decided(now, pinned(ruling)),
+            Command::PinBaseline(ruling) => {
+                let kind = self.signed(ruling).map(|ruling| EventKind::BaselinePinned { ruling });
+                self.decided(now, kind)
+            }
+            Command::UnpinBaseline(ruling) => {
+                let kind = self.signed(ruling).map(|ruling| EventKind::BaselineUnpinned { ruling });
+                self.decided(now, kind)
+            }
             Command::Note(text) => vec![self.record(now, EventKind::Note { text })],
             Command::Stop | Command::Quit => match &mut self.job {
                 Some(job) if !job.stopping => {
@@ -186,12 +193,13 @@ impl Machine {
         effects
     }
 
-    fn invalidated(&self, ruling: Ruling) -> Result<EventKind, String> {
+    /// The ruling, when somebody answers for it and its run is over.
+    fn signed(&self, ruling: Ruling) -> Result<Ruling, String> {
         if ruling.run == self.run {
             return Err(format!("run {} is not over yet; stop it first", ruling.run));
         }
         signed(&ruling.reason, &ruling.owner)?;
-        Ok(EventKind::Invalidated { ruling })
+        Ok(ruling)
     }
 
     fn start(&mut self, now: Timestamp, wish: Wish, step: StepId) -> Vec<Effect> {
@@ -386,13 +394,6 @@ fn waived(waiver: Waiver, today: jiff::civil::Date) -> Result<EventKind, String>
         return Err(format!("a waiver that ended on {} waives nothing; name a day to come", waiver.until));
     }
     Ok(EventKind::Waived { waiver })
-}
-
-fn pinned(ruling: Option<Ruling>) -> Result<EventKind, String> {
-    if let Some(Ruling { reason, owner, .. }) = &ruling {
-        signed(reason, owner)?;
-    }
-    Ok(EventKind::BaselinePinned { ruling })
 }
 
 fn day(now: Timestamp) -> jiff::civil::Date {

@@ -173,7 +173,11 @@ impl Runner {
                         }
                         // Until the ramp is over, nobody else's may begin.
                         let answer = ramp(task, driver.drive(order), heard, probes, &inputs).await;
-                        drop(taken);
+                        if let Ok(Taken::Ours(lease)) = &taken
+                            && let Err(why) = lease.holds().await
+                        {
+                            let _ = inputs.send(Input::Note(lost(&why)));
+                        }
                         answer
                     }
                 },
@@ -187,6 +191,10 @@ fn busy(other: &str) -> String {
     format!(
         "another rampup is measuring this target ({other}): two loads would measure each other; wait until it is done"
     )
+}
+
+fn lost(why: &ProbeError) -> String {
+    format!("another rampup may have measured this target at the same time: the lock on it was lost ({why})")
 }
 
 fn unasked(why: &ProbeError) -> String {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Printer;
 use crate::domain::check::{CheckOutcome, Evidence};
+use crate::domain::command::Ruling;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
@@ -89,15 +90,9 @@ impl Printer for Lines {
                 tame(&waiver.owner, 60),
                 tame(&waiver.reason, WIDTH)
             ),
-            EventKind::Invalidated { ruling } => {
-                let (run, owner) = (tame(ruling.run.as_str(), WIDTH), tame(&ruling.owner, 60));
-                writeln!(out, "INVALIDATED run {run} by {owner}: {}", tame(&ruling.reason, WIDTH))
-            }
-            EventKind::BaselinePinned { ruling: Some(ruling) } => {
-                let (run, owner) = (tame(ruling.run.as_str(), WIDTH), tame(&ruling.owner, 60));
-                writeln!(out, "BASELINE run {run} by {owner}: {}", tame(&ruling.reason, WIDTH))
-            }
-            EventKind::BaselinePinned { ruling: None } => writeln!(out, "BASELINE the last comparable ramp"),
+            EventKind::Invalidated { ruling } => ruled("INVALIDATED", ruling, out),
+            EventKind::BaselinePinned { ruling } => ruled("BASELINE", ruling, out),
+            EventKind::BaselineUnpinned { ruling } => ruled("NO BASELINE", ruling, out),
             EventKind::Note { text } => writeln!(out, "NOTE {}", tame(text, WIDTH * 2)),
             EventKind::RunFinished { exit } => writeln!(out, "exit {exit}"),
         }?;
@@ -131,6 +126,11 @@ impl Lines {
             pulse.in_flight,
         )
     }
+}
+
+fn ruled(what: &str, ruling: &Ruling, out: &mut dyn Write) -> io::Result<()> {
+    let (run, owner) = (tame(ruling.run.as_str(), WIDTH), tame(&ruling.owner, 60));
+    writeln!(out, "{what} run {run} by {owner}: {}", tame(&ruling.reason, WIDTH))
 }
 
 fn check(evidence: &Evidence, out: &mut dyn Write) -> io::Result<()> {

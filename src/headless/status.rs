@@ -48,7 +48,11 @@ pub fn lines(
     }
     if let Some(ruling) = &progress.baseline {
         let (run, owner) = (tame(ruling.run.as_str(), 60), tame(&ruling.owner, 60));
-        writeln!(out, "ramps are compared with run {run}  {owner}: {}", tame(&ruling.reason, 100))?;
+        writeln!(
+            out,
+            "ramps are compared with run {run}, too, where its log is  {owner}: {}",
+            tame(&ruling.reason, 100)
+        )?;
     }
     match states.iter().find(|(_, state)| !state.unlocks_next()) {
         Some((next, _)) => writeln!(out, "next: rampup run {next}"),

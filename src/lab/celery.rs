@@ -80,7 +80,7 @@ async fn ping(url: &str) -> Result<(), String> {
 }
 
 /// Forgets whatever the workers left, under any name or prefix, so that it is not worked off, or taken for the next
-/// library's, in the next load test. Only Kombu's bindings stay: a shop that runs on would miss them.
+/// library's, in the next load test. Only Kombu's own bindings stay: a shop that runs on would miss them.
 pub(crate) async fn purge(broker_port: u16, library: &str) -> Result<(), String> {
     let mut broker = connect(broker_port).await?;
     let mut keys: Vec<String> = broker.keys("*").await.map_err(|e| e.to_string())?;

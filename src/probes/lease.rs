@@ -13,7 +13,17 @@ const KEY: (u32, u32) = (0x7261_6d70, 1);
 
 /// Held for as long as it lives.
 #[derive(Debug)]
-pub struct Lease(#[expect(dead_code, reason = "its connection is what holds the lock")] Postgres);
+pub struct Lease(Postgres);
+
+impl Lease {
+    /// Whether it was ours until now.
+    ///
+    /// # Errors
+    /// Its connection broke meanwhile, and the lock went with it.
+    pub async fn holds(&self) -> Result<(), ProbeError> {
+        self.0.one(&format!("select {MARK} 1")).await.map(|_| ())
+    }
+}
 
 /// How it went.
 #[derive(Debug)]
@@ -38,15 +48,24 @@ pub async fn take(probes: &Probes) -> Result<Taken, ProbeError> {
     let sql = format!("select {MARK} pg_try_advisory_lock({kind}, {number})::text as got /* run {} */", probes.run);
     let taken = database.one(&sql).await?;
     if taken.as_deref() == Some("true") {
+        // A machine that vanishes must not hold it for hours, and an idle connection must not lose it. What a server does not
+        // know of these, it refuses, and that is all.
+        for setting in [
+            "tcp_keepalives_idle = 30",
+            "tcp_keepalives_interval = 10",
+            "tcp_keepalives_count = 3",
+            "idle_session_timeout = 0",
+        ] {
+            let _ = database.rows(&format!("set {MARK} {setting}")).await;
+        }
         return Ok(Taken::Ours(Lease(database)));
     }
     let holder = database
         .one(&format!(
-            "select {MARK} coalesce(substring(a.query from '/[*] (run [^ ]+) [*]/'), 'process ' || a.pid) || ' since ' \
-             || to_char(a.query_start at time zone 'UTC', 'HH24:MI:SS') || ' UTC' \
+            "select {MARK} coalesce(substring(a.query from '/[*] (run [^ ]+) [*]/'), 'process ' || a.pid) || coalesce(' since ' || to_char(a.query_start at time zone 'UTC', 'HH24:MI:SS') || ' UTC', '') \
              from pg_locks l join pg_stat_activity a using (pid) \
              where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database() and l.classid = {kind} and l.objid = {number} and l.granted"
         ))
         .await?;
-    Ok(Taken::By(tame(&holder.unwrap_or_else(|| "somebody who has just ended".to_owned()), 80)))
+    Ok(Taken::By(tame(&holder.unwrap_or_else(|| "whose, it does not tell".to_owned()), 80)))
 }

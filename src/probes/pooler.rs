@@ -244,33 +244,52 @@ fn modes(pools: &[Row]) -> BTreeMap<String, String> {
     app.filter_map(|row| Some((row.get("database")?.clone(), row.get("pool_mode")?.clone()))).collect()
 }
 
-/// How often connections past the pooler are looked for, and the pause between: PostgreSQL ends a connection a moment after
-/// the pooler closed it.
+/// Looks at a connection that seems to go past the pooler, and the pause between: PostgreSQL ends one a moment after the
+/// pooler closed it.
 const LOOKS: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(400);
 
-/// How many connections of the pools' roles at this server are not the pooler's; none when one look finds none.
+/// How many connections of the pools' roles at this server are not the pooler's, at this instant.
+///
+/// # Errors
+/// As any question to either.
+pub async fn past_now(console: &Console, server: &Postgres) -> Result<usize, ProbeError> {
+    Ok(strays(console, server).await?.len())
+}
+
+/// The same, without those that the pooler has just closed: they are gone a moment later.
 ///
 /// # Errors
 /// As any question to either.
 pub async fn past(console: &Console, server: &Postgres) -> Result<usize, ProbeError> {
-    let mut found = strays(console, server).await?;
+    let mut suspects = strays(console, server).await?;
     for _ in 1..LOOKS {
-        if found == 0 {
+        if suspects.is_empty() {
             break;
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        found = strays(console, server).await?;
+        let now = strays(console, server).await?;
+        suspects = match staying(&suspects, &now) {
+            // Others came in their place: somebody connects anew each time.
+            None => return Ok(now.len()),
+            Some(staying) => staying,
+        };
     }
-    Ok(found)
+    Ok(suspects.len())
 }
 
-async fn strays(console: &Console, server: &Postgres) -> Result<usize, ProbeError> {
+/// Those that were there before and still are; none when there are new ones.
+fn staying(before: &[u32], now: &[u32]) -> Option<Vec<u32>> {
+    now.iter().all(|pid| before.contains(pid)).then(|| now.to_vec())
+}
+
+async fn strays(console: &Console, server: &Postgres) -> Result<Vec<u32>, ProbeError> {
     // Asked before and after: one that is opened or closed meanwhile is in one of the two.
     let mut own = console.server_pids().await?;
-    let clients = server.clients_of(&console.roles().await?).await?;
+    let mut clients = server.clients_of(&console.roles().await?).await?;
     own.extend(console.server_pids().await?);
-    Ok(clients.iter().filter(|pid| !own.contains(pid)).count())
+    clients.retain(|pid| !own.contains(pid));
+    Ok(clients)
 }
 
 #[cfg(test)]
@@ -295,6 +314,13 @@ pgbouncer,,56432,pgbouncer,pgbouncer,2,0,0,statement,0,0,0,0";
         let mut lines = csv.lines().map(|line| line.split(','));
         let names: Vec<&str> = lines.next().unwrap().collect();
         lines.map(|cells| names.iter().map(|n| (*n).to_owned()).zip(cells.map(str::to_owned)).collect()).collect()
+    }
+
+    #[test]
+    fn one_that_ends_is_forgiven_and_one_that_comes_is_not() {
+        assert_eq!(staying(&[7, 8], &[8]), Some(vec![8]));
+        assert_eq!(staying(&[7], &[]), Some(vec![]));
+        assert_eq!(staying(&[7], &[9]), None);
     }
 
     #[test]

@@ -136,6 +136,12 @@ impl Store {
         &self.progress
     }
 
+    /// True when progress comes from a newer rampup and is left as it is.
+    #[must_use]
+    pub fn is_outranked(&self) -> bool {
+        self.newer
+    }
+
     /// Measured ramps of all runs that count and whose logs are here, this one's included, the newest last.
     #[must_use]
     pub fn ramps(&self) -> Vec<RampRecord> {

@@ -1,4 +1,4 @@
-//! Every call that reaches the disk, failed once and died in once: whatever the call, the next start reads what is there,
+//! Every call of `disk`, failed once and died in once: whatever the call, the next start reads what is there,
 //! knows every event that was acknowledged, and progress has its line in the log.
 
 use std::fs;

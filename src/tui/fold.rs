@@ -67,8 +67,12 @@ impl Climb {
                 self.note(event.at, format!("run {run} counts no more ({owner}: {})", words::tame(&ruling.reason)));
             }
             EventKind::BaselinePinned { ruling } => {
-                let run = ruling.as_ref().map_or("the last ramp".to_owned(), |ruling| words::tame(ruling.run.as_str()));
-                self.note(event.at, format!("ramps are compared with {run}"));
+                let run = words::tame(ruling.run.as_str());
+                self.note(event.at, format!("ramps are compared with run {run}, too"));
+            }
+            EventKind::BaselineUnpinned { ruling } => {
+                let run = words::tame(ruling.run.as_str());
+                self.note(event.at, format!("ramps are no longer compared with run {run}"));
             }
             EventKind::Note { text } => self.note(event.at, words::tame(text)),
             EventKind::RunFinished { .. } => self.at_rest(),

@@ -76,6 +76,7 @@ fn about(kind: &EventKind, wanted: Option<StepId>) -> bool {
         EventKind::Waived { .. }
         | EventKind::Invalidated { .. }
         | EventKind::BaselinePinned { .. }
+        | EventKind::BaselineUnpinned { .. }
         | EventKind::Note { .. } => false,
         EventKind::RunStarted { .. }
         | EventKind::RunFinished { .. }

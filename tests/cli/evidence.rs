@@ -160,7 +160,8 @@ fn a_baseline_is_pinned_and_let_go() {
     assert!(code == 0 && shown.contains("BASELINE run 20260100T120000Z-0000 by ada: before the sale"), "{shown}");
     let pinned = || output(folder.path(), &["status"]).1.contains("ramps are compared with run 20260100T120000Z-0000");
     assert!(pinned());
-    assert_eq!(output(folder.path(), &["baseline", "unpin"]).0, 0);
+    let (code, shown) = output(folder.path(), &["baseline", "unpin", "--reason", "the sale is over", "--owner", "ada"]);
+    assert!(code == 0 && shown.contains("NO BASELINE run 20260100T120000Z-0000 by ada: the sale is over"), "{shown}");
     assert!(!pinned());
 }
 

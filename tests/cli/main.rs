@@ -84,7 +84,7 @@ fn told(endings: &[Ending]) -> tempfile::TempDir {
             product: "0.1.0".to_owned(),
             commit: Some(format!("{number:040}")),
             dirty: None,
-            settings: "s".to_owned(),
+            settings: format!("s{number}"),
             deployment: Some(format!("deployment-{number}")),
             settings_by_name: [("slo.p95_ms".to_owned(), format!("{number}"))].into(),
         };

@@ -32,8 +32,9 @@ impl Moment {
     }
 }
 
-/// Goes on with the climb until the moment has come. Gives the steps that were shown as proven.
-pub fn run_and_kill(project: &Path, moment: Moment) -> Vec<StepId> {
+/// Goes on with the climb until the moment has come. Gives the steps that were shown as proven; whether the moment came, and
+/// the run was still alive then.
+pub fn run_and_kill(project: &Path, moment: Moment) -> (Vec<StepId>, bool) {
     let mut child = Command::new(RAMPUP)
         .arg("-C")
         .arg(project)
@@ -64,11 +65,12 @@ pub fn run_and_kill(project: &Path, moment: Moment) -> Vec<StepId> {
             pause(0.03);
         }
     }
+    let came = child.try_wait().unwrap().is_none() && (moment != Moment::Unlock || !seen.is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
     reader.join().unwrap();
     seen.extend(shown.try_iter());
-    seen
+    (seen, came)
 }
 
 /// The steps that progress calls proven, each of them shown by a whole log.

@@ -153,7 +153,7 @@ impl Project<'_> {
         QUESTIONS.iter().map(|(name, question)| (*name, question(self))).collect()
     }
 
-    fn setting(&self, name: &str) -> Option<V> {
+    pub fn setting(&self, name: &str) -> Option<V> {
         self.settings.get(name).cloned()
     }
 

@@ -74,7 +74,8 @@ impl Machine {
             Some(StepState::Proven)
         } else if was_proven && broken && job.wish != Wish::Ramp {
             Some(StepState::Regressed)
-        } else if was_proven || job.stopping || job.wish != Wish::Run {
+        } else if was_proven || job.stopping || job.wish != Wish::Run || job.failed.is_some() {
+            // What was not measured decides nothing.
             None
         } else {
             Some(StepState::Held)

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::check::Missing;
 use crate::domain::measurement::series;
 use crate::domain::ramp::LoadPulse;
-use crate::probes::pooler::{Console, past};
+use crate::probes::pooler::{Console, past_now};
 use crate::probes::postgres::Postgres;
 use crate::probes::redis::{Info, Redis};
 use crate::probes::{ProbeError, Probes};
@@ -198,7 +198,7 @@ impl Source for Pooler {
             (series::POOL_BUSY, real(passed.busy_us) / 1e6),
         ];
         if let Some(server) = server {
-            values.push((series::PG_PAST, real(past(console, server).await? as u64)));
+            values.push((series::PG_PAST, real(past_now(console, server).await? as u64)));
         }
         Ok(values)
     }
