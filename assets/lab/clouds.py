@@ -100,7 +100,6 @@ def service(name, command, health):
         "serviceName": name,
         "numReplicas": 1,
         "startCommand": command,
-        "preDeployCommand": None,
         "healthcheckPath": health,
         "restartPolicyType": "ON_FAILURE",
         "restartPolicyMaxRetries": 10,

@@ -39,7 +39,7 @@ pub fn lines(visit: &Visit, out: &mut dyn Write) -> io::Result<()> {
     for (system, lack) in lacking {
         writeln!(out, "  {}: {}", system.name, lack.right)?;
         paragraph(lack.shows, 4, out)?;
-        paragraph(&lack.because.what, 4, out)?;
+        paragraph(&format!("{}; {}", lack.because.what, lack.because.provide), 4, out)?;
     }
     match visit.systems.iter().find_map(|system| match &system.state {
         State::Unknown(missing) => Some((system, missing)),
@@ -123,7 +123,7 @@ secrets, by the names of their variables
 permissions that are missing, and what each would show
   Cloudflare: Zone > Analytics > Read
     how much the edge's cache really answers (step 2)
-    Cloudflare's API refused: Authentication error (code 10000)
+    Cloudflare's API refused: Authentication error (code 10000); add it
 next: cache: start it
 ";
         assert_eq!(text, expected);

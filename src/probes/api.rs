@@ -137,7 +137,7 @@ pub(super) fn tamed_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<
 
 /// The same for a command, which may hold an address with a password.
 pub(super) fn masked<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    Ok(Option::<String>::deserialize(from)?.map(|text| mask(&tame(&text, TEXT))))
+    Ok(Option::<String>::deserialize(from)?.map(|text| tame(&mask(&text), TEXT)))
 }
 
 #[cfg(test)]

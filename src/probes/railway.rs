@@ -8,8 +8,7 @@ mod variables;
 mod wire;
 
 pub use facts::{
-    AppLine, Commands, CustomDomain, Deployment, DomainStatus, Domains, HttpLine, Instance, Named, Service,
-    ServiceDomain, Usage,
+    AppLine, CustomDomain, Deployment, DomainStatus, Domains, HttpLine, Instance, Named, Service, ServiceDomain, Usage,
 };
 pub use variables::{Reference, Refers, Variables};
 

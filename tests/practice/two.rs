@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rampup::store::atomic;
+use rampup::store::{Store, atomic};
 
 use super::{RAMPUP, rampup};
 
@@ -14,18 +14,20 @@ pub fn story(lab: &str) {
     let read = |name: &str| std::fs::read(shop.join(name)).unwrap();
     atomic::write(&other.path().join("rampup.toml"), &read("rampup.toml")).unwrap();
     atomic::write_private(&other.path().join(".env"), &read(".env")).unwrap();
-    let second = || rampup(&["-C", other.path().to_str().unwrap(), "ramp", "1", "--quick"]);
+    let second = |verb: &str| rampup(&["-C", other.path().to_str().unwrap(), verb, "1", "--quick"]);
 
     let mut first = Command::new(RAMPUP);
     first.arg("-C").arg(&shop).args(["ramp", "1", "--quick", "--json"]);
     let mut first = first.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(first.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.contains("\"event\":\"ramp_phase\"")), "the first one drives");
-    let (code, out) = second();
+    let (code, out) = second("run");
     assert!(code == 4 && out.contains("another rampup is measuring this target (run 2"), "{code}: {out}");
+    // What was not measured is no judgement, and takes none back.
+    assert!(Store::read(other.path()).unwrap().0.steps.is_empty());
     first.kill().unwrap();
     first.wait().unwrap();
     // However the first one ended, the second's turn has come.
-    let (_, out) = second();
+    let (_, out) = second("ramp");
     assert!(!out.contains("another rampup") && !out.contains("could not be asked"), "{out}");
 }

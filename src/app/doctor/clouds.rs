@@ -43,7 +43,11 @@ pub(super) async fn cloudflare(probes: &Probes) -> Result<Said, ProbeError> {
     let text = format!("zone {}, {owner}{}", cloudflare.zone.name, until.unwrap_or_default());
     let mut lacks = Vec::new();
     for (right, has) in cloudflare.rights().await {
-        lacks.extend(lack(right.name(), shows(right), has)?);
+        // One odd answer says nothing of the other permissions.
+        let (name, shows) = (right.name(), shows(right));
+        let odd =
+            |error: ProbeError| Lack { right: format!("{name} (could not be tried)"), shows, because: error.into() };
+        lacks.extend(lack(name, shows, has).unwrap_or_else(|error| Some(odd(error))));
     }
     Ok(Said { text, lacks })
 }

@@ -97,7 +97,8 @@ async fn front_door(probes: &Probes) -> Result<Said, ProbeError> {
     let answer = probes.http.get(health).send().await?;
     let trail = answer.trail();
     let edge = if trail.edge { ", through Cloudflare" } else { "" };
-    Ok(format!("{health}: status {} in {} ms{edge}", answer.status, trail.ms).into())
+    let said = format!("{health}: status {} in {} ms{edge}", answer.status, trail.ms);
+    if answer.status >= 400 { Err(ProbeError::odd("the site", said)) } else { Ok(said.into()) }
 }
 
 async fn account(probes: &Probes) -> Result<Said, ProbeError> {
@@ -112,8 +113,12 @@ async fn storage(probes: &Probes) -> Result<Said, ProbeError> {
         provide: "name it in rampup.toml: [site] bucket".to_owned(),
     })?;
     let asked = bucket::list(&probes.http, root).await?;
-    let status = asked.first().map_or(0, |asked| asked.status);
-    Ok(format!("a stranger gets status {status}").into())
+    match asked.first().map_or(0, |asked| asked.status) {
+        status @ (0 | 404 | 500..) => {
+            Err(ProbeError::odd("the bucket", format!("no bucket is there (status {status})")))
+        }
+        status => Ok(format!("a stranger gets status {status}").into()),
+    }
 }
 
 async fn postgres(key: Option<&Key>, setting: &str) -> Result<Said, ProbeError> {

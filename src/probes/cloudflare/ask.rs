@@ -16,8 +16,8 @@ use crate::probes::{ProbeError, api};
 
 /// "could not find entrypoint ruleset": nobody ever made a rule there.
 const NO_RULES: u32 = 10_003;
-/// Codes that speak of the token: it is none, may not do this, or was not understood.
-const OF_THE_TOKEN: [u32; 6] = [1_000, 1_001, 6_003, 6_111, 9_109, 10_000];
+/// Codes that speak of the token: it is none, may not do this, is of a kind that may not, or was not understood.
+const OF_THE_TOKEN: [u32; 7] = [1_000, 1_001, 1_011, 6_003, 6_111, 9_109, 10_000];
 
 /// Cloudflare's API and the token for it.
 #[derive(Debug, Clone, Copy)]

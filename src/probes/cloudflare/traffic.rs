@@ -60,6 +60,23 @@ pub struct Limits {
     pub not_older_than: u64,
 }
 
+impl Limits {
+    /// The same, when the plan has figures at all.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn granted(self) -> Result<Self, ProbeError> {
+        match self.enabled {
+            true => Ok(self),
+            false => Err(ProbeError::Refused {
+                system: SYSTEM,
+                why: "the zone's plan has no figures about its traffic".to_owned(),
+                provide: "choose a plan that has httpRequestsAdaptiveGroups".to_owned(),
+            }),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Data<T> {
     viewer: Viewer<T>,
@@ -121,14 +138,7 @@ impl Cloudflare<'_> {
     /// # Errors
     /// No answer, no right; figures that the plan does not have.
     pub async fn traffic(&self, host: &str, window: Duration) -> Result<Traffic, ProbeError> {
-        let limits = self.traffic_limits().await?;
-        if !limits.enabled {
-            return Err(ProbeError::Refused {
-                system: SYSTEM,
-                why: "the zone's plan has no figures about its traffic".to_owned(),
-                provide: "choose a plan that has httpRequestsAdaptiveGroups".to_owned(),
-            });
-        }
+        let limits = self.traffic_limits().await?.granted()?;
         let (from, to) = span(Timestamp::now(), window, limits);
         let variables = json!({ "zone": self.zone.id, "host": host, "from": from, "to": to });
         let zone: OfTraffic = self.figures(include_str!("traffic.graphql"), variables).await?;

@@ -73,7 +73,10 @@ fn meaning(complaint: Complaint) -> Fault {
     {
         Fault::Else(ProbeError::Changed { system: SYSTEM, saw: complaint.message })
     } else if complaint.says(&["not found"]) {
-        Fault::Else(refused(complaint.message, "correct project and service in rampup.toml: [site.railway]"))
+        Fault::Else(ProbeError::NotGiven {
+            what: format!("Railway's API does not know it: {}", complaint.message),
+            provide: "correct project and service in rampup.toml: [site.railway]".to_owned(),
+        })
     } else {
         Fault::Else(ProbeError::busy(SYSTEM, complaint.message))
     }

@@ -47,7 +47,7 @@ fn standing() -> Value {
 fn service(id: &str, name: &str, latest: Value) -> Value {
     json!({ "node": {
         "serviceId": id, "serviceName": name, "numReplicas": 2, "sleepApplication": false, "cronSchedule": null,
-        "startCommand": "gunicorn shop.wsgi --bind postgres://u:hunter2@db", "preDeployCommand": ["migrate"],
+        "startCommand": "gunicorn shop.wsgi --bind postgres://u:hunter2@db", 
         "healthcheckPath": "/healthz", "restartPolicyType": "ON_FAILURE", "restartPolicyMaxRetries": 10,
         "domains": {
             "customDomains": [{ "domain": "shop.example", "status": { "cdnProvider": "DETECTED_CDN_PROVIDER_CLOUDFLARE" } }],
@@ -107,7 +107,6 @@ async fn every_question_fits_the_schema_and_every_fitting_answer_is_understood()
     let service = railway.service().await.unwrap();
     assert_eq!((service.id.as_str(), service.replicas, service.restarts.as_str()), ("s1", Some(2), "ON_FAILURE"));
     assert_eq!(service.start_command.as_deref(), Some("gunicorn shop.wsgi --bind postgres://…@db"));
-    assert_eq!(service.pre_deploy_command, Some(Commands::Many(vec!["migrate".to_owned()])));
     let latest = service.latest_deployment.unwrap();
     assert_eq!((latest.id.as_str(), latest.running()), ("d1", 2));
     let variables = railway.variables("s1").await.unwrap();

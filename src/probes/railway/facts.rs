@@ -32,8 +32,6 @@ pub struct Service {
     /// How it is started, when its settings say so. Keys in addresses are masked.
     #[serde(deserialize_with = "masked")]
     pub start_command: Option<String>,
-    /// What runs before each deployment.
-    pub pre_deploy_command: Option<Commands>,
     /// Path that must answer before a deployment gets traffic.
     #[serde(rename = "healthcheckPath", deserialize_with = "tamed_option")]
     pub health_path: Option<String>,
@@ -53,16 +51,6 @@ pub struct Service {
     pub domains: Domains,
     /// Its newest deployment, running or not.
     pub latest_deployment: Option<Deployment>,
-}
-
-/// Commands before a deployment: Railway gives one or a list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum Commands {
-    /// One.
-    One(#[serde(deserialize_with = "tamed")] String),
-    /// Several.
-    Many(Vec<String>),
 }
 
 /// Names under which a service is reached.
