@@ -180,7 +180,7 @@ mod tests {
         for (at, value) in edits {
             fields[*at].value = (*value).to_owned();
         }
-        answers(&fields).map(|answers| config::template(&answers, "rampup-1"))
+        answers(&fields).map(|answers| config::template(&answers, &config::nonce()))
     }
 
     #[test]
@@ -207,6 +207,12 @@ mod tests {
         let paths: Vec<&str> = steps.iter().map(|step| step["get"].as_str().unwrap()).collect();
         assert_eq!((flows.len(), paths), (1, vec!["/", "/menu/pizza/"]));
         assert_eq!(steps[1]["name"].as_str(), Some("menu-pizza"));
+        let folder = tempfile::tempdir().unwrap();
+        config::parse(&text, folder.path()).unwrap();
+        assert!(
+            table["steps"]["6"]["endpoints"].as_array().unwrap().is_empty(),
+            "what it does not have is not measured"
+        );
         assert!(text.contains("# post = \"/checkout/\"") && text.contains("# slow_endpoints = ["), "{text}");
         assert_eq!(written(&[(8, "menu")]).unwrap_err().0, 8);
         let (at, why) = written(&[(6, "redis://:secret@cache/0")]).unwrap_err();

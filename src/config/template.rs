@@ -76,6 +76,14 @@ pub fn template(answers: &Answers, nonce: &str) -> String {
     if answers.pages.is_empty() { filled } else { visiting(&answers.pages, &filled) }
 }
 
+/// What step 6 measures on its own, as long as no flow step does slow work.
+const NOTHING_SLOW: &str = "
+# No flow above does slow work yet. Once a step of one does (a form whose mail or picture a worker takes over), name that
+# step in [site] slow_endpoints and take these lines away: step 6 measures it on its own.
+[steps.6]
+endpoints = []
+";
+
 /// The text with a flow of these pages; what the site may not have is a remark.
 fn visiting(pages: &[String], text: &str) -> String {
     const HOME: &str = "[[flow.step]]\nname = \"home\"\nget = \"/\"\n";
@@ -97,7 +105,7 @@ fn visiting(pages: &[String], text: &str) -> String {
         line => format!("# {line}\n"),
     };
     let buy: String = format!("{BUY}{buy}").lines().map(remark).collect();
-    format!("{before}{buy}{LADDER}{after}")
+    format!("{before}{buy}{LADDER}{after}{NOTHING_SLOW}")
 }
 
 /// The text with the remark `# key = …` made a line, with this value and the remark behind it.

@@ -1,8 +1,6 @@
 //! What a newcomer's settings file may be filled with: names of variables that hold addresses, and pages to visit. Names
 //! and paths only; no value.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use super::condition::Condition;
@@ -13,38 +11,41 @@ use super::words::shown;
 
 /// Pages proposed, at most.
 const PAGES: usize = 4;
-/// First parts of paths that are no pages for everyone.
-const ASIDE: [&str; 30] = [
-    "admin",
+/// What stands in paths that are no pages for everyone to look at.
+const ASIDE: [&str; 33] = [
     "account",
-    "accounts",
+    "admin",
     "api",
     "auth",
+    "basket",
     "callback",
     "captcha",
-    "cms",
+    "cart",
+    "checkout",
     "dashboard",
     "debug",
-    "favicon.ico",
     "health",
-    "healthz",
+    "hook",
     "i18n",
-    "jsi18n",
+    "internal",
     "login",
     "logout",
     "media",
     "metrics",
-    "oauth",
+    "order",
+    "pay",
     "password",
+    "ping",
+    "private",
+    "profile",
     "prometheus",
     "register",
-    "robots.txt",
-    "signin",
-    "signout",
-    "signup",
-    "sitemap.xml",
+    "secret",
+    "settings",
+    "sign",
     "static",
-    "webhook",
+    "status",
+    "token",
 ];
 
 /// A variable of the environment, and where it is read.
@@ -95,14 +96,17 @@ fn address(value: &V) -> Option<Variable> {
 
 fn pages(routes: &[Route]) -> Vec<String> {
     let open = |route: &&Route| {
-        let first = route.path.trim_start_matches('/').split(['/', '-', '_']).next().unwrap_or_default();
-        route.is_fixed() && route.when == Condition::Always && !ASIDE.contains(&first.to_lowercase().as_str())
+        let path = route.path.trim_matches('/').to_lowercase();
+        // What an include leads to outside the project is known to answer at most at its own root.
+        let followed = !route.view.ends_with("urls") || path.is_empty();
+        let page = !ASIDE.iter().any(|word| path.contains(word)) && !path.contains('.');
+        route.is_fixed() && route.when == Condition::Always && followed && page
     };
-    let paths: BTreeSet<String> =
+    let mut paths: Vec<String> =
         routes.iter().filter(open).map(|route| format!("/{}", shown(route.path.trim_start_matches('/')))).collect();
     // The shallow ones first: whoever arrives, arrives there.
-    let mut paths: Vec<String> = paths.into_iter().collect();
-    paths.sort_by_key(|path| path.trim_matches('/').matches('/').count() + usize::from(path != "/"));
+    paths.sort_by_key(|path| (path.trim_matches('/').matches('/').count() + usize::from(path != "/"), path.clone()));
+    paths.dedup();
     paths.truncate(PAGES);
     paths
 }

@@ -592,7 +592,8 @@ fn hints_name_variables_and_pages_and_guess_none() {
         CELERY_BROKER_URL = os.environ['CLOUDAMQP_URL']\n";
     let urls = "from django.urls import path, include\nfrom . import views\nurlpatterns = [\n\
         path('admin/', views.x), path('about/team/', views.x), path('', views.x), path('p/<int:pk>/', views.x),\n\
-        path('menu/', views.x), path('accounts/login/', views.x)]\n";
+        path('menu/', views.x), path('accounts/login/', views.x), path('__debug__/', views.x), path('tgadmin/', views.x),\n\
+        path('shop.vcf', views.x), path('documents/', include('wagtail.documents.urls'))]\n";
     let found = scan(&[
         ("manage.py", "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"),
         ("shop/__init__.py", ""),
