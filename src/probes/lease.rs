@@ -44,28 +44,29 @@ pub async fn take(probes: &Probes) -> Result<Taken, ProbeError> {
     let Some(key) = &probes.access.database_direct else { return Ok(Taken::Unasked) };
     let database = Postgres::connect(key, "PostgreSQL").await?;
     let (kind, number) = KEY;
-    // The statement stays visible beside the lock: it says whose it is.
+    // A machine that vanishes must not hold it for hours, and an idle connection must not lose it. What a server does not
+    // know of these, it refuses, and that is all.
+    for setting in [
+        "tcp_keepalives_idle = 30",
+        "tcp_keepalives_interval = 10",
+        "tcp_keepalives_count = 3",
+        "idle_session_timeout = 0",
+    ] {
+        let _ = database.rows(&format!("set {MARK} {setting}")).await;
+    }
+    // The last statement of a session stays visible beside the lock: it says whose it is.
     let sql = format!("select {MARK} pg_try_advisory_lock({kind}, {number})::text as got /* run {} */", probes.run);
     let taken = database.one(&sql).await?;
     if taken.as_deref() == Some("true") {
-        // A machine that vanishes must not hold it for hours, and an idle connection must not lose it. What a server does not
-        // know of these, it refuses, and that is all.
-        for setting in [
-            "tcp_keepalives_idle = 30",
-            "tcp_keepalives_interval = 10",
-            "tcp_keepalives_count = 3",
-            "idle_session_timeout = 0",
-        ] {
-            let _ = database.rows(&format!("set {MARK} {setting}")).await;
-        }
         return Ok(Taken::Ours(Lease(database)));
     }
-    let holder = database
-        .one(&format!(
-            "select {MARK} coalesce(substring(a.query from '/[*] (run [^ ]+) [*]/'), 'process ' || a.pid) || coalesce(' since ' || to_char(a.query_start at time zone 'UTC', 'HH24:MI:SS') || ' UTC', '') \
-             from pg_locks l join pg_stat_activity a using (pid) \
-             where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database() and l.classid = {kind} and l.objid = {number} and l.granted"
-        ))
-        .await?;
+    let holder = format!(
+        "select {MARK} coalesce(substring(a.query from '/[*] (run [^ ]+) [*]/'), 'process ' || a.pid) \
+         || coalesce(' since ' || to_char(a.query_start at time zone 'UTC', 'HH24:MI:SS') || ' UTC', '') \
+         from pg_locks l join pg_stat_activity a using (pid) \
+         where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database() \
+         and l.classid = {kind} and l.objid = {number} and l.granted"
+    );
+    let holder = database.one(&holder).await?;
     Ok(Taken::By(tame(&holder.unwrap_or_else(|| "whose, it does not tell".to_owned()), 80)))
 }
