@@ -19,8 +19,10 @@ pub struct Mention {
     pub callee: String,
     /// Its first argument, when that is text.
     pub first: Option<String>,
-    /// Arguments by name: text, or the dotted name of what is given. Texts without a name have none.
+    /// Arguments by name: the dotted name of what is given; never text, which may be anybody's secret.
     pub named: Vec<(String, String)>,
+    /// The texts among all other arguments, to be looked at and never told.
+    pub texts: Vec<String>,
     /// Where.
     pub place: Place,
 }
@@ -67,9 +69,9 @@ impl Visitor<'_> for Reader<'_> {
         match expression {
             Expr::Call(call) => self.found.extend(mention(self.source, call)),
             Expr::Compare(compare) => {
-                let named = compare.comparators.iter().flat_map(texts).map(|text| (String::new(), text)).collect();
+                let texts = compare.comparators.iter().flat_map(texts).collect();
                 let (callee, place) = (COMPARED.to_owned(), self.source.place(compare));
-                self.found.push(Mention { callee, first: None, named, place });
+                self.found.push(Mention { callee, first: None, named: Vec::new(), texts, place });
             }
             _ => {}
         }
@@ -89,7 +91,7 @@ impl Visitor<'_> for Reader<'_> {
                 if let [Expr::Attribute(target)] = &inner.targets[..] {
                     let named = vec![(target.attr.to_string(), shown(&inner.value))];
                     let place = self.source.place(inner);
-                    self.found.push(Mention { callee: "set".into(), first: None, named, place });
+                    self.found.push(Mention { callee: "set".into(), first: None, named, texts: Vec::new(), place });
                 }
             }
             _ => {}
@@ -103,7 +105,7 @@ impl Reader<'_> {
     fn bare(&mut self, expression: &Expr) {
         if !expression.is_call_expr() {
             let (callee, place) = (shown(expression), self.source.place(expression));
-            self.found.push(Mention { callee, first: None, named: Vec::new(), place });
+            self.found.push(Mention { callee, first: None, named: Vec::new(), texts: Vec::new(), place });
         }
     }
 }
@@ -112,11 +114,10 @@ fn mention(source: &Source, call: &ExprCall) -> Option<Mention> {
     let callee = Some(shown(&call.func)).filter(|name| !name.is_empty())?;
     let first = call.arguments.args.first().and_then(|first| first.as_string_literal_expr());
     let first = first.map(|first| first.value.to_str().to_owned());
-    let named = call.arguments.keywords.iter();
-    let named = named.filter_map(|one| Some((one.arg.as_ref()?.to_string(), shown(&one.value))));
-    let rest = call.arguments.args.iter().skip(1).flat_map(texts).map(|text| (String::new(), text));
-    let named = named.chain(rest).collect();
-    Some(Mention { callee, first, named, place: source.place(call) })
+    let keywords = &call.arguments.keywords;
+    let named = keywords.iter().filter_map(|one| Some((one.arg.as_ref()?.to_string(), shown(&one.value)))).collect();
+    let rest = call.arguments.args.iter().skip(1).chain(keywords.iter().map(|one| &one.value));
+    Some(Mention { callee, first, named, texts: rest.flat_map(texts).collect(), place: source.place(call) })
 }
 
 /// The text, or the texts in a tuple, list or set of them.
@@ -130,10 +131,9 @@ fn texts(expression: &Expr) -> Vec<String> {
     items.iter().filter_map(|item| Some(item.as_string_literal_expr()?.value.to_str().to_owned())).collect()
 }
 
-/// Text as it is, a name dotted, what is called for a call, `True` and `False`; else nothing.
+/// A name dotted, what is called for a call, `True` and `False`; else nothing, and of text nothing.
 fn shown(expression: &Expr) -> String {
     match expression {
-        Expr::StringLiteral(text) => text.value.to_str().to_owned(),
         Expr::BooleanLiteral(inner) => if inner.value { "True" } else { "False" }.to_owned(),
         Expr::Name(name) => name.id.to_string(),
         Expr::Attribute(inner) => {

@@ -43,6 +43,11 @@ fn told(fact: &Fact) -> (&str, &str) {
     (&fact.value, fact.when.as_deref().unwrap_or_default())
 }
 
+/// The same, of a scan.
+fn told_of<'s>(scan: &'s Scan, name: &str) -> (&'s str, &'s str) {
+    told(fact(scan, name))
+}
+
 #[test]
 fn every_reader_gives_a_name_and_a_default() {
     let age = "\nDATABASES['default']['CONN_MAX_AGE'] = AGE";
@@ -521,6 +526,14 @@ fn no_secret_of_a_project_is_told() {
     ];
     let told = serde_json::to_string(&scan(&files)).unwrap();
     assert!(!told.contains("hunter"), "{told}");
+    let base = BASE.replace("APPS = []", "APPS = ['shop']");
+    for file in ["shop/wsgi.py", "shop/asgi.py", "shop/apps.py"] {
+        let code = "import sentry_sdk\nsentry_sdk.init(dsn='https://hunter-dsn@sentry.example/1')\n";
+        let found = scan(&[("manage.py", MANAGE), ("shop/settings.py", &base), (file, code)]);
+        assert_eq!(told_of(&found, "sentry"), ("yes", "always"), "{file}");
+        let told = serde_json::to_string(&found).unwrap();
+        assert!(!told.contains("hunter"), "{told}");
+    }
     let odd = scan(&[
         ("manage.py", MANAGE),
         ("shop/settings.py", BASE),

@@ -150,8 +150,7 @@ pub(super) fn presigned(project: &mut Project<'_>) -> Fact {
     let upload =
         |method: &str| method.starts_with("put_object") || method.starts_with("upload_part") || method == "PUT";
     let signs = |mention: &&Mention| {
-        let texts =
-            || mention.first.iter().map(String::as_str).chain(mention.named.iter().map(|(_, value)| value.as_str()));
+        let texts = || mention.first.iter().chain(&mention.texts).map(String::as_str);
         match mention.name() {
             "generate_presigned_post" | "presigned_put_object" | "presigned_post_policy" | "get_presigned_post" => true,
             "generate_presigned_url" | "generate_signed_url" | "get_presigned_url" => texts().any(upload),

@@ -77,9 +77,12 @@ pub(super) fn sentry(project: &mut Project<'_>) -> Fact {
     }
     match project.mentions.iter().find(|mention| started(&mention.callee)) {
         Some(mention) if at_start(project, mention) => {
-            let setting = mention.given("dsn").and_then(|dsn| project.setting(dsn.rsplit('.').next().unwrap_or(dsn)));
-            let when = setting.as_ref().and_then(switch_of).or_else(|| mention.given("dsn").map(str::to_owned));
-            Fact { when: when.map(|when| shown(&when)), ..Fact::new("yes").at(&mention.place) }
+            // The address itself is a secret: of what is given, a name is told and nothing else.
+            let dsn = mention.given("dsn").filter(|name| !name.is_empty());
+            let setting = dsn.and_then(|dsn| project.setting(dsn.rsplit('.').next().unwrap_or(dsn)));
+            let when = setting.as_ref().and_then(switch_of).or_else(|| dsn.map(str::to_owned));
+            let fact = Fact::new("yes").at(&mention.place).when(&Condition::Always);
+            when.map_or(fact.clone(), |when| Fact { when: Some(shown(&when)), ..fact })
         }
         Some(mention) => Fact::unknown("sentry_sdk.init is called in code that may never run").at(&mention.place),
         None => project.no(),
@@ -265,8 +268,7 @@ pub(super) fn health(project: &mut Project<'_>) -> Fact {
     }
     // Middleware of the project, or what wraps its application, may answer before any URLconf is asked.
     let compared = |mention: &&Mention| {
-        let texts = mention.named.iter().map(|(_, text)| text.as_str()).chain(mention.first.as_deref());
-        texts.into_iter().any(|text| text.starts_with('/') && named(text))
+        mention.texts.iter().chain(&mention.first).any(|text| text.starts_with('/') && named(text))
     };
     let before = |mention: &&Mention| {
         let file = &mention.place.file;

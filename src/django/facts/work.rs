@@ -153,7 +153,10 @@ pub(super) fn throttling(project: &mut Project<'_>) -> Fact {
     }
     let subclass = project.mentions.iter().find(|mention| {
         let name = mention.name();
-        mention.named.is_empty() && mention.first.is_none() && name.ends_with("RateThrottle")
+        mention.named.is_empty()
+            && mention.texts.is_empty()
+            && mention.first.is_none()
+            && name.ends_with("RateThrottle")
     });
     subclass
         .map_or_else(|| project.or_gap("none"), |mention| Fact::new("drf").at(&mention.place).detail("on some views"))
