@@ -204,20 +204,51 @@ fn is_on(name: &str) -> bool {
     name.to_uppercase().split('_').any(|word| matches!(word, "PRODUCTION" | "PROD"))
 }
 
-/// Parts of names of what must not be told.
-const SECRET: [&str; 7] = ["KEY", "SECRET", "PASS", "TOKEN", "DSN", "CREDENTIAL", "AUTH"];
-/// Letters of an answer that is a word and not somebody's secret.
-const WORD: usize = 24;
+/// Answers that are told besides those of `LIVE`, `OTHERS` and `NO`. Any other may be somebody's secret, whatever its
+/// variable is called.
+const PLAIN: [&str; 32] = [
+    "true",
+    "1",
+    "yes",
+    "on",
+    "redis",
+    "rediss",
+    "valkey",
+    "memcached",
+    "locmem",
+    "memory",
+    "dummy",
+    "database",
+    "db",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "sqlite",
+    "s3",
+    "gcs",
+    "gcloud",
+    "azure",
+    "minio",
+    "cloudinary",
+    "file",
+    "filesystem",
+    "whitenoise",
+    "json",
+    "console",
+    "smtp",
+    "rabbitmq",
+    "sqs",
+    "celery",
+];
 
 impl Test {
-    /// The answer asked for, when it is a plain word that tells nobody's secret.
+    /// The answer asked for, when it is a word that many projects ask for.
     fn shown(&self) -> Option<&str> {
-        let name = self.subject.to_uppercase();
-        let plain = |text: &&str| {
-            text.len() <= WORD && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        let common = |text: &&str| {
+            let text = text.to_lowercase();
+            [&LIVE[..], &OTHERS, &NO, &PLAIN].iter().any(|words| words.contains(&text.as_str()))
         };
-        let secret = SECRET.iter().any(|word| name.contains(word));
-        self.equals.as_deref().filter(plain).filter(|text| !secret && !text.is_empty())
+        self.equals.as_deref().filter(|text| !text.is_empty()).filter(common)
     }
 
     fn in_production(&self) -> Option<bool> {
@@ -287,9 +318,11 @@ mod tests {
             (set("A").not(), "no env:A"),
             (set("A").and(&set("DEBUG").not()), "env:A"),
             (set("DEBUG").not(), "env:DEBUG=false"),
-            (is("A", "b"), "env:A=b"),
-            (is("A", "b").not(), "env:A!=b"),
+            (is("A", "redis"), "env:A=redis"),
+            (is("A", "S3").not(), "env:A!=S3"),
             (is("API_KEY", "hunter"), "env:API_KEY"),
+            (is("ADMIN_PIN", "493817"), "env:ADMIN_PIN"),
+            (is("PEPPER", "hunter2"), "env:PEPPER"),
             (is("A", "redis://:hunter@h"), "env:A"),
             (Condition::left_out("env", "A"), "env:A"),
             (Condition::opaque("what a.py:3 gives"), "what a.py:3 gives"),

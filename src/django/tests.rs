@@ -176,7 +176,7 @@ fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
         ),
         (
             format!("match os.environ.get('S', 'x'):\n    case 'x':\n        {engine}\n    case _:\n        pass"),
-            ("cache", "env:S=x"),
+            ("cache", "env:S"),
         ),
     ] {
         assert_eq!(told(&of_settings(&text, "session_engine")), wanted, "{text}");
@@ -522,10 +522,27 @@ fn no_secret_of_a_project_is_told() {
         ("manage.py", MANAGE),
         ("shop/settings.py", settings.as_str()),
         (".env", "SECRET_KEY=hunter-env\nDJANGO_SETTINGS_MODULE=shop.settings\n"),
-        ("Procfile", "web: SECRET_KEY=hunter-proc gunicorn -w 2 shop.wsgi\n"),
+        ("Procfile", "web: SECRET_KEY=hunter-proc gunicorn -w 2 -k hunter2tok shop.wsgi\n"),
     ];
-    let told = serde_json::to_string(&scan(&files)).unwrap();
+    let found = scan(&files);
+    assert_eq!(fact(&found, "server").detail.as_deref(), Some("-w 2 -k"));
+    let told = serde_json::to_string(&found).unwrap();
     assert!(!told.contains("hunter"), "{told}");
+    for (options, wanted) in [
+        ("-k gthread --threads=4", "-k gthread --threads=4"),
+        ("--worker-class uvicorn.workers.UvicornWorker", "--worker-class uvicorn.workers.UvicornWorker"),
+        ("--preload shop.wsgi", "--preload"),
+    ] {
+        let process = format!("web: gunicorn {options}\n");
+        let found = scan(&[("manage.py", MANAGE), ("shop/settings.py", BASE), ("Procfile", &process)]);
+        assert_eq!(fact(&found, "server").detail.as_deref(), Some(wanted), "{options}");
+    }
+    for name in ["ADMIN_PIN", "PEPPER"] {
+        let engine = "SESSION_ENGINE = 'django.contrib.sessions.backends.cache'";
+        let text = format!("if os.environ.get('{name}') == 'hunter2':\n    {engine}");
+        let found = format!("{:?}", of_settings(&text, "session_engine"));
+        assert!(found.contains(name) && !found.contains("hunter"), "{found}");
+    }
     let base = BASE.replace("APPS = []", "APPS = ['shop']");
     for file in ["shop/wsgi.py", "shop/asgi.py", "shop/apps.py"] {
         let code = "import sentry_sdk\nsentry_sdk.init(dsn='https://hunter-dsn@sentry.example/1')\n";

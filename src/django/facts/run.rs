@@ -15,10 +15,36 @@ static SERVER: LazyLock<Regex> = LazyLock::new(|| {
 #[expect(clippy::expect_used, reason = "a constant pattern")]
 static WORKERS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?:^|\s)(?:-w|--workers|--threads|--processes|-k|--worker-class|--preload|--max-requests)(?:[ =][\w.]+)?",
+        r"(?:^|\s)(-w|--workers|--threads|--processes|-k|--worker-class|--preload|--max-requests)(?:([ =])([\w.]+))?",
     )
     .expect("a pattern")
 });
+
+/// Classes of workers that are told; what else stands there may be anything.
+const CLASSES: [&str; 12] = [
+    "sync",
+    "gthread",
+    "gevent",
+    "gevent_wsgi",
+    "gevent_pywsgi",
+    "eventlet",
+    "tornado",
+    "meinheld",
+    "uvicorn.workers.UvicornWorker",
+    "uvicorn.workers.UvicornH11Worker",
+    "uvicorn_worker.UvicornWorker",
+    "uvicorn_worker.UvicornH11Worker",
+];
+
+/// The options of a command that say how many workers of which kind it starts.
+fn options_of(command: &str) -> String {
+    let told = |value: &str| CLASSES.contains(&value) || value.bytes().all(|byte| byte.is_ascii_digit());
+    let option = |found: regex::Captures<'_>| {
+        let value = found.get(3).map(|value| value.as_str()).filter(|value| told(value));
+        value.map_or_else(|| found[1].to_owned(), |value| format!("{}{}{value}", &found[1], &found[2]))
+    };
+    WORKERS.captures_iter(command).map(option).collect::<Vec<_>>().join(" ")
+}
 
 /// The web server that a command starts.
 pub fn server_of(command: &str) -> Option<&'static str> {
@@ -72,9 +98,9 @@ pub(super) fn server(project: &mut Project<'_>) -> Fact {
     let package = named.map(|named| named.module.split('.').next().unwrap_or_default().to_owned()).unwrap_or_default();
     let ours = |text: &str| text.contains(&package) || text.contains("wsgi:") || text.contains("asgi:");
     if let Some((server, command)) = servers.min_by_key(|(_, command)| (!ours(&command.text), command.rank)) {
-        let options: Vec<&str> = WORKERS.find_iter(&command.text).map(|found| found.as_str().trim()).collect();
+        let options = options_of(&command.text);
         let fact = Fact::new(server).at(&command.place);
-        return if options.is_empty() { fact } else { fact.detail(&options.join(" ")) };
+        return if options.is_empty() { fact } else { fact.detail(&options) };
     }
     match project.asks_for(&["gunicorn", "uvicorn", "uwsgi", "granian", "daphne", "hypercorn", "waitress"]) {
         Some(wanted) => Fact::new(&wanted.name).at(&wanted.place).detail("required; no command here starts it"),
