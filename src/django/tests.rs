@@ -595,6 +595,49 @@ fn whatever_a_folder_holds_it_ends_in_words() {
 }
 
 #[test]
+fn what_grows_without_end_ends_in_words() {
+    let began = std::time::Instant::now();
+    let many = |line: &dyn Fn(usize) -> String, times: usize| (0..times).map(line).collect::<String>();
+    let doubled = |first: &str, line: &str| format!("{first}\n{}", format!("{line}\n").repeat(40));
+    let engine = "SESSION_ENGINE = S\n";
+    for text in [
+        doubled("S = 'ab'", "S = S + S"),
+        doubled("S = 'ab'", "S += S"),
+        doubled("S = 'ab'", "S = S * 1000"),
+        doubled("S = 'ab'", "S = f'{S}{S}'"),
+        doubled("S = 'ab'", "S = '{}{}'.format(S, S)"),
+        doubled("S = 'ab'", "S = '%s%s' % (S, S)"),
+        doubled("S = 'ab'", "S = S.join([S, S, S])"),
+        doubled("S = 'ab'", "S = S.replace('a', S)"),
+        doubled("S = os.environ['S']", "S = S + S"),
+        doubled("S = ['a']", "S = S + S"),
+        doubled("S = ['a']", "S.extend(S)"),
+        doubled("S = ['a']", "S = [*S, *S]"),
+        doubled("S = ['a']", "S = [S, S]"),
+        doubled("S = {'a': 1}", "S = {'b': S, 'c': S}"),
+        doubled("S = x()", "S = f(S, S)"),
+        format!("S = {{}}\n{}", many(&|n| format!("S['k{n}'] = 1\n"), 9_000)),
+    ] {
+        let found = of_settings(&format!("{text}{engine}"), "session_engine");
+        assert_eq!(found.value, "unknown", "{}", &text[..60]);
+    }
+    let chain = many(&|n| format!("elif os.environ.get('V') == '{n}':\n    A = {n}\n"), 60_000);
+    let cases = many(&|n| format!("    case '{n}':\n        A = {n}\n"), 20_000);
+    let names = many(&|n| format!("N{n} = {n}\n"), 3_000);
+    for text in [
+        format!("if DEBUG:\n    pass\n{chain}"),
+        format!("match os.environ.get('V'):\n{cases}"),
+        format!("{names}{}", many(&|n| format!("if os.environ.get('V{n}'):\n    A = {n}\n"), 6_000)),
+        format!("{names}def f():\n    return 1\n{}", many(&|_| "f()\n".to_owned(), 6_000)),
+        many(&|n| format!("if os.environ.get('V{n}'):\n    MIDDLEWARE += ['m{n}']\n"), 30_000),
+    ] {
+        let found = of_settings(&text, "sentry");
+        assert_eq!(found.value, "unknown", "{}", &text[..60]);
+    }
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_template_is_read_as_it_renders_with_its_default_answers() {
     let settings = format!(
         "{BASE}{{%- if cookiecutter.cache == 'redis' %}}\nA = 1\n{{%- elif cookiecutter.cache == 'none' %}}\n\

@@ -34,6 +34,8 @@ pub struct Value {
     pub kind: Kind,
     /// Where it was written.
     pub place: Place,
+    /// How many values it is made of, itself among them; what is looked through takes as long.
+    weight: u32,
 }
 
 /// A value, and when it is there.
@@ -142,10 +144,51 @@ const ALTERNATIVES: usize = 24;
 /// Values within values that are looked through.
 const NESTED: usize = 24;
 
+/// Bytes of one text; longer ones are not followed.
+pub const TEXT: usize = 64 << 10;
+/// Items of one list or dictionary.
+const ITEMS: usize = 4096;
+/// Bytes of one name.
+const NAME: usize = 1024;
+/// Values that one may be made of. What holds itself twice grows by doubling without taking memory, and still nobody
+/// could look through it.
+const WEIGHT: u32 = 1 << 17;
+
+/// Why a value that grew beyond any setting's size is not known; none when it did not.
+fn beyond(kind: &Kind, weight: u32) -> Option<&'static str> {
+    let (is, why) = match kind {
+        Kind::Text(text) => (text.len() > TEXT, "a text longer than any that is followed"),
+        Kind::Named(name) => (name.len() > NAME, "a name longer than any that is followed"),
+        Kind::Call { callee, .. } => (callee.len() > NAME, "a name longer than any that is followed"),
+        Kind::Outer(outer) => (outer.name.len() > NAME, "a name longer than any that is followed"),
+        Kind::List(items) => (items.len() > ITEMS, "a list longer than any that is followed"),
+        Kind::Dict(pairs) => (pairs.len() > ITEMS, "a dictionary longer than any that is followed"),
+        _ => (false, ""),
+    };
+    let heavy = (weight > WEIGHT).then_some("it is made of more parts than are followed");
+    is.then_some(why).or(heavy)
+}
+
+fn weight(kind: &Kind) -> u32 {
+    let sum = |values: &mut dyn Iterator<Item = &V>| values.fold(1, |sum: u32, one| sum.saturating_add(one.weight));
+    match kind {
+        Kind::Outer(outer) => sum(&mut outer.default.iter()),
+        Kind::Made(parts) => sum(&mut parts.iter()),
+        Kind::Choice(ways) | Kind::List(ways) => sum(&mut ways.iter().map(|way| &way.value)),
+        Kind::Dict(pairs) => sum(&mut pairs.iter().map(|pair| &pair.held.value)),
+        Kind::Call { args, named, .. } => sum(&mut args.iter().chain(named.iter().map(|(_, value)| value))),
+        _ => 1,
+    }
+}
+
 impl Value {
-    /// A value at a place.
+    /// A value at a place; what is larger than a setting is ever is not known.
     pub fn new(kind: Kind, place: &Place) -> V {
-        Rc::new(Self { kind, place: place.clone() })
+        let weight = weight(&kind);
+        match beyond(&kind, weight) {
+            Some(why) => Self::unknown(why, place),
+            None => Rc::new(Self { kind, place: place.clone(), weight }),
+        }
     }
 
     /// Not known, for this reason.

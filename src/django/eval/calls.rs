@@ -131,9 +131,12 @@ impl Evaluator<'_> {
             return Value::unknown("a function that is not followed", place);
         };
         let globals = if function.file == frame.source.file {
+            self.copies(&frame.scopes);
             frame.scopes.first().cloned().unwrap_or_default()
         } else {
-            self.module(&function.file).map(|scope| (*scope).clone()).unwrap_or_default()
+            let scope = self.module(&function.file).unwrap_or_default();
+            self.copies(std::slice::from_ref(&*scope));
+            (*scope).clone()
         };
         let mut inner = Frame::new(source.clone(), frame.module.clone(), vec![globals]);
         inner.path = frame.path.clone();

@@ -9,7 +9,7 @@ use ruff_python_ast::{
 use super::assign::{key_text, put};
 use super::{Evaluator, Frame};
 use crate::django::condition::Condition;
-use crate::django::value::{Guarded, Kind, Pair, Place, V, Value, choice};
+use crate::django::value::{Guarded, Kind, Pair, Place, TEXT, V, Value, choice};
 
 impl Evaluator<'_> {
     pub(super) fn eval(&mut self, frame: &mut Frame, expression: &Expr) -> V {
@@ -245,6 +245,11 @@ pub(super) fn concatenated(parts: Vec<V>, place: &Place) -> V {
         Kind::Int(number) => Some(number.to_string()),
         _ => None,
     };
+    // Many long texts together are weighed before they are written out.
+    let length: usize = parts.iter().filter_map(|part| part.text()).map(str::len).sum();
+    if length > TEXT {
+        return Value::unknown("a text longer than any that is followed", place);
+    }
     match parts.iter().map(known).collect::<Option<String>>() {
         Some(text) => Value::new(Kind::Text(text.into()), place),
         None => Value::new(Kind::Made(parts), place),

@@ -32,6 +32,9 @@ const FUEL: u32 = 300_000;
 /// Expressions, calls and imports within each other.
 const DEPTH: u32 = 180;
 
+/// Names that are copied for one step.
+const COPIED: usize = 8;
+
 /// Names and what they stand for.
 pub type Scope = BTreeMap<Rc<str>, V>;
 
@@ -63,6 +66,8 @@ pub struct Evaluator<'t> {
     pub missing: Vec<(String, Place)>,
     fuel: u32,
     depth: u32,
+    /// Branches were left out because they stand too deep within each other.
+    cut: bool,
 }
 
 /// One module, or one call of a function, on its way.
@@ -95,6 +100,7 @@ impl<'t> Evaluator<'t> {
             missing: Vec::new(),
             fuel: FUEL,
             depth: 0,
+            cut: false,
         }
     }
 
@@ -167,9 +173,15 @@ impl<'t> Evaluator<'t> {
         result
     }
 
+    /// Pays for a copy of all names, as a branch and a call make; what copies much may not do it often.
+    fn copies(&mut self, scopes: &[Scope]) {
+        let names: usize = scopes.iter().map(Scope::len).sum();
+        self.fuel = self.fuel.saturating_sub(u32::try_from(names / COPIED).unwrap_or(u32::MAX));
+    }
+
     /// True when the limit of work was reached, so that answers may be incomplete.
     pub fn is_spent(&self) -> bool {
-        self.fuel == 0
+        self.fuel == 0 || self.cut
     }
 }
 

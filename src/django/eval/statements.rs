@@ -114,12 +114,25 @@ impl Evaluator<'_> {
         match clauses {
             [] => Flow::Next,
             [(None, body), ..] => self.block(frame, *body),
+            _ if !self.may_branch() => Flow::Next,
             [(Some(test), body), rest @ ..] => {
                 let test = self.eval(frame, test);
                 let when = self.truth(&test);
-                self.either(frame, &when, |it, frame| it.block(frame, *body), |it, frame| it.clauses(frame, rest))
+                self.either(
+                    frame,
+                    &when,
+                    |it, frame| it.block(frame, *body),
+                    |it, frame| it.deeper(|it| it.clauses(frame, rest)),
+                )
             }
         }
+    }
+
+    /// Is there work left for one more branch? An `elif` stands within the one before it, so a long chain is deep.
+    fn may_branch(&mut self) -> bool {
+        let may = self.may_go_on();
+        self.cut |= !may;
+        may
     }
 
     /// Runs what is done when something holds, and what is done else, and joins what each leaves behind.
@@ -135,6 +148,7 @@ impl Evaluator<'_> {
             Condition::Never => return no(self, frame),
             _ => {}
         }
+        self.copies(&frame.scopes);
         let (path, before) = (frame.path.clone(), (frame.scopes.clone(), frame.own.clone()));
         frame.path = path.and(when);
         let flow = yes(self, frame);
@@ -144,8 +158,9 @@ impl Evaluator<'_> {
         frame.path = path;
         match (flow, other) {
             (Flow::Next, Flow::Next) => {
-                frame.scopes = after.0.iter().zip(&frame.scopes).map(|(one, other)| join(when, one, other)).collect();
-                frame.own = after.1.as_ref().zip(frame.own.as_ref()).map(|(one, other)| join(when, one, other));
+                let others = std::mem::take(&mut frame.scopes);
+                frame.scopes = after.0.iter().zip(others).map(|(one, other)| join(when, one, other)).collect();
+                frame.own = after.1.as_ref().zip(frame.own.take()).map(|(one, other)| join(when, one, other));
             }
             (Flow::Next, left) => {
                 (frame.scopes, frame.own) = after;
@@ -165,6 +180,9 @@ impl Evaluator<'_> {
 
     fn cases(&mut self, frame: &mut Frame, subject: &V, cases: &[ruff_python_ast::MatchCase]) -> Flow {
         let [case, rest @ ..] = cases else { return Flow::Next };
+        if !self.may_branch() {
+            return Flow::Next;
+        }
         let when = self.fits(frame, subject, &case.pattern);
         self.either(
             frame,
@@ -192,6 +210,7 @@ impl Evaluator<'_> {
     /// The body of a `try` is what production does; what an error would do instead matters where an import finds
     /// nothing, and where a variable that is not set gets its default so.
     fn attempt(&mut self, frame: &mut Frame, statement: &StmtTry) -> Flow {
+        self.copies(&frame.scopes);
         let before = (frame.scopes.clone(), std::mem::replace(&mut frame.import_failed, false));
         let mut flow = self.block(frame, &statement.body);
         let handler = statement.handlers.first().map(|ExceptHandler::ExceptHandler(handler)| handler);
@@ -258,10 +277,11 @@ pub(super) fn dotted(expression: &Expr) -> Option<String> {
     }
 }
 
-fn join(when: &Condition, one: &Scope, other: &Scope) -> Scope {
-    let mut all = other.clone();
+fn join(when: &Condition, one: &Scope, other: Scope) -> Scope {
+    let mut all = other;
     for (name, value) in one {
-        let value = match other.get(name) {
+        let value = match all.get(name) {
+            Some(known) if Rc::ptr_eq(known, value) => continue,
             Some(known) => joined(when, value, known),
             // Read only where it was set, or the program would fail.
             None => Value::new(Kind::Choice(vec![Guarded { when: when.clone(), value: value.clone() }]), &value.place),
