@@ -228,6 +228,37 @@ fn imports_are_followed_as_python_does() {
 }
 
 #[test]
+fn absence_proves_nothing_where_settings_come_from_elsewhere() {
+    for (text, wanted) in [
+        ("from shared_settings.production import *", "unknown"),
+        ("from .local_settings import *", "unknown"),
+        ("try:\n    from .local_settings import *\nexcept ImportError:\n    pass", "no"),
+        ("try:\n    from shared_settings import *\nexcept ImportError:\n    pass", "no"),
+        ("if os.path.exists('local_settings.py'):\n    from .local_settings import *", "no"),
+        ("if os.environ.get('A'):\n    from shared_settings import *", "unknown"),
+        ("from shop.apps import INSTALLED_APPS\nif os.environ.get('A'):\n    INSTALLED_APPS.append('a')", "no"),
+        ("if DEBUG:\n    from shared_settings import *", "no"),
+        ("from django.conf.global_settings import *", "no"),
+        ("from shared_settings import NAME", "no"),
+        ("import django_heroku\ndjango_heroku.settings(locals())", "unknown"),
+        ("import django_heroku\ndjango_heroku.settings(config=globals())", "unknown"),
+        ("def f(names):\n    names['X'] = 1\nf(vars())", "unknown"),
+        ("exec(open('x.py').read())", "unknown"),
+        ("print(len(globals()))\nglobals().update({'A': 1})\nA = dict(globals())", "no"),
+        ("import apps\nINSTALLED_APPS = apps.all()", "unknown"),
+        ("import apps\nINSTALLED_APPS = ['a', *apps.more]", "unknown"),
+        ("import apps\nINSTALLED_APPS += apps.more()", "unknown"),
+        ("INSTALLED_APPS += ['a', os.environ['B']]", "unknown"),
+        ("INSTALLED_APPS += ['a'] if os.environ.get('B') else ['c']", "no"),
+    ] {
+        let settings = format!("{BASE}{text}\n");
+        let apps = ("shop/apps.py", "INSTALLED_APPS = ['b']\n");
+        let found = scan(&[("manage.py", MANAGE), ("shop/settings.py", &settings), apps]);
+        assert_eq!(fact(&found, "sentry").value, wanted, "{text}");
+    }
+}
+
+#[test]
 fn a_class_of_settings_is_what_production_picks() {
     let settings = "from configurations import Configuration, values\nimport sentry_sdk\n\
         class Base(Configuration):\n    INSTALLED_APPS = []\n    SENTRY_DSN = values.Value(None)\n\

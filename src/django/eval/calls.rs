@@ -6,16 +6,23 @@ use std::rc::Rc;
 use ruff_python_ast::{Arguments, Expr, ExprCall, ParameterWithDefault};
 
 use super::expressions::spread;
+use super::methods::is_namespace;
 use super::statements::Flow;
 use super::{Evaluator, Frame, Scope};
 use crate::django::condition::Condition;
 use crate::django::value::{Function, Guarded, Kind, Outer, Pair, Place, V, Value, choice};
+
+/// What may be given all names of a module and only reads them.
+const READERS: [&str; 10] =
+    ["print", "len", "list", "tuple", "set", "sorted", "dict", "isinstance", "str", "copy.copy"];
 
 /// What is handed to a call.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Given {
     pub(super) args: Vec<V>,
     pub(super) named: Vec<(Rc<str>, V)>,
+    /// All names of the module itself are among it, so that whoever is called may set any.
+    namespace: bool,
 }
 
 impl Given {
@@ -53,7 +60,9 @@ impl Evaluator<'_> {
     }
 
     fn given(&mut self, frame: &mut Frame, arguments: &Arguments) -> Given {
-        let mut given = Given::default();
+        let all = arguments.args.iter().chain(arguments.keywords.iter().map(|one| &one.value));
+        let namespace = all.into_iter().any(|one| one.as_call_expr().is_some_and(|call| is_namespace(&call.func)));
+        let mut given = Given { namespace, ..Given::default() };
         for argument in &arguments.args {
             let value = self.eval(frame, argument);
             if argument.is_starred_expr() {
@@ -77,6 +86,7 @@ impl Evaluator<'_> {
     }
 
     fn apply(&mut self, frame: &mut Frame, target: &V, given: Given, bound: Option<&V>, place: &Place) -> V {
+        self.handed_over(frame, target, &given, place);
         match &target.kind {
             Kind::Named(name) => self.external(frame, name, given, place),
             Kind::Call { callee, named, .. } => {
@@ -94,6 +104,15 @@ impl Evaluator<'_> {
                 choice(ways, place).unwrap_or_else(|| Value::unknown("a call of nothing", place))
             }
             _ => Value::new(Kind::Made(std::iter::once(target.clone()).chain(given.args).collect()), place),
+        }
+    }
+
+    /// Notes where the names of the module are given away, or set by text that is run: what comes of it is not seen here.
+    fn handed_over(&mut self, frame: &Frame, target: &V, given: &Given, place: &Place) {
+        let name = if let Kind::Named(name) = &target.kind { &**name } else { "" };
+        let reads = READERS.contains(&name) || name.starts_with("split_settings.");
+        if name == "exec" || given.namespace && !reads {
+            self.lose(frame, format!("{place} lets something that is not followed set any setting"));
         }
     }
 

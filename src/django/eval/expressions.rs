@@ -115,6 +115,11 @@ impl Evaluator<'_> {
 
     /// What a name of another module of the project stands for there.
     pub(super) fn resolved(&mut self, value: &V) -> V {
+        if let Kind::Choice(ways) = &value.kind
+            && ways.iter().any(|way| matches!(way.value.kind, Kind::Named(_)))
+        {
+            return self.each_way(value, &|it, way| it.resolved(way));
+        }
         let Kind::Named(dotted) = &value.kind else { return value.clone() };
         let Some((file, rest)) = self.modules.split(dotted) else { return value.clone() };
         if rest.is_empty() || self.only.is_some_and(|word| !file.contains(word)) {

@@ -6,6 +6,38 @@ use super::calls::Given;
 use super::{Evaluator, Frame, modules};
 use crate::django::value::{Kind, Value};
 
+/// Packages whose names are no settings of a project, as settings import all of them.
+const WITHOUT_SETTINGS: [&str; 24] = [
+    "os",
+    "sys",
+    "re",
+    "pathlib",
+    "typing",
+    "datetime",
+    "logging",
+    "enum",
+    "socket",
+    "warnings",
+    "collections",
+    "__future__",
+    "django",
+    "environ",
+    "environs",
+    "decouple",
+    "dotenv",
+    "configurations",
+    "split_settings",
+    "celery",
+    "kombu",
+    "corsheaders",
+    "ldap",
+    "django_auth_ldap",
+];
+
+fn is_without_settings(module: &str) -> bool {
+    module.split('.').next().is_some_and(|package| WITHOUT_SETTINGS.contains(&package))
+}
+
 impl Evaluator<'_> {
     pub(super) fn import(&mut self, frame: &mut Frame, statement: &StmtImport) {
         for alias in &statement.names {
@@ -41,7 +73,15 @@ impl Evaluator<'_> {
             }
             let parent = module.rsplit_once('.').map_or("", |(parent, _)| parent);
             let ours = statement.level > 0 || self.modules.is_ours(parent);
-            if self.modules.file_of(&module).is_none() && !self.modules.is_ours(&module) && ours {
+            let found = self.modules.is_ours(&module);
+            // What a `try` asks for is optional; the rest of a star may be any setting.
+            if alias.name.as_str() == "*" && !found && self.tried == 0 && !is_without_settings(&module) {
+                self.lose(
+                    frame,
+                    format!("{place} imports all of {module}, which is not here and may hold any setting"),
+                );
+            }
+            if !found && ours {
                 frame.import_failed = true;
                 self.missing.push((module.clone(), place));
             }

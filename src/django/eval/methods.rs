@@ -205,7 +205,7 @@ impl Evaluator<'_> {
 }
 
 /// `globals()` and its like.
-fn is_namespace(target: &Expr) -> bool {
+pub(super) fn is_namespace(target: &Expr) -> bool {
     super::statements::dotted(target).is_some_and(|name| matches!(&*name, "globals" | "locals" | "vars"))
 }
 

@@ -64,8 +64,12 @@ pub struct Evaluator<'t> {
     pub followed: Vec<Rc<str>>,
     /// Modules of the project that are asked for and not there.
     pub missing: Vec<(String, Place)>,
+    /// The first place where settings may come from that cannot be followed, in words.
+    pub lost: Option<String>,
     fuel: u32,
     depth: u32,
+    /// Bodies of `try` that are being followed, within each other.
+    tried: u32,
     /// Branches were left out because they stand too deep within each other.
     cut: bool,
 }
@@ -98,6 +102,8 @@ impl<'t> Evaluator<'t> {
             effects: Vec::new(),
             followed: Vec::new(),
             missing: Vec::new(),
+            lost: None,
+            tried: 0,
             fuel: FUEL,
             depth: 0,
             cut: false,
@@ -171,6 +177,13 @@ impl<'t> Evaluator<'t> {
         let result = work(self);
         self.depth -= 1;
         result
+    }
+
+    /// Notes that settings may come from what is not followed, unless production surely does not come here.
+    fn lose(&mut self, frame: &Frame, words: String) {
+        if self.lost.is_none() && frame.path.in_production() != Some(false) {
+            self.lost = Some(words);
+        }
     }
 
     /// Pays for a copy of all names, as a branch and a call make; what copies much may not do it often.

@@ -115,15 +115,18 @@ impl Evaluator<'_> {
             [] => Flow::Next,
             [(None, body), ..] => self.block(frame, *body),
             _ if !self.may_branch() => Flow::Next,
-            [(Some(test), body), rest @ ..] => {
-                let test = self.eval(frame, test);
+            [(Some(expression), body), rest @ ..] => {
+                let test = self.eval(frame, expression);
                 let when = self.truth(&test);
-                self.either(
-                    frame,
-                    &when,
-                    |it, frame| it.block(frame, *body),
-                    |it, frame| it.deeper(|it| it.clauses(frame, rest)),
-                )
+                // What is imported where its file is there is as optional as what a `try` imports.
+                let optional = u32::from(asks_for_file(expression));
+                let yes = |it: &mut Self, frame: &mut Frame| {
+                    it.tried += optional;
+                    let flow = it.block(frame, *body);
+                    it.tried -= optional;
+                    flow
+                };
+                self.either(frame, &when, yes, |it, frame| it.deeper(|it| it.clauses(frame, rest)))
             }
         }
     }
@@ -212,7 +215,10 @@ impl Evaluator<'_> {
     fn attempt(&mut self, frame: &mut Frame, statement: &StmtTry) -> Flow {
         self.copies(&frame.scopes);
         let before = (frame.scopes.clone(), std::mem::replace(&mut frame.import_failed, false));
+        let caught = u32::from(!statement.handlers.is_empty());
+        self.tried += caught;
         let mut flow = self.block(frame, &statement.body);
+        self.tried -= caught;
         let handler = statement.handlers.first().map(|ExceptHandler::ExceptHandler(handler)| handler);
         match handler {
             Some(handler) if frame.import_failed || flow == Flow::Raised => {
@@ -274,6 +280,20 @@ pub(super) fn dotted(expression: &Expr) -> Option<String> {
         Expr::Attribute(inner) => Some(format!("{}.{}", dotted(&inner.value)?, inner.attr)),
         Expr::Call(inner) => dotted(&inner.func),
         _ => None,
+    }
+}
+
+/// Does it ask whether a file is there?
+fn asks_for_file(test: &Expr) -> bool {
+    let asked = |name: &str| matches!(name, "exists" | "isfile" | "is_file" | "find_spec");
+    match test {
+        Expr::Call(call) => match &*call.func {
+            Expr::Attribute(function) => asked(&function.attr),
+            Expr::Name(name) => asked(&name.id),
+            _ => false,
+        },
+        Expr::BoolOp(inner) => inner.values.iter().any(asks_for_file),
+        _ => false,
     }
 }
 
