@@ -82,10 +82,11 @@ impl Scan {
         let gap = gap(&evaluator, &settings, file.as_deref(), &tree);
 
         let mut paths = Evaluator::new(&tree, &modules).with_settings(settings.clone(), "url");
-        let root = settings
-            .get("ROOT_URLCONF")
-            .and_then(|value| value.ways().iter().find_map(|way| way.value.text().map(str::to_owned)));
-        let routes = root.map(|root| routes(&mut paths, &root)).unwrap_or_default();
+        let root = settings.get("ROOT_URLCONF");
+        let named = root.and_then(|root| root.ways().iter().find_map(|way| way.value.text().map(str::to_owned)));
+        let here = named.as_ref().is_some_and(|named| modules.file_of(named).is_some());
+        let unrouted = root.filter(|_| !here).cloned();
+        let routes = named.map(|root| routes(&mut paths, &root)).unwrap_or_default();
         let gap = gap.or_else(|| paths.is_spent().then(|| "there are too many paths to be followed".to_owned()));
         let remarks = remarks(&tree, &mut evaluator);
         let mut project = Project {
@@ -97,6 +98,7 @@ impl Scan {
             production,
             settings,
             gap,
+            unrouted,
             routes,
         };
         let settings_module = project.production.settings.as_ref().map(|settings| shown(&settings.module));

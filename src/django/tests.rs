@@ -259,6 +259,45 @@ fn absence_proves_nothing_where_settings_come_from_elsewhere() {
 }
 
 #[test]
+fn absence_in_what_is_not_followed_proves_nothing() {
+    for (text, name, wanted) in [
+        ("DATABASES = x()", "db_pool", ("unknown", "")),
+        ("DATABASES = x()", "pgbouncer_hints", ("unknown", "")),
+        ("DATABASES = {'default': x()}", "db_pool", ("unknown", "")),
+        ("DATABASES['default']['OPTIONS'] = x()", "db_pool", ("unknown", "")),
+        ("DATABASES['default']['OPTIONS'] = {'a': 1}", "db_pool", ("no", "")),
+        ("", "pgbouncer_hints", ("no", "")),
+        ("REST_FRAMEWORK = x()", "throttling", ("unknown", "")),
+        ("REST_FRAMEWORK = {'DEFAULT_THROTTLE_CLASSES': []}", "throttling", ("none", "")),
+        ("MIDDLEWARE = x()", "throttling", ("unknown", "")),
+        ("MIDDLEWARE = x()", "session_engine", ("unknown", "")),
+        ("MIDDLEWARE += [*x()]", "throttling", ("unknown", "")),
+        ("MIDDLEWARE = ['a']", "session_engine", ("none", "")),
+        ("LOGGING = x()", "logging_structured", ("unknown", "")),
+        ("LOGGING = {}", "logging_structured", ("no", "")),
+        ("ROOT_URLCONF = 'elsewhere.urls'", "health_endpoint", ("unknown", "")),
+        ("ROOT_URLCONF = 'elsewhere.urls'", "metrics_endpoint", ("unknown", "")),
+        ("", "metrics_endpoint", ("no", "")),
+        ("from decouple import config\nDEFAULT_FILE_STORAGE = config('S')", "media_object_storage", ("unknown", "")),
+        ("from decouple import config\nSTATICFILES_STORAGE = config('S')", "hashed_static", ("unknown", "")),
+        ("STORAGES = x()", "hashed_static", ("unknown", "")),
+    ] {
+        assert_eq!(told(&of_settings(text, name)), wanted, "{text}");
+    }
+    let celery = "CELERY_BROKER_URL = os.environ['Q']\nfrom decouple import config\nCELERY_TASK_ACKS_LATE = ";
+    for (text, wanted) in [
+        ("config('ACKS', cast=bool)", ("yes", "env:ACKS")),
+        ("config('ACKS', default=False, cast=bool)", ("yes", "env:ACKS")),
+        ("os.environ.get('ACKS') == 'true'", ("yes", "env:ACKS=true")),
+        ("x()", ("unknown", "")),
+        ("False", ("no", "")),
+        ("True", ("yes", "always")),
+    ] {
+        assert_eq!(told(&of_settings(&format!("{celery}{text}"), "acks_late")), wanted, "{text}");
+    }
+}
+
+#[test]
 fn a_class_of_settings_is_what_production_picks() {
     let settings = "from configurations import Configuration, values\nimport sentry_sdk\n\
         class Base(Configuration):\n    INSTALLED_APPS = []\n    SENTRY_DSN = values.Value(None)\n\

@@ -196,6 +196,17 @@ impl Value {
         Self::new(Kind::Unknown(why.into()), place)
     }
 
+    /// False for what only a program that runs can tell.
+    pub fn is_followed(&self) -> bool {
+        match &self.kind {
+            Kind::List(items) => items.iter().all(|item| item.value.is_followed()),
+            Kind::Choice(ways) => ways.iter().all(|way| way.value.is_followed()),
+            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Dict(_) => true,
+            Kind::Outer(outer) => outer.default.as_ref().is_some_and(|default| default.is_followed()),
+            _ => false,
+        }
+    }
+
     /// The text, when it is one.
     pub fn text(&self) -> Option<&str> {
         if let Kind::Text(text) = &self.kind { Some(text) } else { None }

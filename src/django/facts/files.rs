@@ -31,6 +31,10 @@ const ONLY_STORAGES: (u32, u32) = (5, 1);
 /// Django 4.2 began to read `STORAGES`.
 const FIRST_STORAGES: (u32, u32) = (4, 2);
 
+/// The settings that named storages before `STORAGES` did.
+const STATIC: &str = "STATICFILES_STORAGE";
+const MEDIA: &str = "DEFAULT_FILE_STORAGE";
+
 /// A storage that may be in effect, with all that its class is built on.
 struct Storage {
     lineage: Vec<Rc<str>>,
@@ -52,8 +56,8 @@ impl Storage {
     }
 }
 
-/// The storages that an alias may have, in the way that this version of Django reads them.
-fn storages(project: &mut Project<'_>, alias: &str, old: &str) -> Vec<Storage> {
+/// What may name the storage of an alias, in the way that this version of Django reads it.
+fn named(project: &Project<'_>, alias: &str, old: &str) -> Vec<Guarded> {
     let version = project.requirements.django();
     let mut ways = Vec::new();
     if version.is_none_or(|version| version >= FIRST_STORAGES) {
@@ -62,16 +66,24 @@ fn storages(project: &mut Project<'_>, alias: &str, old: &str) -> Vec<Storage> {
     if ways.is_empty() && version.is_none_or(|version| version < ONLY_STORAGES) {
         ways = project.ways(old);
     }
-    ways.into_iter().filter_map(|way| storage(project, way)).collect()
+    ways
+}
+
+/// The storages that an alias may have.
+fn storages(project: &mut Project<'_>, alias: &str, old: &str) -> Vec<Storage> {
+    named(project, alias, old).into_iter().filter_map(|way| storage(project, way)).collect()
 }
 
 /// `no`, where every storage that may be in effect is known, and none is what was asked for.
-fn none(project: &Project<'_>, storages: &[Storage], alias: &str) -> Fact {
-    let named = |way: &Guarded| !matches!(way.value.kind, Kind::Outer(_) | Kind::Made(_) | Kind::Unknown(_));
-    match project.nested("STORAGES", &[alias, "BACKEND"]).iter().find(|way| !named(way)) {
-        Some(way) => Fact::unknown("a variable names the storage").at(&way.value.place),
-        None => storages.first().map_or_else(|| project.no(), |storage| project.no().at(&storage.place)),
+fn none(project: &Project<'_>, storages: &[Storage], alias: &str, old: &str) -> Fact {
+    let open = |way: &Guarded| matches!(way.value.kind, Kind::Outer(_) | Kind::Made(_) | Kind::Unknown(_));
+    if let Some(way) = named(project, alias, old).iter().find(|way| open(way)) {
+        return Fact::unknown("a variable names the storage").at(&way.value.place);
     }
+    if let Some(storage) = storages.first() {
+        return project.no().at(&storage.place);
+    }
+    project.absent("STORAGES", &[alias], "no")
 }
 
 fn storage(project: &mut Project<'_>, way: Guarded) -> Option<Storage> {
@@ -96,12 +108,12 @@ fn any(storages: &[Storage], fits: impl Fn(&Storage) -> bool) -> Option<Fact> {
 }
 
 pub(super) fn hashed(project: &mut Project<'_>) -> Fact {
-    let storages = storages(project, "staticfiles", "STATICFILES_STORAGE");
-    any(&storages, Storage::is_hashed).unwrap_or_else(|| none(project, &storages, "staticfiles"))
+    let storages = storages(project, "staticfiles", STATIC);
+    any(&storages, Storage::is_hashed).unwrap_or_else(|| none(project, &storages, "staticfiles", STATIC))
 }
 
 pub(super) fn media(project: &mut Project<'_>) -> Fact {
-    let storages = storages(project, "default", "DEFAULT_FILE_STORAGE");
+    let storages = storages(project, "default", MEDIA);
     if let Some(fact) = any(&storages, Storage::is_object) {
         return fact;
     }
@@ -119,11 +131,11 @@ pub(super) fn media(project: &mut Project<'_>) -> Fact {
             return Fact::new("yes").at(&field.place).when(&storage.when).detail("a field of a model");
         }
     }
-    none(project, &storages, "default")
+    none(project, &storages, "default", MEDIA)
 }
 
 pub(super) fn serving(project: &mut Project<'_>) -> Fact {
-    let storages = storages(project, "staticfiles", "STATICFILES_STORAGE");
+    let storages = storages(project, "staticfiles", STATIC);
     let stored = any(&storages, Storage::is_object).map(|fact| Fact { value: "object-storage".into(), ..fact });
     let white = project.item("MIDDLEWARE", |name| name.to_lowercase().contains("whitenoise"));
     let white = white.map(|(_, when, place)| Fact::new("whitenoise").at(&place).when(&when));

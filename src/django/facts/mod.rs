@@ -89,6 +89,8 @@ pub struct Project<'t> {
     pub effects: Vec<Effect>,
     /// Why the settings are not all known, when they are not.
     pub gap: Option<String>,
+    /// The setting that names paths which are not followed, when there is one.
+    pub unrouted: Option<V>,
     /// Calls in its code.
     pub mentions: Vec<Mention>,
     /// The paths that it answers.
@@ -167,6 +169,34 @@ impl Project<'_> {
         self.or_gap("no")
     }
 
+    /// What the absence of something in a setting means: nothing, where a way of the setting is not followed as far as
+    /// the keys lead.
+    fn absent(&self, setting: &str, keys: &[&str], absent: &str) -> Fact {
+        self.absent_in(self.ways(setting), setting, keys, absent)
+    }
+
+    /// The same, of the ways that a setting may be.
+    fn absent_in(&self, ways: Vec<Guarded>, setting: &str, keys: &[&str], absent: &str) -> Fact {
+        let mut level = ways;
+        let mut keys = keys.iter();
+        loop {
+            if let Some(way) = level.iter().find(|way| !way.value.is_followed()) {
+                let why = format!("{setting} is built in a way that is not followed");
+                return Fact::unknown(&why).at(&way.value.place);
+            }
+            let Some(key) = keys.next() else { return self.or_gap(absent) };
+            level = below(&level, key);
+        }
+    }
+
+    /// `no`, where the paths that are answered are known.
+    fn no_path(&self) -> Fact {
+        match &self.unrouted {
+            Some(root) => Fact::unknown("ROOT_URLCONF leads to what is not here").at(&root.place),
+            None => self.no(),
+        }
+    }
+
     /// The values that a setting may have in production.
     fn ways(&self, name: &str) -> Vec<Guarded> {
         self.setting(name).map(|value| value.ways()).unwrap_or_default()
@@ -191,12 +221,7 @@ impl Project<'_> {
         let Some(value) = self.setting(name) else { return Vec::new() };
         let mut level = value.ways();
         for key in keys {
-            let below = |way: &Guarded| {
-                let held = way.value.entry(key)?;
-                let ways = held.value.ways().into_iter().map(|inner| inner.under(&held.when).under(&way.when));
-                Some(ways.collect::<Vec<_>>())
-            };
-            level = level.iter().filter_map(below).flatten().collect();
+            level = below(&level, key);
         }
         level.retain(|way| way.when.in_production() != Some(false));
         level
@@ -206,6 +231,16 @@ impl Project<'_> {
     fn asks_for(&self, names: &[&str]) -> Option<&super::requirements::Requirement> {
         names.iter().find_map(|name| self.requirements.of(name))
     }
+}
+
+/// What stands under a key in each of these.
+fn below(level: &[Guarded], key: &str) -> Vec<Guarded> {
+    let held = |way: &Guarded| {
+        let held = way.value.entry(key)?;
+        let ways = held.value.ways().into_iter().map(|inner| inner.under(&held.when).under(&way.when));
+        Some(ways.collect::<Vec<_>>())
+    };
+    level.iter().filter_map(held).flatten().collect()
 }
 
 /// The answer of several ways: the one for which least has to be set; the others beside it.

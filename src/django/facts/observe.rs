@@ -128,7 +128,7 @@ pub(super) fn metrics(project: &mut Project<'_>) -> Fact {
             .when(&route.when)
             .detail(&format!("/{}", path.trim_start_matches('/')));
     }
-    project.no()
+    project.no_path()
 }
 
 /// The logging configurations that may be in effect: `LOGGING`, unless Django is told not to read it, or what the
@@ -200,7 +200,7 @@ pub(super) fn structured(project: &mut Project<'_>) -> Fact {
             }
         }
     }
-    project.no()
+    project.absent_in(configurations(project), "LOGGING", &[], "no")
 }
 
 fn pairs(value: &V) -> Vec<Guarded> {
@@ -276,6 +276,6 @@ pub(super) fn health(project: &mut Project<'_>) -> Fact {
     };
     match project.mentions.iter().filter(before).find(compared) {
         Some(mention) => Fact::new("yes").at(&mention.place).when(&Condition::Always),
-        None => project.no(),
+        None => project.no_path(),
     }
 }

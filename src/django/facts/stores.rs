@@ -88,7 +88,7 @@ pub(super) fn session_engine(project: &mut Project<'_>) -> Fact {
     let ways = project.ways("SESSION_ENGINE");
     let sessions = |name: &str| name.to_lowercase().contains("session");
     let used = project.item("MIDDLEWARE", sessions).is_some() || !project.settings.contains_key("MIDDLEWARE");
-    let left = project.or_gap(if used { "db-default" } else { "none" });
+    let left = if used { project.or_gap("db-default") } else { project.absent("MIDDLEWARE", &[], "none") };
     match chosen(&ways, kind) {
         Some(fact) => or_left(fact, &ways, left),
         None if ways.is_empty() => left,
@@ -198,7 +198,7 @@ pub(super) fn pool(project: &mut Project<'_>) -> Fact {
     let pools = project.nested("DATABASES", &["default", "OPTIONS", "pool"]);
     match pools.iter().find(|way| !off(&way.value)) {
         Some(way) => Fact::new("yes").at(&way.value.place).when(&way.when),
-        None => project.no(),
+        None => project.absent("DATABASES", &["default", "OPTIONS"], "no"),
     }
 }
 
@@ -210,6 +210,6 @@ pub(super) fn pooler(project: &mut Project<'_>) -> Fact {
     let pooler = |word: &str| !matches!(word, "nginx" | "caddy");
     match project.deploy.hints.iter().find(|(word, _, aside)| pooler(word) && !aside) {
         Some((word, place, _)) => Fact::new("yes").at(place).when(&Condition::Always).detail(word),
-        None => Fact::new("no"),
+        None => project.absent("DATABASES", &["default"], "no"),
     }
 }

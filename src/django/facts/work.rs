@@ -98,8 +98,22 @@ fn daemon<'p>(project: &'p Project<'_>) -> Option<(String, &'p Command)> {
 pub(super) fn acks_late(project: &mut Project<'_>) -> Fact {
     let yes = |value: &crate::django::value::Guarded| value.value.kind == Kind::Bool(true);
     for name in ["CELERY_TASK_ACKS_LATE", "CELERY_ACKS_LATE", "CELERYD_ACKS_LATE"] {
+        let Some(value) = project.setting(name) else { continue };
+        // Whoever deploys may turn it on, whatever it is when nobody does.
+        let turned_on = match &value.kind {
+            Kind::Outer(outer) => Some(Condition::test(&format!("{}:{}", outer.store, outer.name), None, None)),
+            Kind::Logic(when) if when.in_production() != Some(false) => Some(when.clone()),
+            _ => None,
+        };
+        if let Some(when) = turned_on {
+            return Fact::new("yes").at(&value.place).when(&when);
+        }
         if let Some(way) = project.ways(name).iter().find(|way| yes(way)) {
             return Fact::new("yes").at(&way.value.place).when(&way.when);
+        }
+        let left = project.absent(name, &[], "no");
+        if left.is_unknown() {
+            return left;
         }
     }
     match queue(project).value.as_str() {
@@ -158,6 +172,9 @@ pub(super) fn throttling(project: &mut Project<'_>) -> Fact {
             && mention.first.is_none()
             && name.ends_with("RateThrottle")
     });
-    subclass
-        .map_or_else(|| project.or_gap("none"), |mention| Fact::new("drf").at(&mention.place).detail("on some views"))
+    if let Some(mention) = subclass {
+        return Fact::new("drf").at(&mention.place).detail("on some views");
+    }
+    let unknown = project.absent("REST_FRAMEWORK", &["DEFAULT_THROTTLE_CLASSES"], "none");
+    if unknown.is_unknown() { unknown } else { project.absent("MIDDLEWARE", &[], "none") }
 }
