@@ -189,6 +189,9 @@ const OFF: [&str; 7] = ["DEBUG", "DEV", "DEVELOPMENT", "DEVEL", "TESTING", "UNIT
 /// The same, as whole names.
 const OFF_WHOLE: [&str; 8] =
     ["TEST", "TESTS", "LOCAL", "IS_LOCAL", "CI", "IS_TEST", "GITHUB_ACTIONS", "GITHUB_WORKFLOW"];
+/// Words of the names of variables that say which environment it is; only there is `local` one that serves nobody, and
+/// not a place for files.
+const ENVIRONMENT: [&str; 6] = ["ENV", "ENVIRONMENT", "STAGE", "DEPLOY", "TARGET", "SETTINGS"];
 /// Names of environments that serve people, and of those that do not.
 const LIVE: [&str; 4] = ["production", "prod", "live", "prd"];
 const OTHERS: [&str; 12] =
@@ -202,6 +205,10 @@ fn is_off(name: &str) -> bool {
 
 fn is_on(name: &str) -> bool {
     name.to_uppercase().split('_').any(|word| matches!(word, "PRODUCTION" | "PROD"))
+}
+
+fn names_environment(name: &str) -> bool {
+    name.to_uppercase().split(|c: char| !c.is_ascii_alphanumeric()).any(|word| ENVIRONMENT.contains(&word))
 }
 
 /// Answers that are told besides those of `LIVE`, `OTHERS` and `NO`. Any other may be somebody's secret, whatever its
@@ -259,7 +266,7 @@ impl Test {
         let name = self.subject.split_once(':').filter(|_| !self.subject.starts_with(LEFT_OUT))?.1;
         let asked = self.equals.as_deref().map(str::to_lowercase);
         let asks_no = asked.as_deref().is_some_and(|asked| NO.contains(&asked));
-        if let Some(asked) = asked.as_deref() {
+        if let Some(asked) = asked.as_deref().filter(|_| names_environment(name)) {
             let says = |words: &[&str]| words.contains(&asked);
             if says(&LIVE) || says(&OTHERS) {
                 return Some(says(&LIVE));
@@ -303,6 +310,11 @@ mod tests {
             (set("IS_PRODUCTION"), Some(true)),
             (is("DJANGO_ENV", "production"), Some(true)),
             (is("DJANGO_ENV", "dev").not(), Some(true)),
+            (is("DEPLOY_TARGET", "local"), Some(false)),
+            (is("RAILWAY_ENVIRONMENT_NAME", "production"), Some(true)),
+            (is("STORAGE_BACKEND", "local"), None),
+            (is("STORAGE_BACKEND", "local").not(), None),
+            (is("ENVIED", "test"), None),
             (set("REDIS_URL"), None),
             (Condition::left_out("env", "DEBUG_CACHE"), None),
         ] {
