@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use toml::Value as Toml;
 
+use super::template::decided;
 use super::tree::Tree;
 use super::value::Place;
 use super::words::is_aside;
@@ -52,6 +53,7 @@ impl Requirements {
             let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
             let Some(kind) = rank(folder, name) else { continue };
             let Some(text) = tree.text(path) else { continue };
+            let text = decided(tree, &text);
             let near = home.starts_with(folder) || folder.is_empty() || folder.starts_with(home.trim_end_matches('/'));
             let rank = kind + usize::from(!near) * 20 + usize::from(is_aside(path)) * 10;
             match name {

@@ -305,6 +305,40 @@ fn absence_in_what_is_not_followed_proves_nothing() {
 }
 
 #[test]
+fn celery_may_be_told_elsewhere_than_in_settings() {
+    let cache = "CACHES = {'default': {'BACKEND': 'django_redis.cache.RedisCache', 'LOCATION': os.environ['R']}}";
+    let settings = format!("{BASE}{cache}\n");
+    let named = "from celery import Celery\napp = Celery('shop')\napp.config_from_object('shop.celeryconfig')\n";
+    let django = named.replace("shop.celeryconfig", "django.conf:settings");
+    let unnamed = "from celery import Celery\napp = Celery('shop')\n";
+    for (code, config, late, separate) in [
+        (named, "task_acks_late = True\nimport os\nbroker_url = os.environ['B']\n", ("yes", "always"), "yes"),
+        (named, "import os\nbroker_url = os.environ['R']\n", ("no", ""), "no"),
+        (named, "task_acks_late = x()\n", ("unknown", ""), "unknown"),
+        (django.as_str(), "task_acks_late = True\n", ("no", ""), "unknown"),
+        (unnamed, "task_acks_late = True\n", ("no", ""), "unknown"),
+        ("", "", ("na", ""), "na"),
+    ] {
+        let files =
+            [("shop/settings.py", settings.as_str()), ("shop/celery.py", code), ("shop/celeryconfig.py", config)];
+        let found = scan(&[&[("manage.py", MANAGE)][..], &files].concat());
+        assert_eq!(told_of(&found, "acks_late"), late, "{code}{config}");
+        assert_eq!(fact(&found, "separate_broker_cache_redis").value, separate, "{code}{config}");
+    }
+    let template = "django\n{%- if cookiecutter.celery == 'y' %}\ncelery\n{%- endif %}\n";
+    for (asked, separate) in [("django\ncelery[redis]\n", "unknown"), ("django\n", "na"), (template, "na")] {
+        let files = [
+            ("shop/settings.py", settings.as_str()),
+            ("shop/celery.py", unnamed),
+            ("requirements.txt", asked),
+            ("cookiecutter.json", "{\"celery\": \"n\"}"),
+        ];
+        let found = scan(&[&[("manage.py", MANAGE)][..], &files].concat());
+        assert_eq!(fact(&found, "separate_broker_cache_redis").value, separate, "{asked}");
+    }
+}
+
+#[test]
 fn a_class_of_settings_is_what_production_picks() {
     let settings = "from configurations import Configuration, values\nimport sentry_sdk\n\
         class Base(Configuration):\n    INSTALLED_APPS = []\n    SENTRY_DSN = values.Value(None)\n\

@@ -132,7 +132,7 @@ const QUESTIONS: [(&str, Question); 25] = [
 ];
 
 /// Words that bring a file of the project's code before the questions.
-pub const WORDS: [&str; 14] = [
+pub const WORDS: [&str; 15] = [
     "presigned",
     "acks_late",
     "CloudinaryField",
@@ -140,6 +140,7 @@ pub const WORDS: [&str; 14] = [
     "storage=",
     "throttle",
     "Celery(",
+    "config_from_object",
     "prometheus",
     "sentry_sdk",
     "create_signed",
@@ -187,6 +188,14 @@ impl Project<'_> {
             let Some(key) = keys.next() else { return self.or_gap(absent) };
             level = below(&level, key);
         }
+    }
+
+    /// A name of the module that Celery is told to read by `config_from_object`, which are its own, without a prefix.
+    fn celery(&mut self, name: &str) -> Option<V> {
+        let read = self.mentions.iter().filter(|mention| mention.name() == "config_from_object");
+        let modules: Vec<String> = read.filter_map(|mention| mention.first.clone()).collect();
+        let scopes = modules.iter().filter_map(|module| self.code.module_named(module)).collect::<Vec<_>>();
+        scopes.iter().find_map(|scope| scope.get(name).cloned())
     }
 
     /// `no`, where the paths that are answered are known.

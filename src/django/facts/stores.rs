@@ -9,6 +9,8 @@ use crate::django::eval::BY_SCHEME;
 use crate::django::value::{Guarded, Kind, V};
 use crate::django::words::shown;
 
+const NO_BROKER: &str = "no setting here says where Celery's broker is";
+
 /// The kind of a cache backend by its dotted name.
 fn backend(value: &V) -> Option<String> {
     let name = match &value.kind {
@@ -123,7 +125,18 @@ fn wheres(all: BTreeSet<String>) -> BTreeSet<String> {
 
 pub(super) fn separate(project: &mut Project<'_>) -> Fact {
     let broker = ["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "RQ_QUEUES", "HUEY", "DRAMATIQ_BROKER"];
-    let Some(broker) = broker.iter().find_map(|name| project.setting(name)) else { return project.or_gap("na") };
+    let broker = broker.iter().find_map(|name| project.setting(name)).or_else(|| project.celery("broker_url"));
+    let Some(broker) = broker else {
+        let queue = super::work::queue(project);
+        // Code for a package that nothing asks for, though packages are asked for, is never run.
+        let asked = project.asks_for(&["celery"]).is_some() || project.asks_for(&["django"]).is_none();
+        let celery = asked && queue.value.starts_with("celery");
+        return if celery {
+            Fact { evidence: queue.evidence, ..Fact::unknown(NO_BROKER) }
+        } else {
+            project.or_gap("na")
+        };
+    };
     let is_redis = |way: &Guarded| matches!(backend(&way.value).as_deref(), Some("redis" | "env-url"));
     let on_redis = |alias: &String| project.nested("CACHES", &[alias, "BACKEND"]).iter().any(is_redis);
     let caches: Vec<String> = aliases(project).into_iter().filter(on_redis).collect();

@@ -97,8 +97,9 @@ fn daemon<'p>(project: &'p Project<'_>) -> Option<(String, &'p Command)> {
 
 pub(super) fn acks_late(project: &mut Project<'_>) -> Fact {
     let yes = |value: &crate::django::value::Guarded| value.value.kind == Kind::Bool(true);
-    for name in ["CELERY_TASK_ACKS_LATE", "CELERY_ACKS_LATE", "CELERYD_ACKS_LATE"] {
-        let Some(value) = project.setting(name) else { continue };
+    for name in ["CELERY_TASK_ACKS_LATE", "CELERY_ACKS_LATE", "CELERYD_ACKS_LATE", "task_acks_late"] {
+        let of_celery = |project: &mut Project<'_>| project.celery(name).filter(|_| name == "task_acks_late");
+        let Some(value) = project.setting(name).or_else(|| of_celery(project)) else { continue };
         // Whoever deploys may turn it on, whatever it is when nobody does.
         let turned_on = match &value.kind {
             Kind::Outer(outer) => Some(Condition::test(&format!("{}:{}", outer.store, outer.name), None, None)),
@@ -108,10 +109,10 @@ pub(super) fn acks_late(project: &mut Project<'_>) -> Fact {
         if let Some(when) = turned_on {
             return Fact::new("yes").at(&value.place).when(&when);
         }
-        if let Some(way) = project.ways(name).iter().find(|way| yes(way)) {
+        if let Some(way) = value.ways().iter().find(|way| yes(way)) {
             return Fact::new("yes").at(&way.value.place).when(&way.when);
         }
-        let left = project.absent(name, &[], "no");
+        let left = project.absent_in(value.ways(), name, &[], "no");
         if left.is_unknown() {
             return left;
         }
