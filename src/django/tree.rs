@@ -2,7 +2,7 @@
 //! knows nothing of Python or Django.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -52,14 +52,22 @@ impl Tree {
     /// # Errors
     /// When the folder cannot be read.
     pub fn open(root: &Path) -> Result<Self, DjangoError> {
+        Self::within(root, FILES)
+    }
+
+    fn within(root: &Path, files: usize) -> Result<Self, DjangoError> {
         let unreadable = |source| DjangoError::Folder { path: root.to_owned(), source };
         let root = fs::canonicalize(root).map_err(unreadable)?;
         fs::read_dir(&root).map_err(unreadable)?;
         let mut sizes = BTreeMap::new();
-        let mut folders = vec![(root.clone(), 0)];
+        // The shallow before the deep and each folder by its names, so that what a limit leaves out is the same each time
+        // and rarely what matters.
+        let mut folders = VecDeque::from([(root.clone(), 0)]);
         let mut whole = true;
-        while let Some((folder, depth)) = folders.pop() {
-            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        'all: while let Some((folder, depth)) = folders.pop_front() {
+            let mut entries: Vec<_> = fs::read_dir(&folder).into_iter().flatten().flatten().collect();
+            entries.sort_by_key(fs::DirEntry::file_name);
+            for entry in entries {
                 let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
                 let Ok(kind) = entry.file_type() else { continue };
                 if kind.is_dir() {
@@ -67,8 +75,9 @@ impl Tree {
                         whole &= depth < DEPTH;
                         folders.extend((depth < DEPTH).then_some((path, depth + 1)));
                     }
-                } else if sizes.len() >= FILES {
+                } else if sizes.len() >= files {
                     whole = false;
+                    break 'all;
                 } else if let Some((path, size)) = inside(&root, &path, kind.is_symlink()) {
                     sizes.insert(path, size);
                 }
@@ -138,5 +147,32 @@ fn decoded(bytes: &[u8]) -> Option<Rc<str>> {
             Ok(text) => Rc::from(text),
             Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_leaves_out_the_deepest_and_last_by_name() {
+        let root = tempfile::tempdir().unwrap();
+        for path in ["z.py", "b/y.py", "b/c/x.py", "a/w.py", "c/v.py", "m.py", "a/u.py"] {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            crate::store::atomic::write(&path, b"").unwrap();
+        }
+        let listed = |files| {
+            let tree = Tree::within(root.path(), files).unwrap();
+            (tree.paths().map(str::to_owned).collect::<Vec<_>>().join(" "), tree.is_whole())
+        };
+        for (files, wanted, whole) in [
+            (2, "m.py z.py", false),
+            (3, "a/u.py m.py z.py", false),
+            (5, "a/u.py a/w.py b/y.py m.py z.py", false),
+            (7, "a/u.py a/w.py b/c/x.py b/y.py c/v.py m.py z.py", true),
+        ] {
+            assert_eq!(listed(files), (wanted.to_owned(), whole), "{files}");
+        }
     }
 }
