@@ -1,6 +1,7 @@
 //! What names are after a branch: the two sides of values, joined so that a file with thirty branches stays as long as
 //! it is. Knows no syntax.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::condition::Condition;
@@ -28,8 +29,10 @@ pub fn joined(when: &Condition, one: &V, other: &V) -> V {
         (Kind::List(items), Kind::List(others)) => Value::new(Kind::List(spliced(items, others, when)), &one.place),
         (Kind::Dict(pairs), Kind::Dict(others)) => {
             let mut all: Vec<Pair> = Vec::new();
+            // By key, or a branch for each of thousands of entries would look through all of them each time.
+            let (own, theirs) = (by_key(pairs), by_key(others));
             for Pair { key, held } in pairs {
-                let held = match others.iter().find(|other| other.key == *key) {
+                let held = match theirs.get(&**key) {
                     None => held.clone().under(when),
                     Some(Pair { held: other, .. }) => Guarded {
                         when: either(when, &held.when, &other.when),
@@ -38,7 +41,7 @@ pub fn joined(when: &Condition, one: &V, other: &V) -> V {
                 };
                 all.push(Pair { key: key.clone(), held });
             }
-            let only = others.iter().filter(|other| pairs.iter().all(|pair| pair.key != other.key));
+            let only = others.iter().filter(|other| !own.contains_key(&*other.key));
             all.extend(only.map(|pair| Pair { key: pair.key.clone(), held: pair.held.clone().under(&without) }));
             Value::new(Kind::Dict(all), &one.place)
         }
@@ -50,6 +53,10 @@ pub fn joined(when: &Condition, one: &V, other: &V) -> V {
             choice(ways, &one.place).unwrap_or_else(|| one.clone())
         }
     }
+}
+
+fn by_key(pairs: &[Pair]) -> HashMap<&str, &Pair> {
+    pairs.iter().map(|pair| (&*pair.key, pair)).collect()
 }
 
 /// Do two values depend on the same in the same order?

@@ -740,6 +740,7 @@ fn what_grows_without_end_ends_in_words() {
         format!("match os.environ.get('V'):\n{cases}"),
         format!("{names}{}", many(&|n| format!("if os.environ.get('V{n}'):\n    A = {n}\n"), 6_000)),
         format!("{names}def f():\n    return 1\n{}", many(&|_| "f()\n".to_owned(), 6_000)),
+        format!("A = {{}}\n{}", many(&|n| format!("if os.environ.get('V{n}'):\n    A['k{n}'] = {n}\n"), 30_000)),
         many(&|n| format!("if os.environ.get('V{n}'):\n    MIDDLEWARE += ['m{n}']\n"), 30_000),
     ] {
         let found = of_settings(&text, "sentry");

@@ -188,7 +188,13 @@ impl<'t> Evaluator<'t> {
 
     /// Pays for a copy of all names, as a branch and a call make; what copies much may not do it often.
     fn copies(&mut self, scopes: &[Scope]) {
-        let names: usize = scopes.iter().map(Scope::len).sum();
+        // Lists and dictionaries are compared item by item where the branch ends.
+        let held = |value: &V| match &value.kind {
+            Kind::List(items) => 1 + items.len(),
+            Kind::Dict(pairs) => 1 + pairs.len(),
+            _ => 1,
+        };
+        let names: usize = scopes.iter().flat_map(Scope::values).map(held).sum();
         self.fuel = self.fuel.saturating_sub(u32::try_from(names / COPIED).unwrap_or(u32::MAX));
     }
 
