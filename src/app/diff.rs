@@ -104,6 +104,12 @@ fn changed(before: &Side, after: &Side) -> Vec<String> {
     if one.deployment != other.deployment {
         changed.push(format!("deployment   {} -> {}", short(&one.deployment), short(&other.deployment)));
     }
+    // A phase that only one of them could read says nothing.
+    for (phase, version) in &one.rules {
+        if let Some(now) = other.rules.get(phase).filter(|now| *now != version) {
+            changed.push(format!("edge rules   {phase} version {version} -> {now}"));
+        }
+    }
     if one.product != other.product {
         changed.push(format!("rampup       {} -> {}", one.product, other.product));
     }

@@ -28,7 +28,7 @@ use crate::probes::Probes;
 use crate::probes::ownership::Sign;
 use crate::store::Store;
 
-use super::deployment;
+use super::outside;
 use super::steps_of;
 use super::webhook::Webhook;
 
@@ -217,7 +217,7 @@ impl Session {
 
     /// The deployment at the platform that a run would be about now, where it can be asked.
     pub async fn deployment(&self) -> Option<String> {
-        deployment::of(&self.probes).await.0
+        outside::deployment(&self.probes).await.0
     }
 
     /// What a proof of a step rests on today.
@@ -247,7 +247,8 @@ impl Session {
         mut commands: mpsc::Receiver<Command>,
         feed: mpsc::Sender<Feed>,
     ) -> Result<(), Trouble> {
-        let ((commit, dirty), (deployment, untold)) = tokio::join!(self.commit(), deployment::of(&self.probes));
+        let outside = async { tokio::join!(outside::deployment(&self.probes), outside::rules(&self.probes)) };
+        let ((commit, dirty), ((deployment, untold), (rules, unread))) = tokio::join!(self.commit(), outside);
         let fingerprint = Fingerprint {
             product: env!("CARGO_PKG_VERSION").to_owned(),
             commit,
@@ -255,11 +256,13 @@ impl Session {
             settings: self.settings.digest.clone(),
             settings_by_name: self.settings.digests.clone(),
             deployment,
+            rules,
         };
         let target = self.settings.site.url.origin().ascii_serialization();
         let began = self.machine.begin(Timestamp::now(), fingerprint, self.settings.site.name.clone(), target);
         self.settle(began, &feed).await?;
-        for note in [self.settings.notes.as_slice(), self.store.notes(), untold.as_slice()].concat() {
+        for note in [self.settings.notes.as_slice(), self.store.notes(), untold.as_slice(), unread.as_slice()].concat()
+        {
             let noted = self.machine.on(Timestamp::now(), Input::Note(note));
             self.settle(noted, &feed).await?;
         }

@@ -73,4 +73,7 @@ pub struct Fingerprint {
     /// Id of the app's newest deployment when the run began, where the platform was asked and told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
+    /// Versions of the edge's rules by their phase, where the edge was asked and told them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, String>,
 }

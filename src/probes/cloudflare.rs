@@ -43,7 +43,12 @@ pub enum Phase {
 }
 
 impl Phase {
-    fn path(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cache, Self::RateLimit, Self::Firewall];
+
+    /// As Cloudflare calls it.
+    #[must_use]
+    pub fn path(self) -> &'static str {
         match self {
             Self::Cache => "http_request_cache_settings",
             Self::RateLimit => "http_ratelimit",

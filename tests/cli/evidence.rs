@@ -98,6 +98,7 @@ fn two_ramps_are_compared_and_what_changed_is_named() {
     let (code, shown) = output(folder.path(), &["diff", "20260100", "20260101"]);
     assert_eq!(code, 0, "{shown}");
     assert!(shown.contains("commit       000000000000 -> 000000000000"), "{shown}");
+    assert!(shown.contains("edge rules   http_ratelimit version 0 -> 1"), "{shown}");
     assert!(shown.contains("deployment   deployment-0 -> deployment-1"), "{shown}");
     assert!(shown.contains("rampup.toml  slo.p95_ms\n"), "{shown}");
     assert!(shown.contains("step 5: ") && shown.contains("p95, ms") && shown.contains("slower"), "{shown}");

@@ -86,6 +86,7 @@ fn told(endings: &[Ending]) -> tempfile::TempDir {
             dirty: None,
             settings: format!("s{number}"),
             deployment: Some(format!("deployment-{number}")),
+            rules: [("http_ratelimit".to_owned(), format!("{number}"))].into(),
             settings_by_name: [("slo.p95_ms".to_owned(), format!("{number}"))].into(),
         };
         let (site, target) = ("shop".to_owned(), "http://127.0.0.1:8080".to_owned());

@@ -122,7 +122,9 @@ async fn every_question_is_documented_and_every_fitting_answer_is_understood() {
     let cloudflare = probes.cloudflare().await.unwrap();
     assert_eq!((cloudflare.owner, cloudflare.zone.account.id.as_str()), (Some(Owner::User), ID));
     assert_eq!(cloudflare.expires_on.as_deref(), Some("2027-01-01T00:00:00Z"));
-    let rule = cloudflare.rules(Phase::Cache).await.unwrap().rules.remove(0);
+    let mut rules = cloudflare.rules(Phase::Cache).await.unwrap();
+    assert_eq!(rules.version, "1");
+    let rule = rules.rules.remove(0);
     let ttl = rule.cache.edge_ttl.unwrap();
     assert_eq!((rule.enabled, rule.description.as_deref()), (true, Some("static[2J")));
     assert_eq!((ttl.mode.as_str(), ttl.default), ("override_origin", Some(86_400)));

@@ -43,11 +43,20 @@ pub struct Token {
 }
 
 /// Rules of one phase, in the order in which they are tried.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Ruleset {
+    /// Counts up with every change.
+    #[serde(deserialize_with = "tamed")]
+    pub version: String,
     /// Empty where nobody made one.
     #[serde(default)]
     pub rules: Vec<Rule>,
+}
+
+impl Default for Ruleset {
+    fn default() -> Self {
+        Self { version: "0".to_owned(), rules: Vec::new() }
+    }
 }
 
 /// A rule.
