@@ -1,0 +1,319 @@
+//! Settings, each written in one of the ways in which people write them.
+
+use super::*;
+
+#[test]
+fn every_reader_gives_a_name_and_a_default() {
+    let age = "\nDATABASES['default']['CONN_MAX_AGE'] = AGE";
+    for (text, wanted) in [
+        ("AGE = 60", ("60", "always")),
+        ("AGE = int(os.environ.get('A', '60'))", ("60", "env:A")),
+        ("AGE = int(os.getenv('A', 60))", ("60", "env:A")),
+        ("AGE = os.environ.get('A') or 60", ("60", "no env:A")),
+        ("AGE = os.environ['A']", ("unknown", "")),
+        ("AGE = 60 if 'A' in os.environ else 0", ("0", "no env:A")),
+        ("try:\n    AGE = os.environ['A']\nexcept KeyError:\n    AGE = 60", ("60", "env:A")),
+        (
+            "def number(name, default=60):\n    return int(os.environ.get(name, default))\nAGE = number('A')",
+            ("60", "env:A"),
+        ),
+        ("import environ\nenv = environ.Env()\nAGE = env.int('A', default=60)", ("60", "env:A")),
+        ("import environ\nenv = environ.Env(A=(int, 60))\nAGE = env('A')", ("60", "env:A")),
+        ("import environ\nenv = environ.FileAwareEnv()\nAGE = env('A', int, 60)", ("unknown", "")),
+        ("from environs import Env\nenv = Env()\nAGE = env.int('A', 60)", ("60", "env:A")),
+        ("from environs import env\nAGE = env.int('A', 60)", ("60", "env:A")),
+        ("from decouple import config\nAGE = config('A', default=60, cast=int)", ("60", "env:A")),
+        ("from decouple import AutoConfig\nconfig = AutoConfig()\nAGE = config('A', default=60)", ("60", "env:A")),
+        ("import json\nS = json.load(open('s.json'))\nAGE = S.get('a', 60)", ("60", "secret:a")),
+        (
+            "from pydantic_settings import BaseSettings\nclass S(BaseSettings):\n    a: int = 60\ns = S()\nAGE = s.a",
+            ("60", "env:A"),
+        ),
+        (
+            "from pydantic_settings import BaseSettings, SettingsConfigDict\nclass S(BaseSettings):\n    \
+             model_config = SettingsConfigDict(env_prefix='X_')\n    a: int = 60\nAGE = S().a",
+            ("60", "env:X_A"),
+        ),
+    ] {
+        assert_eq!(told(&of_settings(&format!("{text}{age}"), "conn_max_age")), wanted, "{text}");
+    }
+}
+
+#[test]
+fn addresses_become_what_their_packages_make_of_them() {
+    for (text, name, wanted) in [
+        (
+            "import dj_database_url\nDATABASES = {'default': dj_database_url.config(conn_max_age=60)}",
+            "conn_max_age",
+            "60",
+        ),
+        (
+            "import dj_database_url as u\nDATABASES = {'default': u.parse(os.environ['D'], conn_max_age=60)}",
+            "conn_max_age",
+            "60",
+        ),
+        ("import environ\nDATABASES = {'default': environ.Env().db()}", "conn_max_age", "unset"),
+        (
+            "import environ\nCACHES = {'default': environ.Env().cache('C', default='redis://r')}",
+            "cache_backend",
+            "redis",
+        ),
+        ("import environ\nCACHES = {'default': environ.Env().cache()}", "cache_backend", "env-url"),
+        ("import environ\nCACHES = {'default': environ.Env().cache()}", "redis_cache", "unknown"),
+        (
+            "import django_cache_url\nCACHES = {'default': django_cache_url.config(default='locmem://')}",
+            "cache_backend",
+            "locmem",
+        ),
+        ("STORAGES = {'default': {'BACKEND': os.environ['S']}}", "media_object_storage", "unknown"),
+        (
+            "STORAGES = {'default': {'BACKEND': os.getenv('S', 'storages.backends.s3.S3Storage')}}",
+            "media_object_storage",
+            "yes",
+        ),
+        ("CACHES = make()", "cache_backend", "unknown"),
+    ] {
+        assert_eq!(of_settings(text, name).value, wanted, "{text}");
+    }
+}
+
+#[test]
+fn changes_reach_what_they_change() {
+    for text in [
+        "DATABASES['default'].update({'CONN_MAX_AGE': 60})",
+        "DATABASES['default'].update(CONN_MAX_AGE=60)",
+        "DATABASES['default'] |= {'CONN_MAX_AGE': 60}",
+        "DATABASES['default'] = {**DATABASES['default'], 'CONN_MAX_AGE': 60}",
+        "DATABASES['default'] = dict(DATABASES['default'], CONN_MAX_AGE=60)",
+        "DATABASES['default'].setdefault('CONN_MAX_AGE', 60)",
+        "for name in DATABASES:\n    DATABASES[name]['CONN_MAX_AGE'] = 60",
+        "DATABASES = {name: {'CONN_MAX_AGE': 6 * 10} for name in ['default']}",
+        "globals().update({'DATABASES': {'default': {'CONN_MAX_AGE': 60}}})",
+        "AGES = {'long': 60}\nDATABASES['default']['CONN_MAX_AGE'] = AGES['long']",
+        "def add(all):\n    return {**all, 'CONN_MAX_AGE': 60}\nDATABASES['default'] = add(DATABASES['default'])",
+    ] {
+        assert_eq!(of_settings(text, "conn_max_age").value, "60", "{text}");
+    }
+    assert_eq!(
+        of_settings(
+            "DATABASES['default']['CONN_MAX_AGE'] = 60\ndel DATABASES['default']['CONN_MAX_AGE']",
+            "conn_max_age"
+        )
+        .value,
+        "unset"
+    );
+    for text in [
+        "MIDDLEWARE += ['whitenoise.middleware.WhiteNoiseMiddleware']",
+        "MIDDLEWARE.insert(1, 'whitenoise.middleware.WhiteNoiseMiddleware')",
+        "MIDDLEWARE = ['whitenoise.middleware.WhiteNoiseMiddleware', *MIDDLEWARE]",
+        "MIDDLEWARE = ['a'] + MIDDLEWARE + ['whitenoise.middleware.WhiteNoiseMiddleware']",
+        "MIDDLEWARE = [m for m in ('a', 'whitenoise.middleware.WhiteNoiseMiddleware') if m != 'a']",
+    ] {
+        assert_eq!(of_settings(text, "static_serving").value, "whitenoise", "{text}");
+    }
+}
+
+#[test]
+fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
+    let engine = "SESSION_ENGINE = 'django.contrib.sessions.backends.cache'";
+    for (text, wanted) in [
+        (format!("if DEBUG:\n    {engine}"), ("db-default", "")),
+        (format!("if not DEBUG:\n    {engine}"), ("cache", "always")),
+        (format!("DEBUG = os.environ.get('DEBUG')\nif not DEBUG:\n    {engine}"), ("cache", "env:DEBUG=false")),
+        (format!("if os.environ.get('ENV') == 'production':\n    {engine}"), ("cache", "env:ENV=production")),
+        (format!("if os.environ.get('ENV') in ('dev', 'test'):\n    {engine}"), ("db-default", "")),
+        // A place for files is no environment: nobody knows that production is not there.
+        (
+            format!(
+                "if os.environ.get('PLACE', 'local') == 'local':\n    {engine}\nelse:\n    {}",
+                engine.replace("cache", "file")
+            ),
+            ("cache", "env:PLACE=local"),
+        ),
+        (format!("import sys\nif 'test' in sys.argv:\n    {engine}"), ("db-default", "")),
+        (
+            format!("if os.environ.get('S'):\n    {engine}\nelse:\n    {}", engine.replace("cache", "cached_db")),
+            ("cached_db", "no env:S"),
+        ),
+        (
+            format!("match os.environ.get('S', 'x'):\n    case 'x':\n        {engine}\n    case _:\n        pass"),
+            ("cache", "env:S"),
+        ),
+    ] {
+        assert_eq!(told(&of_settings(&text, "session_engine")), wanted, "{text}");
+    }
+    let helper = "def flag(name, default):\n    if name in os.environ:\n        return ast.literal_eval(os.environ[name])\n    return default\n";
+    let flagged = format!("import ast\n{helper}DEBUG = flag('DEBUG', True)\nif not DEBUG:\n    {engine}");
+    assert_eq!(of_settings(&flagged, "session_engine").value, "cache", "a switch is there in production, and off");
+    let both = of_settings(&format!("if os.environ.get('S'):\n    {engine}"), "session_engine");
+    assert_eq!((both.value.as_str(), both.alt.get("env:S").map(String::as_str)), ("db-default", Some("cache")));
+    // Many branches on one list stay as long as they are.
+    let many: String = (0..200).map(|n| format!("if os.environ.get('V{n}'):\n    MIDDLEWARE += ['m{n}']\n")).collect();
+    let last = format!("{many}MIDDLEWARE += ['whitenoise.middleware.WhiteNoiseMiddleware']");
+    assert_eq!(told(&of_settings(&last, "static_serving")), ("whitenoise", "always"));
+}
+
+#[test]
+fn imports_are_followed_as_python_does() {
+    let cached = "SESSION_ENGINE = 'django.contrib.sessions.backends.cache'\n";
+    let manage = ("manage.py", MANAGE);
+    let star = format!("{BASE}from .more import *\n");
+    let split = format!(
+        "{BASE}from split_settings.tools import include, optional\ninclude('parts/*.py', optional('none.py'))\n"
+    );
+    let named = format!("{BASE}from shop.more import SESSION_ENGINE\n");
+    let tried = format!("{BASE}try:\n    from .local_settings import *\nexcept ImportError:\n    {cached}");
+    for files in [
+        vec![("shop/settings.py", star.as_str()), ("shop/more.py", cached)],
+        vec![("shop/settings.py", split.as_str()), ("shop/parts/a.py", cached)],
+        vec![("shop/settings.py", named.as_str()), ("shop/more.py", cached)],
+        vec![("shop/settings.py", tried.as_str())],
+        // The package wins over the module beside it.
+        vec![
+            ("shop/settings.py", BASE),
+            ("shop/settings/__init__.py", "from .base import *\n"),
+            ("shop/settings/base.py", &named),
+            ("shop/more.py", cached),
+        ],
+        // Two modules that import each other end.
+        vec![
+            ("shop/settings.py", star.as_str()),
+            ("shop/more.py", "from .settings import *\nSESSION_ENGINE = 'django.contrib.sessions.backends.cache'\n"),
+        ],
+    ] {
+        let found = scan(&[&[manage][..], &files].concat());
+        assert_eq!(fact(&found, "session_engine").value, "cache", "{files:?}");
+    }
+    let missing = scan(&[manage, ("shop/settings.py", &tried)]);
+    assert!(missing.remarks[0].contains("shop.local_settings"), "{:?}", missing.remarks);
+}
+
+#[test]
+fn absence_proves_nothing_where_settings_come_from_elsewhere() {
+    for (text, wanted) in [
+        ("from shared_settings.production import *", "unknown"),
+        ("from .local_settings import *", "unknown"),
+        ("try:\n    from .local_settings import *\nexcept ImportError:\n    pass", "no"),
+        ("try:\n    from shared_settings import *\nexcept ImportError:\n    pass", "no"),
+        ("if os.path.exists('local_settings.py'):\n    from .local_settings import *", "no"),
+        ("if os.environ.get('A'):\n    from shared_settings import *", "unknown"),
+        ("from shop.apps import INSTALLED_APPS\nif os.environ.get('A'):\n    INSTALLED_APPS.append('a')", "no"),
+        ("if DEBUG:\n    from shared_settings import *", "no"),
+        ("from django.conf.global_settings import *", "no"),
+        ("from shared_settings import NAME", "no"),
+        ("import django_heroku\ndjango_heroku.settings(locals())", "unknown"),
+        ("import django_heroku\ndjango_heroku.settings(config=globals())", "unknown"),
+        ("def f(names):\n    names['X'] = 1\nf(vars())", "unknown"),
+        ("exec(open('x.py').read())", "unknown"),
+        ("print(len(globals()))\nglobals().update({'A': 1})\nA = dict(globals())", "no"),
+        ("import apps\nINSTALLED_APPS = apps.all()", "unknown"),
+        ("import apps\nINSTALLED_APPS = ['a', *apps.more]", "unknown"),
+        ("import apps\nINSTALLED_APPS += apps.more()", "unknown"),
+        ("INSTALLED_APPS += ['a', os.environ['B']]", "unknown"),
+        ("INSTALLED_APPS += ['a'] if os.environ.get('B') else ['c']", "no"),
+    ] {
+        let settings = format!("{BASE}{text}\n");
+        let apps = ("shop/apps.py", "INSTALLED_APPS = ['b']\n");
+        let found = scan(&[("manage.py", MANAGE), ("shop/settings.py", &settings), apps]);
+        assert_eq!(fact(&found, "sentry").value, wanted, "{text}");
+    }
+}
+
+#[test]
+fn absence_in_what_is_not_followed_proves_nothing() {
+    for (text, name, wanted) in [
+        ("DATABASES = x()", "db_pool", ("unknown", "")),
+        ("DATABASES = x()", "pgbouncer_hints", ("unknown", "")),
+        ("DATABASES = {'default': x()}", "db_pool", ("unknown", "")),
+        ("DATABASES['default']['OPTIONS'] = x()", "db_pool", ("unknown", "")),
+        ("DATABASES['default']['OPTIONS'] = {'a': 1}", "db_pool", ("no", "")),
+        ("", "pgbouncer_hints", ("no", "")),
+        ("REST_FRAMEWORK = x()", "throttling", ("unknown", "")),
+        ("REST_FRAMEWORK = {'DEFAULT_THROTTLE_CLASSES': []}", "throttling", ("none", "")),
+        ("MIDDLEWARE = x()", "throttling", ("unknown", "")),
+        ("MIDDLEWARE = x()", "session_engine", ("unknown", "")),
+        ("MIDDLEWARE += [*x()]", "throttling", ("unknown", "")),
+        ("MIDDLEWARE = ['a']", "session_engine", ("none", "")),
+        ("LOGGING = x()", "logging_structured", ("unknown", "")),
+        ("LOGGING = {}", "logging_structured", ("no", "")),
+        ("ROOT_URLCONF = 'elsewhere.urls'", "health_endpoint", ("unknown", "")),
+        ("ROOT_URLCONF = 'elsewhere.urls'", "metrics_endpoint", ("unknown", "")),
+        ("", "metrics_endpoint", ("no", "")),
+        ("from decouple import config\nDEFAULT_FILE_STORAGE = config('S')", "media_object_storage", ("unknown", "")),
+        ("from decouple import config\nSTATICFILES_STORAGE = config('S')", "hashed_static", ("unknown", "")),
+        ("STORAGES = x()", "hashed_static", ("unknown", "")),
+    ] {
+        assert_eq!(told(&of_settings(text, name)), wanted, "{text}");
+    }
+    let celery = "CELERY_BROKER_URL = os.environ['Q']\nfrom decouple import config\nCELERY_TASK_ACKS_LATE = ";
+    for (text, wanted) in [
+        ("config('ACKS', cast=bool)", ("yes", "env:ACKS")),
+        ("config('ACKS', default=False, cast=bool)", ("yes", "env:ACKS")),
+        ("os.environ.get('ACKS') == 'true'", ("yes", "env:ACKS=true")),
+        ("x()", ("unknown", "")),
+        ("False", ("no", "")),
+        ("True", ("yes", "always")),
+    ] {
+        assert_eq!(told(&of_settings(&format!("{celery}{text}"), "acks_late")), wanted, "{text}");
+    }
+}
+
+#[test]
+fn celery_may_be_told_elsewhere_than_in_settings() {
+    let cache = "CACHES = {'default': {'BACKEND': 'django_redis.cache.RedisCache', 'LOCATION': os.environ['R']}}";
+    let settings = format!("{BASE}{cache}\n");
+    let named = "from celery import Celery\napp = Celery('shop')\napp.config_from_object('shop.celeryconfig')\n";
+    let django = named.replace("shop.celeryconfig", "django.conf:settings");
+    let unnamed = "from celery import Celery\napp = Celery('shop')\n";
+    for (code, config, late, separate) in [
+        (named, "task_acks_late = True\nimport os\nbroker_url = os.environ['B']\n", ("yes", "always"), "yes"),
+        (named, "import os\nbroker_url = os.environ['R']\n", ("no", ""), "no"),
+        (named, "task_acks_late = x()\n", ("unknown", ""), "unknown"),
+        (django.as_str(), "task_acks_late = True\n", ("no", ""), "unknown"),
+        (unnamed, "task_acks_late = True\n", ("no", ""), "unknown"),
+        ("", "", ("na", ""), "na"),
+    ] {
+        let files =
+            [("shop/settings.py", settings.as_str()), ("shop/celery.py", code), ("shop/celeryconfig.py", config)];
+        let found = scan(&[&[("manage.py", MANAGE)][..], &files].concat());
+        assert_eq!(told_of(&found, "acks_late"), late, "{code}{config}");
+        assert_eq!(fact(&found, "separate_broker_cache_redis").value, separate, "{code}{config}");
+    }
+    let template = "django\n{%- if cookiecutter.celery == 'y' %}\ncelery\n{%- endif %}\n";
+    for (asked, separate) in [("django\ncelery[redis]\n", "unknown"), ("django\n", "na"), (template, "na")] {
+        let files = [
+            ("shop/settings.py", settings.as_str()),
+            ("shop/celery.py", unnamed),
+            ("requirements.txt", asked),
+            ("cookiecutter.json", "{\"celery\": \"n\"}"),
+        ];
+        let found = scan(&[&[("manage.py", MANAGE)][..], &files].concat());
+        assert_eq!(fact(&found, "separate_broker_cache_redis").value, separate, "{asked}");
+    }
+}
+
+#[test]
+fn a_class_of_settings_is_what_production_picks() {
+    let settings = "from configurations import Configuration, values\nimport sentry_sdk\n\
+        class Base(Configuration):\n    INSTALLED_APPS = []\n    SENTRY_DSN = values.Value(None)\n\
+        \x20   DATABASES = {'default': {'CONN_MAX_AGE': values.IntegerValue(5, environ_name='AGE', environ_prefix=None)}}\n\
+        \x20   @property\n    def LOGGING(self):\n        return {'version': 1}\n\
+        \x20   @classmethod\n    def post_setup(cls):\n        super().post_setup()\n        if cls.SENTRY_DSN:\n            sentry_sdk.init(cls.SENTRY_DSN)\n\
+        class Dev(Base):\n    SESSION_ENGINE = 'django.contrib.sessions.backends.file'\n\
+        class Production(Base):\n    SESSION_ENGINE = 'django.contrib.sessions.backends.cache'\n";
+    let found = scan(&[("manage.py", MANAGE), ("shop/settings.py", settings)]);
+    for (name, wanted) in [
+        ("session_engine", ("cache", "always")),
+        ("conn_max_age", ("5", "env:AGE")),
+        ("logging_config", ("yes", "always")),
+        ("sentry", ("yes", "env:DJANGO_SENTRY_DSN")),
+    ] {
+        assert_eq!(told(fact(&found, name)), wanted, "{name}");
+    }
+    let dev = scan(&[
+        ("manage.py", MANAGE),
+        ("shop/settings.py", settings),
+        (".env.production", "DJANGO_CONFIGURATION=Base\n"),
+    ]);
+    assert_eq!(fact(&dev, "session_engine").value, "db-default");
+}
