@@ -111,14 +111,21 @@ impl Tty {
 
     /// Waits for its end, and for all that it said.
     pub fn end(&mut self) -> ExitStatus {
-        let status = self.child.wait().expect("it ends");
         let (lock, told) = &*self.seen;
         let end = Instant::now() + self.limit;
         let mut seen = lock.lock().expect("nobody panicked with it");
         while !seen.closed && Instant::now() < end {
             seen = told.wait_timeout(seen, self.limit).expect("nobody panicked with it").0;
         }
-        status
+        if !seen.closed {
+            let shown = seen.screen.screen().contents();
+            drop(seen);
+            // A process that does not end must not hold the test, nor outlive it.
+            self.child.kill().expect("it can be killed");
+            panic!("it does not end; it shows\n{shown}");
+        }
+        drop(seen);
+        self.child.wait().expect("it ends")
     }
 
     /// All that was taken was given back.
