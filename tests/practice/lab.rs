@@ -119,7 +119,9 @@ pub async fn story(dir: &Path) {
 
     // All the way up, and naive again; every remedy can be taken back.
     lab.climbed(10, &progress).await.unwrap();
-    assert_eq!(answering(&lab).await.0, Service::ALL);
+    // The stand-ins for the clouds run only when they are asked for.
+    let all = Service::ALL.into_iter().filter(|service| *service != Service::Clouds);
+    assert_eq!(answering(&lab).await.0, all.collect::<Vec<_>>());
     lab.climbed(0, &progress).await.unwrap();
     assert_eq!(answering(&lab).await.0, wanted);
 
