@@ -184,7 +184,7 @@ fn another_size_is_another_layout() {
 }
 
 #[test]
-fn a_storm_of_sizes_and_a_pasted_kilobyte_end_in_a_whole_screen() {
+fn a_storm_of_sizes_ends_in_a_whole_screen() {
     let mut tty = story(&[]);
     tty.wait_for("Do this next");
     for n in 0..200_u16 {
@@ -192,6 +192,18 @@ fn a_storm_of_sizes_and_a_pasted_kilobyte_end_in_a_whole_screen() {
         tty.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).expect("it resizes");
     }
     tty.master.resize(PtySize { rows: 36, cols: 120, pixel_width: 0, pixel_height: 0 }).expect("it resizes");
+    tty.wait_until("a whole screen", |seen| seen.screen.screen().contents().contains("Checks of step 5"));
+    tty.master.resize(PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 }).expect("it resizes");
+    tty.wait_until("80 columns", |seen| seen.screen.screen().contents().contains("Steps"));
+    tty.signal(Signal::TERM);
+    assert_eq!(tty.end().exit_code(), 143);
+    tty.assert_given_back();
+}
+
+#[test]
+fn a_pasted_kilobyte_presses_no_key() {
+    let mut tty = story(&[]);
+    tty.wait_for("Do this next");
     let pasted = "Ry\x03q".repeat(256);
     tty.press(&format!("\x1b[200~{pasted}\x1b[201~"));
     tty.press("?");
