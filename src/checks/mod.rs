@@ -7,6 +7,7 @@
 mod app;
 mod assets;
 mod cache;
+mod clouds;
 mod counting;
 mod cycles;
 mod edge;
