@@ -261,9 +261,9 @@ fn an_editor_gets_the_terminal_and_gives_it_back() {
     let mut tty = Tty::spawn(command, LIMIT);
     tty.wait_for("Do this next");
     tty.press("M2r");
-    tty.wait_for("13 of 13 answered");
-    // The last check but two asks the repository.
-    tty.press("Gkk");
+    tty.wait_for("17 of 17 answered");
+    // The last check but six asks the repository.
+    tty.press("Gkkkkkk");
     tty.wait_for("shop/settings.py:3");
     tty.press("o");
     tty.wait_for("EDITOR");

@@ -314,8 +314,8 @@ impl Matrix {
 
     fn spare(&mut self, id: &str, seen: &Answers, may: &[String], began: Instant) {
         let wrong = |e: &&Evidence| {
-            let refused = e.level == Level::Required && !e.outcome.opens() && !may.contains(&e.check.to_string());
-            failed(e) || refused
+            let refused = e.level == Level::Required && !e.outcome.opens();
+            (failed(e) || refused) && !may.contains(&e.check.to_string())
         };
         let mut alarms: Vec<String> = seen.checks.iter().filter(wrong).map(|e| e.check.to_string()).collect();
         if seen.checks.is_empty() {

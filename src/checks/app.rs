@@ -1,4 +1,6 @@
-//! The app's own bearing: does it run as it should in production, or does it still show its insides?
+//! The app's own bearing: does it run as it should in production, or does it still show its insides? Is what it writes found?
+
+mod log_line;
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,7 @@ use crate::probes::http::answer::Answer;
 use super::{Check, Context, Entry};
 
 /// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<DebugOff>()];
+pub const CHECKS: &[Entry] = &[Entry::of::<DebugOff>(), Entry::of::<log_line::LogLine>()];
 
 /// `app.debug-off`
 #[derive(Debug, Deserialize)]

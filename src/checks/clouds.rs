@@ -2,15 +2,17 @@
 //! for the half that is missing.
 
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 use crate::domain::check::{CheckOutcome, Missing};
 use crate::probes::ProbeError;
 
 /// What an API says, where the settings name it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Api<T> {
-    /// The settings do not name it.
+    /// The settings do not name it. So it is in facts from before anybody asked.
+    #[default]
     NotNamed,
     /// Its answer.
     Said(T),
@@ -42,6 +44,16 @@ impl<T> Api<T> {
     }
 }
 
+/// True for an address of this machine: a practice, which is in no zone and needs no TLS.
+pub(super) fn on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,7 +66,11 @@ mod tests {
         let late = async { Err::<u8, _>(ProbeError::busy("Railway's API", "too many questions")) };
         let silent = Api::ask(true, late).await.said("railway", "the page answers").unwrap_err();
         assert_eq!(silent.word(), "unknown");
-        assert!(silent.seen().starts_with("one half is missing: the page answers, but Railway's API"), "{}", silent.seen());
+        assert!(
+            silent.seen().starts_with("one half is missing: the page answers, but Railway's API"),
+            "{}",
+            silent.seen()
+        );
         let said = Api::ask(true, async { Ok(7) }).await;
         assert_eq!(said.said("railway", "").unwrap(), &7);
     }

@@ -8,10 +8,18 @@ use crate::probes::http::answer::Trail;
 use super::counting::{Meter, Rise, around};
 use super::{Check, Context, Entry};
 
+mod deploy_gate;
 mod uncached;
+mod watched;
 
 /// The checks of this group.
-pub const CHECKS: &[Entry] = &[Entry::of::<Answers>(), Entry::of::<TouchesStores>(), Entry::of::<uncached::Uncached>()];
+pub const CHECKS: &[Entry] = &[
+    Entry::of::<Answers>(),
+    Entry::of::<TouchesStores>(),
+    Entry::of::<uncached::Uncached>(),
+    Entry::of::<deploy_gate::DeployGate>(),
+    Entry::of::<watched::Watched>(),
+];
 
 const DOCS: &[&str] =
     &["https://docs.railway.com/reference/healthchecks", "https://docs.djangoproject.com/en/5.2/topics/http/views/"];

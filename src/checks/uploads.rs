@@ -4,6 +4,7 @@ mod cors;
 mod lifecycle;
 mod private;
 mod quick;
+mod skip_web;
 mod tickets;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<cors::Cors>(),
     Entry::of::<quick::TicketQuick>(),
     Entry::of::<lifecycle::Lifecycle>(),
+    Entry::of::<skip_web::SkipWeb>(),
 ];
 
 /// The largest body we are willing to send for a test.

@@ -91,7 +91,8 @@ pub struct LabUp {
     /// The library that does the shop's background work; it stays so for the commands that follow.
     #[arg(long, value_parser = ["celery", "rq", "huey"])]
     pub queue: Option<String>,
-    /// Stand-ins for Railway's and Cloudflare's APIs run, too, for `rampup doctor`; it stays so, until --clouds=false.
+    /// Stand-ins for Railway's and Cloudflare's APIs run, too, and the settings name them: what they say is true of the
+    /// stack. It stays so, until --clouds=false.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub clouds: Option<bool>,
     /// Install what is missing without asking.

@@ -37,8 +37,7 @@ pub struct System {
     pub state: State,
     /// What names it in `rampup.toml`: "[services] cache_env", or a whole section.
     pub setting: &'static str,
-    /// Checks that ask it, as the catalogue names them (`queries.*` stands for a whole group); in words where none does
-    /// yet.
+    /// Checks that ask it, as the catalogue names them; `queries.*` stands for a whole group.
     pub serves: &'static [&'static str],
     /// Permissions that the token in use does not have.
     pub lacks: Vec<Lack>,

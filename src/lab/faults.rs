@@ -60,6 +60,9 @@ pub struct Fault {
     pooler: Words,
     #[serde(default)]
     settings: Words,
+    /// What is set up at Railway and Cloudflare. Where this is there, if empty, their stand-ins run and the practice
+    /// project's settings name them, for as long as it is in force.
+    clouds: Option<Words>,
     /// Services that do not run.
     #[serde(default)]
     stop: Vec<Service>,
@@ -197,11 +200,16 @@ pub(super) fn edited(name: &str, text: &str, faults: &[Fault]) -> Result<String>
 impl Fault {
     /// What is in force with it. Values may hold placeholders; `fill` knows them.
     pub(super) fn bend(&self, sum: &mut Effective, fill: &dyn Fn(&str) -> Result<String>) -> Result<()> {
+        let none = Words::new();
+        if self.clouds.is_some() {
+            sum.services.insert(Service::Clouds);
+        }
         for (target, words) in [
             (&mut sum.env, &self.env),
             (&mut sum.worker_env, &self.worker_env),
             (&mut sum.edge, &self.edge),
             (&mut sum.pooler, &self.pooler),
+            (&mut sum.clouds, self.clouds.as_ref().unwrap_or(&none)),
             (&mut sum.settings, &self.settings),
         ] {
             for (name, value) in words {

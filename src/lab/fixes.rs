@@ -173,13 +173,16 @@ pub(super) fn say_renewed(setup: &Setup, renewed: BTreeSet<Service>) -> Vec<Stri
 
 /// What changed in the shop's environment and the servers' settings, by name: some values are secret.
 pub(super) fn differences(before: &Effective, after: &Effective) -> Vec<String> {
-    let kinds = [
+    let mut kinds = vec![
         ("the shop's environment", &before.env, &after.env),
         ("the worker's environment", &before.worker_env, &after.worker_env),
         ("the edge's configuration", &before.edge, &after.edge),
         ("the pooler's configuration", &before.pooler, &after.pooler),
         ("the command lines", &before.settings, &after.settings),
     ];
+    if after.services.contains(&Service::Clouds) {
+        kinds.push(("what is set up at the clouds", &before.clouds, &after.clouds));
+    }
     let mut sentences = Vec::new();
     for (what, before, after) in kinds {
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();

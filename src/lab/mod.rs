@@ -7,6 +7,7 @@
 mod account;
 mod assets;
 mod celery;
+mod clouds;
 mod command;
 mod converge;
 mod database;
@@ -129,10 +130,11 @@ impl Lab {
         self.save()
     }
 
-    /// True when they run with the rest.
+    /// True when they run with the rest: they were chosen, or a fault in force wants them.
     #[must_use]
     pub fn clouds(&self) -> bool {
-        self.state.clouds
+        let wanted = |setup: setup::Setup| setup.effective.services.contains(&Service::Clouds);
+        self.state.clouds || self.setup().is_ok_and(wanted)
     }
 
     /// The library that the shop works with now: "celery", "rq" or "huey".

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::clouds;
 use super::setup::Setup;
 use super::weed;
 
@@ -27,7 +28,7 @@ pub enum Service {
     Sink,
     /// The connection pooler.
     Pgbouncer,
-    /// Answers as Railway's and Cloudflare's APIs, where that is asked for.
+    /// Answers as Railway's and Cloudflare's APIs, where that is asked for, of the stack as it runs.
     Clouds,
     /// The worker: Celery's, RQ's or Huey's.
     Worker,
@@ -202,9 +203,12 @@ impl Launch {
             }
             Service::Clouds => {
                 env.insert("CLOUDS_TOKEN".into(), setup.secret("clouds").to_owned());
-                let file = conf("clouds.py");
-                let line = text(&[&path(file.clone()), "--port", &port("clouds").to_string()]);
-                (layout.program("python"), line, vec![file])
+                let (file, facts) = (path(conf(clouds::PROGRAMS[0])), conf(clouds::FACTS));
+                let line = text(&[&file, "--port", &port("clouds").to_string(), "--stack", &path(facts.clone())]);
+                // They read all of it once, at their start.
+                let mut reads = clouds::PROGRAMS.map(conf).to_vec();
+                reads.extend([facts, conf("nginx.conf")]);
+                (layout.program("python"), line, reads)
             }
             Service::Worker => {
                 env = setup.shop_env();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::account::Account;
 use super::assets;
+use super::clouds;
 use super::error::Result;
 use super::faults::{self, Fault};
 use super::files;
@@ -21,8 +22,8 @@ pub(crate) const MARK: &str = "RAMPUP_LAB";
 /// Configuration templates. Some hold secrets, so only the services' account may read them.
 const TEMPLATES: [&str; 5] = ["postgresql.conf", "pgbouncer.ini", "userlist.txt", "s3.json", "nginx.conf"];
 
-/// Programs of the stack that are not the shop's.
-const PROGRAMS: [&str; 2] = ["sink.py", "clouds.py"];
+/// The receiver of what the shop sends; with the clouds' stand-ins, the stack's programs that are not the shop's.
+const SINK: &str = "sink.py";
 
 /// The state of one lab turned into things that can be started. No `Debug`: it holds secrets.
 pub(crate) struct Setup {
@@ -86,10 +87,13 @@ impl Setup {
             let text = render(name, &text, &|key| self.value(key))?;
             files::write_changed(&self.layout.conf().join(name), text.as_bytes(), 0o600, self.account.as_ref())?;
         }
-        for name in PROGRAMS {
+        for name in std::iter::once(SINK).chain(clouds::PROGRAMS) {
             let text = faults::edited(name, assets::text(name)?, &self.faults)?;
             files::write_changed(&self.layout.conf().join(name), text.as_bytes(), 0o600, self.account.as_ref())?;
         }
+        let facts = format!("{:#}\n", clouds::facts(self));
+        let path = self.layout.conf().join(clouds::FACTS);
+        files::write_changed(&path, facts.as_bytes(), 0o600, self.account.as_ref())?;
         let env: String = self.effective.env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         files::write_changed(&self.layout.conf().join("shop.env"), env.as_bytes(), 0o600, None)?;
         Ok(())

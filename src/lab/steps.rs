@@ -26,6 +26,7 @@ struct Naive {
     env: Words,
     edge: Words,
     pooler: Words,
+    clouds: Words,
     settings: Words,
 }
 
@@ -48,6 +49,9 @@ pub(crate) struct Remedy {
     /// Values of PgBouncer's template.
     #[serde(default)]
     pooler: Words,
+    /// What is set up at Railway and Cloudflare, as far as it is no part of the stack itself.
+    #[serde(default)]
+    clouds: Words,
     /// Values of command lines.
     #[serde(default)]
     settings: Words,
@@ -74,6 +78,8 @@ pub(crate) struct Effective {
     pub worker_env: Words,
     pub edge: Words,
     pub pooler: Words,
+    /// What is set up at Railway and Cloudflare.
+    pub clouds: Words,
     pub settings: Words,
     /// Which services run, in the order they start.
     pub services: BTreeSet<Service>,
@@ -109,6 +115,7 @@ impl Catalogue {
             worker_env: Words::new(),
             edge: naive.edge.clone(),
             pooler: naive.pooler.clone(),
+            clouds: naive.clouds.clone(),
             settings: naive.settings.clone(),
             services: naive.processes.iter().copied().collect(),
         };
@@ -116,6 +123,7 @@ impl Catalogue {
             sum.env.extend(step.env.clone());
             sum.edge.extend(step.edge.clone());
             sum.pooler.extend(step.pooler.clone());
+            sum.clouds.extend(step.clouds.clone());
             sum.settings.extend(step.settings.clone());
             sum.services.extend(&step.start);
         }
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_missing_step_or_a_misspelt_key_is_refused() {
-        let naive = "[naive]\nprocesses = []\nenv = {}\nedge = {}\npooler = {}\nsettings = {}\n";
+        let naive = "[naive]\nprocesses = []\nenv = {}\nedge = {}\npooler = {}\nclouds = {}\nsettings = {}\n";
         assert!(Catalogue::parse(naive).is_err());
         assert!(
             Catalogue::parse(&format!("{naive}[[step]]\nnumber = 1\ntitle = ''\ndoes = ''\nenvironment = {{}}\n"))

@@ -4,12 +4,14 @@
 
 mod ask;
 mod facts;
+mod file;
 mod variables;
 mod wire;
 
 pub use facts::{
     AppLine, CustomDomain, Deployment, DomainStatus, Domains, HttpLine, Instance, Named, Service, ServiceDomain, Usage,
 };
+pub use file::{Written, written};
 pub use variables::{Reference, Refers, Variables};
 
 use std::collections::BTreeMap;
@@ -26,6 +28,21 @@ use wire::{AppLinesData, HttpLinesData, ProjectData, ServicesData, Standing, Tok
 const SYSTEM: &str = "Railway's API";
 /// Most pages of services that are read.
 const PAGES: usize = 10;
+/// Most lines of a log that are read at once; the newest.
+pub const MOST_LINES: usize = 1000;
+
+/// Which requests the router is asked about.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// The one whose answer had this `x-railway-request-id`.
+    Id(&'a str),
+    /// Those for a path.
+    Path(&'a str),
+    /// Those of a method.
+    Method(&'a str),
+    /// Those for which the visitor sent more bytes than this.
+    BodiesOver(u64),
+}
 
 /// Whose token it is: it is shown in another header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +155,19 @@ impl Railway<'_> {
         })
     }
 
+    /// The deployment of the app's service that visitors reach: whose logs are worth a look.
+    ///
+    /// # Errors
+    /// As [`Railway::service`]; when none runs.
+    pub async fn deployed(&self) -> Result<Deployment, ProbeError> {
+        let service = self.service().await?;
+        service.runs().cloned().ok_or_else(|| ProbeError::NotGiven {
+            what: format!("no deployment of {} runs at Railway", service.name),
+            provide: "deploy it, or name the service that runs the app in rampup.toml: [site.railway] service"
+                .to_owned(),
+        })
+    }
+
     /// A service's variables, without their values. Sealed ones are never among them.
     ///
     /// # Errors
@@ -174,12 +204,12 @@ impl Railway<'_> {
         Ok(instances.into_iter().map(|(instance, usage)| Usage { instance, ..usage }).collect())
     }
 
-    /// What the router noted of a request, by the answer's `x-railway-request-id`. Empty until it is written down.
+    /// What the router noted of requests to one deployment, at most [`MOST_LINES`] of it. Empty until it is written down.
     ///
     /// # Errors
-    /// No answer, no right; an id that is none.
-    pub async fn http_lines(&self, deployment: &str, request: &str) -> Result<Vec<HttpLine>, ProbeError> {
-        let variables = json!({ "deployment": deployment, "filter": format!("@requestId:{}", plain(request)?) });
+    /// No answer, no right; an id or a path that would be read as a filter.
+    pub async fn http_lines(&self, deployment: &str, wanted: Wanted<'_>) -> Result<Vec<HttpLine>, ProbeError> {
+        let variables = json!({ "deployment": deployment, "filter": wanted.filter()?, "limit": MOST_LINES });
         let HttpLinesData { http_logs } = self.ask(include_str!("railway/http_lines.graphql"), variables).await?;
         Ok(http_logs)
     }
@@ -213,12 +243,33 @@ fn refused(fault: Fault, line: &Line<'_>) -> ProbeError {
     }
 }
 
+impl Wanted<'_> {
+    fn filter(self) -> Result<String, ProbeError> {
+        Ok(match self {
+            Self::Id(id) => format!("@requestId:{}", plain(id)?),
+            Self::Path(path)
+                if path.starts_with('/') && path.split('/').all(|name| name.is_empty() || plain(name).is_ok()) =>
+            {
+                format!("@path:{path}")
+            }
+            Self::Path(path) => {
+                return Err(ProbeError::NotGiven {
+                    what: format!("{path:?} cannot be looked for in Railway's log"),
+                    provide: "a path of letters, digits, - _ and . in rampup.toml".to_owned(),
+                });
+            }
+            Self::Method(method) => format!("@method:{}", plain(method)?),
+            Self::BodiesOver(bytes) => format!("@rxBytes:>{bytes}"),
+        })
+    }
+}
+
 /// A word that stands for itself in a filter of Railway's.
 fn plain(word: &str) -> Result<&str, ProbeError> {
     let fits = !word.is_empty()
         && word.len() <= 100
-        && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    fits.then_some(word).ok_or_else(|| ProbeError::odd(SYSTEM, "a request id that holds more than letters and digits"))
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    fits.then_some(word).ok_or_else(|| ProbeError::odd(SYSTEM, "a word that would be read as a filter"))
 }
 
 #[cfg(test)]

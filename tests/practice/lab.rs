@@ -1,6 +1,6 @@
 //! The practice stack itself, on the real servers: starting, adopting, mending, remedies and orphans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -122,6 +122,11 @@ pub async fn story(dir: &Path) {
     // The stand-ins for the clouds run only when they are asked for.
     let all = Service::ALL.into_iter().filter(|service| *service != Service::Clouds);
     assert_eq!(answering(&lab).await.0, all.collect::<Vec<_>>());
+    // A fault that is set up at one of them brings them along, and goes with them.
+    lab.broken_by(BTreeSet::from(["ssl-flexible".to_owned()]), &progress).await.unwrap();
+    assert!(lab.clouds() && answering(&lab).await.0.contains(&Service::Clouds));
+    lab.broken_by(BTreeSet::new(), &progress).await.unwrap();
+    assert!(!lab.clouds() && !answering(&lab).await.0.contains(&Service::Clouds));
     lab.climbed(0, &progress).await.unwrap();
     assert_eq!(answering(&lab).await.0, wanted);
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::doctor::Lack;
 use crate::probes::cloudflare::{Owner, Right};
-use crate::probes::railway::TokenKind;
+use crate::probes::railway::{TokenKind, Wanted};
 use crate::probes::{ProbeError, Probes};
 
 use super::systems::Said;
@@ -56,10 +56,10 @@ pub(super) async fn cloudflare(probes: &Probes) -> Result<Said, ProbeError> {
 fn shows(right: Right) -> &'static str {
     match right {
         Right::Zone => "the zone itself",
-        Right::ZoneSettings => "SSL mode, cache level and tiered cache (step 2)",
-        Right::CacheRules => "which answers the edge keeps, and for how long (steps 2 and 8)",
+        Right::ZoneSettings => "SSL mode and tiered cache (step 2), the cache level (step 8)",
+        Right::CacheRules => "the rule by which the edge keeps a private page (step 8)",
         Right::ZoneWaf => "rate limits and firewall rules (step 8)",
-        Right::PageRules => "older rules that set caching, too (steps 2 and 8)",
+        Right::PageRules => "older rules that set caching, too (step 8)",
         Right::WorkersRoutes => "which pages a Worker answers in the app's place (steps 2 and 8)",
         Right::Analytics => "how much the edge's cache really answers (step 2)",
         Right::RequestTracer => "which rules a request meets (step 8)",
@@ -83,7 +83,7 @@ pub(super) async fn railway(probes: &Probes) -> Result<Said, ProbeError> {
         match latest {
             Some(deployment) => {
                 let asked = tokio::join!(
-                    railway.http_lines(&deployment.id, NO_WORD),
+                    railway.http_lines(&deployment.id, Wanted::Id(NO_WORD)),
                     railway.app_lines(&deployment.id, NO_WORD)
                 );
                 asked.0.and(asked.1.map(drop))
@@ -95,9 +95,9 @@ pub(super) async fn railway(probes: &Probes) -> Result<Said, ProbeError> {
     let (variables, usage, lines) =
         tokio::join!(railway.variables(&service.id), railway.usage(&service.id, minutes), lines);
     let lacks = [
-        lack("variables", "which services share a database or a pooler (step 5)", variables)?,
+        lack("variables", "which service goes past the pooler (step 5)", variables)?,
         lack("metrics", "memory and CPU of each instance (step 7)", usage)?,
-        lack("logs", "whether a request is found in the app's own log (step 1)", lines)?,
+        lack("logs", "the app's own lines, monitors and uploads (steps 1 and 4)", lines)?,
     ];
     Ok(Said { text, lacks: lacks.into_iter().flatten().collect() })
 }

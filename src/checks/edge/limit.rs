@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
+use super::rules::{self, RuleFacts, Sent};
+use crate::checks::clouds::Api;
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
-use crate::probes::ProbeError;
 use crate::probes::http::answer::{Answer, RAILWAY};
+use crate::probes::{ProbeError, cloudflare};
 
 /// Pairs of requests, with and without a made-up address, after a limit that fired late.
 const LATE_PAIRS: usize = 4;
@@ -56,6 +58,8 @@ pub(super) struct LimitFacts {
     fired_after_seconds: Option<f64>,
     /// How long after its refusals the edge let us in again; none when it did not in time.
     recovered_seconds: Option<f64>,
+    /// The rate limits at Cloudflare; facts from before anybody asked have none.
+    api: Api<Vec<RuleFacts>>,
 }
 
 impl Check for RateLimitFires {
@@ -64,7 +68,9 @@ impl Check for RateLimitFires {
     const ABOUT: &'static str = "Sends a burst of at most 80 requests from one address at the harmless path you named, every other one with a \
         made-up X-Forwarded-For: the edge must refuse or challenge itself (its mark, and nothing that only an answer from the app \
         has), and let us in again afterwards. Edges count with a delay, so it asks once a second for up to 30 s more. Traps: a \
-        rule that only logs or never matches, the app's own throttle (its 429 means that the flood did reach it), a limit that counts by a header which the caller writes, an edge that challenges everybody.";
+        rule that only logs or never matches, the app's own throttle (its 429 means that the flood did reach it), a limit that counts by \
+        a header which the caller writes, an edge that challenges everybody. A limit that exists and does not fire is none; where your \
+        zone is named, Cloudflare's API explains why it did not.";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
@@ -135,10 +141,25 @@ impl Check for RateLimitFires {
                 facts.recovered_seconds = Some(began.elapsed().as_secs_f64());
             }
         }
+        facts.api = rules::of(probes, cloudflare::Phase::RateLimit).await;
         Ok(facts)
     }
 
     fn judge(&self, facts: &LimitFacts) -> CheckOutcome {
+        let effect = self.effect(facts);
+        if facts.edge.as_deref() != Some("Cloudflare") {
+            // Its rules do not explain what another edge does, or none.
+            return effect;
+        }
+        let sent = Sent { at_once: self.burst.min(80) as u64, all: facts.statuses.values().sum() };
+        let let_through = (facts.limited_by_edge == 0).then_some(sent);
+        rules::explain(effect, &facts.api, |rules| rules::limits_say(rules, &facts.path, let_through))
+    }
+}
+
+impl RateLimitFires {
+    /// What the burst shows, whatever the rules are.
+    fn effect(&self, facts: &LimitFacts) -> CheckOutcome {
         let path = &facts.path;
         let sent: u64 = facts.statuses.values().sum();
         if sent < 40 {
@@ -325,6 +346,7 @@ mod tests {
             edge: Some("Cloudflare".to_owned()),
             asked_on_seconds: 0,
             fired_after_seconds: None,
+            api: Api::NotNamed,
         };
         let late = || LimitFacts {
             made_up: 4,
@@ -365,6 +387,65 @@ mod tests {
             ("unknown", LimitFacts::default()),
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn the_api_explains_a_limit_that_did_not_fire() {
+        use crate::checks::edge::rules::tests::rule;
+        let check = RateLimitFires::default();
+        let limit = |requests| RuleFacts {
+            limit: Some(rules::Limit {
+                by: vec!["ip.src".to_owned()],
+                requests: Some(requests),
+                seconds: 10,
+                refuses: Some(10),
+            }),
+            ..rule("block", "path eq \"/api/search\"")
+        };
+        let through = |api| LimitFacts {
+            path: "/api/search?q=x".to_owned(),
+            edge: Some("Cloudflare".to_owned()),
+            usual: 200,
+            statuses: BTreeMap::from([(200, 110)]),
+            asked_on_seconds: 30,
+            made_up: 40,
+            api,
+            ..LimitFacts::default()
+        };
+        let fired = |api| LimitFacts {
+            statuses: BTreeMap::from([(200, 25), (429, 55)]),
+            limited: 55,
+            limited_by_edge: 55,
+            made_up_limited: 27,
+            recovered_seconds: Some(4.0),
+            asked_on_seconds: 0,
+            ..through(api)
+        };
+        let elsewhere = |api| LimitFacts { edge: None, ..through(api) };
+        let silent = || Api::Silent(Missing::new("the API refused", "add a right"));
+        for (word, part, facts) in [
+            ("fail", "shows no rate limiting rule", through(Api::Said(vec![]))),
+            ("fail", "no more than 90 were sent", through(Api::Said(vec![limit(100)]))),
+            ("fail", "does not seem to fit", through(Api::Said(vec![limit(20)]))),
+            ("fail", "switched off", through(Api::Said(vec![RuleFacts { enabled: false, ..limit(20) }]))),
+            (
+                "fail",
+                "has the action log",
+                through(Api::Said(vec![RuleFacts { action: "log".to_owned(), ..limit(20) }])),
+            ),
+            ("fail", "add a right", through(silent())),
+            ("fail", "\"add a rate limiting rule", through(Api::NotNamed)),
+            ("fail", "\"add a rate limiting rule", elsewhere(Api::Said(vec![limit(20)]))),
+            ("fail", "in 10 s, for 10 s", LimitFacts { recovered_seconds: None, ..fired(Api::Said(vec![limit(20)])) }),
+            // The effect is the stronger half.
+            ("pass", "", fired(Api::Said(vec![limit(20)]))),
+            ("pass", "", fired(Api::Said(vec![]))),
+            ("pass", "", fired(silent())),
+        ] {
+            let outcome = check.judge(&facts);
+            let said = format!("{:?}", outcome.said());
+            assert!(outcome.word() == word && said.contains(part), "{word}, {part}: {said}");
         }
     }
 }

@@ -2,17 +2,23 @@
 //! and stop a flood? Is it the only way in?
 
 pub(super) mod alike;
+mod app_answers;
 mod compressed;
 mod cookies;
 mod deception;
 mod firewall;
 mod hit;
+mod hit_ratio;
+mod keepers;
 mod limit;
 mod origin;
 mod private;
 mod proxied;
 mod redirects;
+mod rules;
+mod ssl_mode;
 mod throttle;
+mod tiered_cache;
 
 use url::{Position, Url};
 
@@ -22,8 +28,12 @@ use crate::domain::text::tame;
 /// The checks of this group.
 pub const CHECKS: &[Entry] = &[
     Entry::of::<proxied::Proxied>(),
+    Entry::of::<app_answers::AppAnswers>(),
     Entry::of::<redirects::NoRedirectLoop>(),
+    Entry::of::<ssl_mode::SslMode>(),
     Entry::of::<hit::StaticHit>(),
+    Entry::of::<hit_ratio::HitRatio>(),
+    Entry::of::<tiered_cache::TieredCache>(),
     Entry::of::<cookies::NoCookie>(),
     Entry::of::<compressed::Compressed>(),
     Entry::of::<private::PrivateNeverCached>(),

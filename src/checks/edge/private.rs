@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::alike::shows;
+use super::keepers::{self, Keepers};
+use crate::checks::clouds::Api;
 use crate::checks::{Check, Context};
 use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::probes::Probes;
@@ -18,6 +20,9 @@ pub(super) struct PrivateNeverCached {}
 pub(super) struct PrivateFacts {
     site: String,
     pages: Vec<PrivatePage>,
+    /// What may keep them, where one is kept; facts from before anybody asked do not say.
+    #[serde(default)]
+    keepers: Api<Keepers>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,7 +76,8 @@ impl Check for PrivateNeverCached {
         under a new query as the test user, as a stranger and with another session's cookie. No answer may come out of a cache, and \
         none may be eligible for one: MISS and EXPIRED mean that the next visitor gets it. Nobody else may see the test user's name. \
         Traps: testing without a session only, a rule that looks at the cookie alone, a query that escapes the rule, trust in Vary \
-        (Cloudflare ignores it), taking MISS for safe, users that look alike.";
+        (Cloudflare ignores it), taking MISS for safe, users that look alike. Where a page is kept and your zone is named, Cloudflare's \
+        API says which rules may do it.";
     const PHASE: Phase = Phase::Before;
     const HOW: Rung = Rung::Caused;
     const DOCS: &'static [&'static str] = &[
@@ -107,14 +113,15 @@ impl Check for PrivateNeverCached {
             }
             pages.push(page);
         }
-        Ok(PrivateFacts { site: super::authority(probes.http.base()), pages })
+        let keepers = if pages.iter().any(kept_by_cloudflare) { keepers::ask(probes).await } else { Api::NotNamed };
+        Ok(PrivateFacts { site: super::authority(probes.http.base()), pages, keepers })
     }
 
     fn judge(&self, facts: &PrivateFacts) -> CheckOutcome {
         let (mut findings, mut gone) = (Vec::new(), Vec::new());
         for page in &facts.pages {
             match problem(page, &facts.site) {
-                Some(found) => findings.push(found),
+                Some(found) => findings.push(explained(found, page, &facts.keepers)),
                 None if whole(page) => {}
                 None => gone.push(page.path.clone()),
             }
@@ -183,6 +190,28 @@ fn whole(page: &PrivatePage) -> bool {
         })
 }
 
+/// An answer of the page that is in a cache or may be kept there. One that is older than our question came out of a
+/// cache, whatever it calls itself.
+fn kept(page: &PrivatePage) -> Option<&Asked> {
+    let aged = |trail: &Trail| trail.age.is_some_and(|age| age > 0);
+    page.asked.iter().find(|asked| asked.trail.may_be_kept() || aged(&asked.trail))
+}
+
+/// True when it is Cloudflare's cache that is to be explained.
+fn kept_by_cloudflare(page: &PrivatePage) -> bool {
+    kept(page).is_some_and(|asked| asked.trail.edge)
+}
+
+/// The finding, with what may have kept the page before its remedy.
+fn explained(found: Finding, page: &PrivatePage, keepers: &Api<Keepers>) -> Finding {
+    match keepers {
+        Api::Said(keepers) if kept_by_cloudflare(page) => {
+            Finding { todo: format!("{}; {}", keepers.words(&page.path), found.todo), ..found }
+        }
+        _ => found,
+    }
+}
+
 fn problem(page: &PrivatePage, site: &str) -> Option<Finding> {
     let path = &page.path;
     let rule = format!(
@@ -195,9 +224,7 @@ fn problem(page: &PrivatePage, site: &str) -> Option<Finding> {
             todo: format!("purge the edge's cache now; then {rule}"),
         });
     }
-    // An answer that is older than our question came out of a cache, whatever it calls itself.
-    let aged = |trail: &Trail| trail.age.is_some_and(|age| age > 0);
-    if let Some(kept) = page.asked.iter().find(|asked| asked.trail.may_be_kept() || aged(&asked.trail)) {
+    if let Some(kept) = kept(page) {
         let query = if kept.new_query { " and a query that was never used before" } else { "" };
         let said = format!(
             "{}, status {}, cache-control {:?}",
@@ -242,7 +269,35 @@ mod tests {
     }
 
     fn judge(pages: Vec<PrivatePage>) -> &'static str {
-        PrivateNeverCached::default().judge(&PrivateFacts { site: "https://shop.test".into(), pages }).word()
+        let facts = PrivateFacts { site: "https://shop.test".into(), pages, keepers: Api::NotNamed };
+        PrivateNeverCached::default().judge(&facts).word()
+    }
+
+    #[test]
+    fn a_kept_page_is_explained_by_what_is_switched_on() {
+        let keepers = || Keepers { rules: vec!["the rule \"all\"".to_owned()], level: "aggressive".to_owned() };
+        let facts = |state: &'static str| PrivateFacts {
+            site: "https://shop.test".into(),
+            pages: vec![page(|_, _, _| state)],
+            keepers: Api::Said(keepers()),
+        };
+        let todo = |facts: &PrivateFacts| match PrivateNeverCached::default().judge(facts) {
+            CheckOutcome::Fail(findings) => findings[0].todo.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert!(todo(&facts("MISS")).starts_with("Cloudflare's API shows what may keep /account/: the rule \"all\""));
+        assert_eq!(PrivateNeverCached::default().judge(&facts("BYPASS")).word(), "pass");
+        let grey = |mut facts: PrivateFacts| {
+            let asked = facts.pages.iter_mut().flat_map(|page| &mut page.asked);
+            asked.for_each(|asked| (asked.trail.edge, asked.trail.cache) = (false, None));
+            facts
+        };
+        assert!(!todo(&grey(facts("BYPASS"))).contains("API"));
+        // Facts from before anybody asked.
+        let mut old = serde_json::to_value(facts("MISS")).unwrap();
+        old.as_object_mut().unwrap().remove("keepers");
+        let old: PrivateFacts = serde_json::from_value(old).unwrap();
+        assert!(todo(&old).starts_with("add a Cache Rule"), "{}", todo(&old));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod canary;
 mod consumed;
 mod depth;
 mod offloaded;
+mod own_service;
 
 use super::Entry;
 
@@ -20,6 +21,7 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<canary::Canary>(),
     Entry::of::<offloaded::SlowWorkOffloaded>(),
     Entry::of::<depth::DepthStable>(),
+    Entry::of::<own_service::OwnService>(),
 ];
 
 const DOCS: &[&str] = &[

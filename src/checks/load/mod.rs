@@ -1,7 +1,8 @@
 //! The load test itself: was it one that counts, did it climb the whole ladder, do both ends agree, and were the systems
-//! behind the app watched while it ran? Did the app stay at its size?
+//! behind the app watched while it ran? Did the app stay at its size, and within its limits?
 
 mod far_side;
+mod headroom;
 mod ladder;
 mod memory;
 mod run_valid;
@@ -17,6 +18,7 @@ pub const CHECKS: &[Entry] = &[
     Entry::of::<far_side::FarSideAgrees>(),
     Entry::of::<series::SeriesSampled>(),
     Entry::of::<memory::MemorySteady>(),
+    Entry::of::<headroom::MemoryHeadroom>(),
 ];
 
 /// Answers that a shared cache gave without asking the app, by its own word.

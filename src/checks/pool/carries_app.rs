@@ -7,7 +7,7 @@ use crate::probes::pooler;
 use crate::probes::{ProbeError, Probes};
 
 use super::counting::{Meter, Rise, around};
-use super::{CONFIG, Check, Context, POOLS, Way};
+use super::{CONFIG, Check, Context, POOLS, Way, at_railway};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,6 +37,9 @@ pub(super) struct Facts {
     pages: Vec<Page>,
     /// Connections of the app's role at the server that are not the pooler's; none when nobody could look.
     past: Option<usize>,
+    /// Which database addresses the services at Railway refer to, where something went astray.
+    #[serde(default)]
+    at_railway: Vec<String>,
 }
 
 /// What visits of one public page moved.
@@ -119,9 +122,28 @@ impl Check for CarriesApp {
     type Facts = Facts;
 
     async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
-        let probes = ctx.probes;
+        let mut facts = self.look(ctx.probes).await?;
+        if matches!(self.judge(&facts), CheckOutcome::Fail(_)) {
+            facts.at_railway = at_railway::addresses(ctx.probes).await;
+        }
+        Ok(facts)
+    }
+
+    fn judge(&self, facts: &Facts) -> CheckOutcome {
+        match self.seen(facts) {
+            CheckOutcome::Fail(mut findings) => {
+                findings.extend(at_railway::finding(&facts.at_railway));
+                CheckOutcome::Fail(findings)
+            }
+            other => other,
+        }
+    }
+}
+
+impl CarriesApp {
+    async fn look(&self, probes: &Probes) -> Result<Facts, Missing> {
         let (way, variable) = (Way::ask(probes).await?, probes.app_dsn()?.variable.clone());
-        let mut facts = Facts { way, variable, queries: None, pages: Vec::new(), past: None };
+        let mut facts = Facts { way, variable, queries: None, pages: Vec::new(), past: None, at_railway: Vec::new() };
         // A pooler that runs beside the path is counted too: it shows that nothing passes.
         if matches!(facts.way, Way::Own(_)) || (facts.way == Way::Direct && probes.access.pooler_console.is_none()) {
             return Ok(facts);
@@ -144,7 +166,7 @@ impl Check for CarriesApp {
         Ok(facts)
     }
 
-    fn judge(&self, facts: &Facts) -> CheckOutcome {
+    fn seen(&self, facts: &Facts) -> CheckOutcome {
         if let (Way::Own(_), Some(outcome)) = (&facts.way, facts.way.without_pooler()) {
             return outcome;
         }
@@ -226,6 +248,7 @@ mod tests {
             queries: Some(Rise { requests: 20, rise, idle }),
             pages: Vec::new(),
             past,
+            at_railway: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Database connections: is a pooler in the app's path, does it lend connections, does all of the app use it, does it fit?
 
+mod at_railway;
 mod carries_app;
 mod conn_reuse;
 mod conn_setting;

@@ -45,6 +45,7 @@ fn standing() -> Value {
 }
 
 fn service(id: &str, name: &str, latest: Value) -> Value {
+    let active: Vec<&Value> = Some(&latest).filter(|latest| !latest.is_null()).into_iter().collect();
     json!({ "node": {
         "serviceId": id, "serviceName": name, "numReplicas": 2, "sleepApplication": false, "cronSchedule": null,
         "startCommand": "gunicorn shop.wsgi --bind postgres://u:hunter2@db", 
@@ -53,7 +54,7 @@ fn service(id: &str, name: &str, latest: Value) -> Value {
             "customDomains": [{ "domain": "shop.example", "status": { "cdnProvider": "DETECTED_CDN_PROVIDER_CLOUDFLARE" } }],
             "serviceDomains": [{ "domain": "shop.up.railway.app" }],
         },
-        "latestDeployment": latest,
+        "activeDeployments": active, "latestDeployment": latest,
     } })
 }
 
@@ -107,7 +108,7 @@ async fn every_question_fits_the_schema_and_every_fitting_answer_is_understood()
     let service = railway.service().await.unwrap();
     assert_eq!((service.id.as_str(), service.replicas, service.restarts.as_str()), ("s1", Some(2), "ON_FAILURE"));
     assert_eq!(service.start_command.as_deref(), Some("gunicorn shop.wsgi --bind postgres://…@db"));
-    let latest = service.latest_deployment.unwrap();
+    let latest = service.runs().unwrap();
     assert_eq!((latest.id.as_str(), latest.running()), ("d1", 2));
     let variables = railway.variables("s1").await.unwrap();
     assert_eq!((variables["DATABASE_URL"].0.len(), variables["SECRET_KEY"].0.len()), (1, 0));
@@ -115,7 +116,7 @@ async fn every_question_fits_the_schema_and_every_fitting_answer_is_understood()
     let memory = Usage { memory_gb: Some(0.5), memory_limit_gb: Some(8.0), ..Usage::default() };
     assert_eq!(usage[0], Usage { instance: "i1".to_owned(), ..memory });
     assert_eq!(usage[1], Usage { instance: "i2".to_owned(), ..Usage::default() });
-    let line = &railway.http_lines("d1", "Ab-1_c").await.unwrap()[0];
+    let line = &railway.http_lines("d1", Wanted::Id("Ab-1_c")).await.unwrap()[0];
     assert_eq!((line.status, line.total_ms, line.path.as_str()), (200, 12, "/[2J"));
     assert_eq!(railway.app_lines("d1", "n0nce").await.unwrap()[0].message, "here n0nce");
 
@@ -165,11 +166,11 @@ async fn the_practice_stand_in_speaks_as_railway_does() {
     let variables = railway.variables(&service.id).await.unwrap();
     assert_eq!(variables["DATABASE_URL"].0[0].service.as_deref(), Some("Postgres"));
     assert_eq!(railway.usage(&service.id, Duration::from_secs(60)).await.unwrap().len(), 1);
-    assert_eq!(railway.http_lines(&latest.id, "x").await.unwrap(), []);
+    assert_eq!(railway.http_lines(&latest.id, Wanted::Id("x")).await.unwrap(), []);
     assert_eq!(railway.app_lines(&latest.id, "x").await.unwrap(), []);
 
     let ids = json!({ "environment": "environment-practice", "service": "s", "project": "p", "deployment": "d",
-        "filter": "f", "start": "2026-11-20T10:00:00Z", "end": "2026-11-20T10:00:00Z" });
+        "filter": "f", "limit": 20, "start": "2026-11-20T10:00:00Z", "end": "2026-11-20T10:00:00Z" });
     for question in [
         include_str!("token.graphql"),
         include_str!("project.graphql"),

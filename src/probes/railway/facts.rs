@@ -51,6 +51,18 @@ pub struct Service {
     pub domains: Domains,
     /// Its newest deployment, running or not.
     pub latest_deployment: Option<Deployment>,
+    /// Those that run: more than one while a new one takes over.
+    #[serde(rename = "activeDeployments")]
+    pub active: Vec<Deployment>,
+}
+
+impl Service {
+    /// The deployment that visitors reach: the newest of those that run.
+    #[must_use]
+    pub fn runs(&self) -> Option<&Deployment> {
+        let running = self.active.iter().filter(|it| matches!(it.status.as_str(), "SUCCESS" | "SLEEPING"));
+        running.max_by_key(|it| it.created)
+    }
 }
 
 /// Names under which a service is reached.

@@ -53,7 +53,12 @@ async fn a_variable_of_another_type_is_told_without_its_neighbours() {
     let told = railway.variables("s1").await.unwrap_err().to_string();
     assert!(told.contains("is not the text of a variable") && !told.contains("hunter2"), "{told}");
     for id in ["", "a b", "x\" OR @path:/", "ä"] {
-        assert!(railway.http_lines("d1", id).await.is_err() && railway.app_lines("d1", id).await.is_err(), "{id}");
+        for wanted in [Wanted::Id(id), Wanted::Path(id), Wanted::Method(id)] {
+            assert!(railway.http_lines("d1", wanted).await.is_err(), "{wanted:?}");
+        }
+        let path = format!("/{id}");
+        assert!(id.is_empty() || railway.http_lines("d1", Wanted::Path(&path)).await.is_err(), "{path}");
+        assert!(railway.app_lines("d1", id).await.is_err(), "{id}");
     }
 }
 
