@@ -151,7 +151,7 @@ pub struct Pace {
 }
 
 /// `init`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Init {
     /// Where users arrive: https://shop.example
     #[arg(long)]
@@ -180,6 +180,12 @@ pub struct Init {
     /// A public page that users look at, like /menu/; give it several times. Proposed from the project's paths.
     #[arg(long, value_name = "PATH")]
     pub page: Vec<String>,
+    /// The service that runs the app, as Railway calls it; proposed by Railway itself where RAILWAY_TOKEN is set.
+    #[arg(long, value_name = "NAME")]
+    pub railway_service: Option<String>,
+    /// The site's domain, as Cloudflare lists it; proposed by Cloudflare itself where CLOUDFLARE_API_TOKEN is set.
+    #[arg(long, value_name = "DOMAIN")]
+    pub cloudflare_zone: Option<String>,
     /// Ask nothing: take what is not given from the project's files, else the usual.
     #[arg(short, long)]
     pub yes: bool,

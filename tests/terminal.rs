@@ -305,7 +305,7 @@ fn init_asks_shows_the_file_and_writes_it_at_the_end() {
     tty.wait_for("is no address");
     tty.press("\x15https://shop.example\r");
     tty.wait_for("url = \"https://shop.example\"");
-    for _ in 0..8 {
+    for _ in 0..10 {
         tty.press("\r");
     }
     assert_eq!(tty.end().exit_code(), 0);

@@ -1,5 +1,5 @@
-//! `rampup init`: writes a commented rampup.toml from answers: flags first, then what the project's files propose, and a
-//! form for a person at a terminal. Never overwrites without being told.
+//! `rampup init`: writes a commented rampup.toml from answers: flags first, then what the project's files and the clouds
+//! propose, and a form for a person at a terminal. Never overwrites without being told.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -8,11 +8,12 @@ use anyhow::{Context, anyhow};
 use url::Url;
 
 use crate::cli::{Cli, Init};
-use crate::config::{self, Answers, Environment};
+use crate::config::{self, Answers, AtCloud, Environment};
 use crate::headless::exit;
 use crate::store::atomic;
 use crate::tui::wizard::{self, Field, Form};
 
+use super::at_hand::{self, AtHand, CLOUDFLARE_TOKEN, RAILWAY_TOKEN};
 use super::found::{self, Found};
 use super::session::Trouble;
 use super::signals::Signals;
@@ -26,8 +27,10 @@ pub async fn init(cli: &Cli, environment: &Environment, wish: &Init, out: &mut d
     }
     let folder = cli.project.canonicalize().with_context(|| format!("{} is not a folder", cli.project.display()));
     let folder = folder.map_err(Trouble::usage)?;
-    let found = found::look(&folder);
-    let mut fields = fields(wish, &found, &folder);
+    let mut found = found::look(&folder);
+    let at_hand = at_hand::look(environment, wish).await;
+    found.told.extend(at_hand.told.iter().cloned());
+    let mut fields = fields(wish, &found, &at_hand, &folder);
     let nonce = config::nonce();
     let make = |fields: &[Field]| answers(fields).map(|answers| config::template(&answers, &nonce));
     let person = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -57,7 +60,7 @@ pub async fn init(cli: &Cli, environment: &Environment, wish: &Init, out: &mut d
 }
 
 /// The questions, with the answers of flags and files.
-fn fields(wish: &Init, found: &Found, folder: &Path) -> Vec<Field> {
+fn fields(wish: &Init, found: &Found, at_hand: &AtHand, folder: &Path) -> Vec<Field> {
     let name = folder.file_name().map_or_else(|| "my-site".to_owned(), |name| name.to_string_lossy().into_owned());
     let given = |flag: &Option<String>, proposed: &Option<String>| {
         flag.clone().or_else(|| proposed.clone()).unwrap_or_default()
@@ -69,13 +72,13 @@ fn fields(wish: &Init, found: &Found, folder: &Path) -> Vec<Field> {
             "address",
             "Where users arrive, like https://staging.shop.example: through Cloudflare, if it is there already. Load goes \
              there only once it has shown that it is yours. (--url)",
-            given(&wish.url, &None),
+            given(&wish.url, &at_hand.url),
         ),
         field("name", "A short name for the site. (--name)", wish.name.clone().unwrap_or(name)),
         field(
             "health",
             "A page that asks the database and the cache whether they live; step 1 makes one. (--health)",
-            given(&wish.health, &found.health.clone().or(Some("/healthz".to_owned()))),
+            given(&wish.health, &at_hand.health.clone().or(found.health.clone()).or(Some("/healthz".to_owned()))),
         ),
         field("p95, ms", "95 of 100 requests shall be faster than so many ms. (--p95)", number(wish.p95, 300.0)),
         field("errors, %", "Fewer than so many percent of requests may fail. (--errors)", number(wish.errors, 0.5)),
@@ -98,6 +101,18 @@ fn fields(wish: &Init, found: &Found, folder: &Path) -> Vec<Field> {
             "pages",
             "Public pages that users look at, with spaces between; the load visits them. Flows of your own come later. (--page)",
             if wish.page.is_empty() { found.pages.join(" ") } else { wish.page.join(" ") },
+        ),
+        field(
+            "railway",
+            "The service that runs the app, as Railway calls it; its token stands in RAILWAY_TOKEN. Empty when it runs elsewhere, or \
+             is not to be asked. (--railway-service)",
+            given(&wish.railway_service, &at_hand.service),
+        ),
+        field(
+            "cloudflare",
+            "The domain, as Cloudflare lists it; a token that may read stands in CLOUDFLARE_API_TOKEN. Empty when it is not to be \
+             asked. (--cloudflare-zone)",
+            given(&wish.cloudflare_zone, &at_hand.zone),
         ),
     ]
 }
@@ -137,8 +152,21 @@ fn answers(fields: &[Field]) -> Result<Answers, (usize, String)> {
         cache_env: name(6)?,
         broker_env: name(7)?,
         pages: pages(text(8)).map_err(|why| (8, why))?,
+        railway: at_cloud(text(9), RAILWAY_TOKEN),
+        cloudflare: zone(text(10)).map_err(|why| (10, why))?,
         url,
     })
+}
+
+fn at_cloud(name: &str, token_env: &str) -> Option<AtCloud> {
+    (!name.is_empty()).then(|| AtCloud { name: name.to_owned(), token_env: token_env.to_owned() })
+}
+
+fn zone(text: &str) -> Result<Option<AtCloud>, String> {
+    match text.contains('/') || !text.is_empty() && !text.contains('.') {
+        true => Err(format!("{text:?} is no domain; write it like shop.example")),
+        false => Ok(at_cloud(text, CLOUDFLARE_TOKEN)),
+    }
 }
 
 fn pages(text: &str) -> Result<Vec<String>, String> {
@@ -162,21 +190,9 @@ mod tests {
     use super::*;
 
     fn written(edits: &[(usize, &str)]) -> Result<String, (usize, String)> {
-        let wish = Init {
-            url: Some("https://shop.example/".to_owned()),
-            name: None,
-            health: None,
-            p95: None,
-            errors: None,
-            database_env: None,
-            cache_env: None,
-            broker_env: None,
-            page: Vec::new(),
-            yes: true,
-            force: false,
-        };
+        let wish = Init { url: Some("https://shop.example/".to_owned()), yes: true, ..Init::default() };
         let found = Found { cache: Some("REDIS_URL".to_owned()), ..Found::default() };
-        let mut fields = fields(&wish, &found, Path::new("/srv/shop"));
+        let mut fields = fields(&wish, &found, &AtHand::default(), Path::new("/srv/shop"));
         for (at, value) in edits {
             fields[*at].value = (*value).to_owned();
         }
@@ -215,6 +231,15 @@ mod tests {
         );
         assert!(text.contains("# post = \"/checkout/\"") && text.contains("# slow_endpoints = ["), "{text}");
         assert_eq!(written(&[(8, "menu")]).unwrap_err().0, 8);
+        // What the clouds call it.
+        let text = written(&[(9, "web"), (10, "shop.example")]).unwrap();
+        let settings = config::parse(&text, folder.path()).unwrap();
+        assert_eq!(settings.site.railway.unwrap().service, "web");
+        assert_eq!(settings.site.cloudflare.unwrap().zone, "shop.example");
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["site"]["railway"]["token_env"].as_str(), Some("RAILWAY_TOKEN"));
+        assert_eq!(table["site"]["cloudflare"]["token_env"].as_str(), Some("CLOUDFLARE_API_TOKEN"));
+        assert_eq!(written(&[(10, "https://shop.example/")]).unwrap_err().0, 10);
         let (at, why) = written(&[(6, "redis://:secret@cache/0")]).unwrap_err();
         assert!(at == 6 && !why.contains("secret"), "{why}");
     }

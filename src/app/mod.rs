@@ -2,6 +2,7 @@
 //! machine to disk and then to a face, and turns the end of it all into an exit code.
 
 mod again;
+mod at_hand;
 mod bench;
 mod climb;
 mod commit;

@@ -29,7 +29,7 @@ pub use error::{ConfigError, Problem};
 pub use places::{FlowPlaces, places};
 pub use schema::schema;
 pub use settings::{GateOverride, Ownership, Pace, Settings, Variables};
-pub use template::{Answers, nonce, template};
+pub use template::{Answers, AtCloud, nonce, template};
 
 use std::path::{Path, PathBuf};
 

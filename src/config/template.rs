@@ -28,6 +28,19 @@ pub struct Answers {
     pub broker_env: Option<String>,
     /// Public pages that users look at; when they are known, the example of a purchase is left as a remark.
     pub pages: Vec<String>,
+    /// The app's service at Railway.
+    pub railway: Option<AtCloud>,
+    /// The site's zone at Cloudflare.
+    pub cloudflare: Option<AtCloud>,
+}
+
+/// What a cloud calls the site, and the variable that holds a token to ask it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtCloud {
+    /// A service's name, a zone's domain.
+    pub name: String,
+    /// The variable.
+    pub token_env: String,
 }
 
 impl Answers {
@@ -44,6 +57,8 @@ impl Answers {
             cache_env: None,
             broker_env: None,
             pages: Vec::new(),
+            railway: None,
+            cloudflare: None,
         }
     }
 }
@@ -73,6 +88,14 @@ pub fn template(answers: &Answers, nonce: &str) -> String {
     };
     let filled = named(filled, "cache_env", &answers.cache_env);
     let filled = named(filled, "broker_env", &answers.broker_env);
+    let cloud = |text: String, header: &str, key: &str, named: &Option<AtCloud>| match named {
+        Some(AtCloud { name, token_env }) => {
+            section(&text, header, &[("token_env", quoted(token_env)), (key, quoted(name))])
+        }
+        None => text,
+    };
+    let filled = cloud(filled, "site.railway", "service", &answers.railway);
+    let filled = cloud(filled, "site.cloudflare", "zone", &answers.cloudflare);
     if answers.pages.is_empty() { filled } else { visiting(&answers.pages, &filled) }
 }
 
@@ -106,6 +129,14 @@ fn visiting(pages: &[String], text: &str) -> String {
     };
     let buy: String = format!("{BUY}{buy}").lines().map(remark).collect();
     format!("{before}{buy}{LADDER}{after}{NOTHING_SLOW}")
+}
+
+/// The text with the remark `# [name]` made a section with these keys in it; its other lines stay remarks.
+fn section(text: &str, name: &str, keys: &[(&str, String)]) -> String {
+    let Some((before, from)) = text.split_once(&format!("# [{name}]\n")) else { return text.to_owned() };
+    let (inside, after) = from.split_once("\n\n").unwrap_or((from, ""));
+    let inside = keys.iter().fold(inside.to_owned(), |inside, (key, value)| switched_on(&inside, key, value));
+    format!("{before}[{name}]\n{inside}\n{after}")
 }
 
 /// The text with the remark `# key = …` made a line, with this value and the remark behind it.
