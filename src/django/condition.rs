@@ -171,15 +171,14 @@ impl fmt::Display for Condition {
         let said = |(test, _): &&(&Test, bool)| named(test) && !test.subject.starts_with(PRESENT);
         let chosen = tests.iter().rev().find(open).or_else(|| tests.iter().find(said)).or(tests.first());
         let shown = |subject: &Rc<str>| subject.trim_start_matches(LEFT_OUT).trim_start_matches(PRESENT).to_owned();
-        match chosen.map(|(test, wanted)| (shown(&test.subject), test.shown(), *wanted)) {
-            None => f.write_str("always"),
-            Some((subject, Some(value), true)) => write!(f, "{subject}={value}"),
-            Some((subject, Some(value), false)) => write!(f, "{subject}!={value}"),
-            Some((subject, None, true)) => f.write_str(&subject),
-            Some((subject, None, false)) if subject.rsplit(':').next().is_some_and(is_off) => {
-                write!(f, "{subject}=false")
-            }
-            Some((subject, None, false)) => write!(f, "no {subject}"),
+        let Some((test, wanted)) = chosen else { return f.write_str("always") };
+        let subject = shown(&test.subject);
+        // Whoever asks for nothing asks that it is not set.
+        match (test.shown(), *wanted != (test.equals.as_deref() == Some(""))) {
+            (Some(value), true) => write!(f, "{subject}={value}"),
+            (Some(value), false) => write!(f, "{subject}!={value}"),
+            (None, true) => f.write_str(&subject),
+            (None, false) => f.write_str(&test.refused(&subject)),
         }
     }
 }
@@ -256,6 +255,22 @@ impl Test {
             [&LIVE[..], &OTHERS, &NO, &PLAIN].iter().any(|words| words.contains(&text.as_str()))
         };
         self.equals.as_deref().filter(|text| !text.is_empty()).filter(common)
+    }
+
+    /// What a deployer does so that the answer is no, where no word of the answer is told.
+    fn refused(&self, subject: &str) -> String {
+        let off = subject.rsplit(':').next().is_some_and(is_off);
+        match self.equals.as_deref() {
+            _ if subject.contains(' ') => format!("not {subject}"),
+            _ if self.subject.starts_with(PRESENT) => format!("no {subject}"),
+            _ if off => format!("{subject}=false"),
+            _ if self.subject.starts_with(LEFT_OUT) => subject.to_owned(),
+            // Left out, it is yes.
+            None if self.unset == Some(true) => format!("{subject}=false"),
+            None | Some("") => format!("no {subject}"),
+            // A word that is not told: whatever else it is set to, and when it is left out.
+            Some(_) => format!("{subject}!=…"),
+        }
     }
 
     fn in_production(&self) -> Option<bool> {
@@ -336,8 +351,18 @@ mod tests {
             (is("ADMIN_PIN", "493817"), "env:ADMIN_PIN"),
             (is("PEPPER", "hunter2"), "env:PEPPER"),
             (is("A", "redis://:hunter@h"), "env:A"),
+            (is("A", "hunter2").not(), "env:A!=…"),
+            (is("DEBUG", "hunter2").not(), "env:DEBUG=false"),
+            (is("A", ""), "no env:A"),
+            (is("A", "").not(), "env:A"),
+            (set("B").and(&is("A", "hunter2").not()), "env:B"),
+            (Condition::test("env:A", None, Some(true)).not(), "env:A=false"),
+            (Condition::present("env", "A", false).not(), "no env:A"),
             (Condition::left_out("env", "A"), "env:A"),
+            (Condition::left_out("env", "A").not(), "env:A"),
+            (Condition::left_out("env", "DEBUG").not(), "env:DEBUG=false"),
             (Condition::opaque("what a.py:3 gives"), "what a.py:3 gives"),
+            (Condition::opaque("what a.py:3 gives").not(), "not what a.py:3 gives"),
         ] {
             assert_eq!(when.to_string(), told, "{when:?}");
         }
