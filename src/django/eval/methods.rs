@@ -61,18 +61,18 @@ impl Evaluator<'_> {
         let null = Value::new(Kind::Null, place);
         match (name, one) {
             ("append" | "add", Some(one)) => {
-                self.relist(frame, target, |items| items.push(Guarded::always(one.clone())))
+                self.alter(frame, target, items, |items| items.push(Guarded::always(one.clone())));
             }
-            ("extend" | "update", Some(more)) => self.relist(frame, target, |items| items.extend(more.items())),
+            ("extend" | "update", Some(more)) => self.alter(frame, target, items, |items| items.extend(more.items())),
             ("insert", Some(at)) => {
                 let item = given.args.get(1)?.clone();
                 let wanted = if let Kind::Int(at) = at.kind { usize::try_from(at).unwrap_or(0) } else { usize::MAX };
-                self.relist(frame, target, |items| {
-                    items.insert(wanted.min(items.len()), Guarded::always(item.clone()))
+                self.alter(frame, target, items, |items| {
+                    items.insert(wanted.min(items.len()), Guarded::always(item.clone()));
                 });
             }
             ("remove" | "discard", Some(gone)) => {
-                self.relist(frame, target, |items| items.retain(|item| item.value.kind != gone.kind));
+                self.alter(frame, target, items, |items| items.retain(|item| item.value.kind != gone.kind));
             }
             ("index", Some(one)) => {
                 let Kind::List(items) = &base.kind else { return None };
@@ -86,12 +86,18 @@ impl Evaluator<'_> {
         Some(null)
     }
 
-    fn relist(&mut self, frame: &mut Frame, target: &Expr, change: impl Fn(&mut Vec<Guarded>)) {
+    /// Changes the items of a list or the entries of a dictionary where it stands.
+    fn alter<T>(
+        &mut self,
+        frame: &mut Frame,
+        target: &Expr,
+        parts: fn(&mut Kind) -> Option<&mut Vec<T>>,
+        change: impl Fn(&mut Vec<T>),
+    ) {
         self.change(frame, target, &|_, held| {
-            let Kind::List(items) = &held.kind else { return held.clone() };
-            let mut items = items.clone();
-            change(&mut items);
-            Value::new(Kind::List(items), &held.place)
+            let mut kind = held.kind.clone();
+            parts(&mut kind).into_iter().for_each(&change);
+            Value::new(kind, &held.place)
         });
     }
 
@@ -115,7 +121,7 @@ impl Evaluator<'_> {
             ("setdefault", Some(key)) => {
                 let value = self.item(base, key, Some(default), place);
                 let key = key_text(key)?;
-                self.redict(frame, target, |pairs| put(pairs, &key, Guarded::always(value.clone())));
+                self.alter(frame, target, entries, |pairs| put(pairs, &key, Guarded::always(value.clone())));
                 return Some(value);
             }
             ("pop", Some(key)) => {
@@ -130,7 +136,7 @@ impl Evaluator<'_> {
                 pairs.iter().for_each(|pair| frame.set(&pair.key, pair.held.value.clone()));
                 given.named.iter().for_each(|(key, value)| frame.set(key, value.clone()));
             }
-            ("update", _) => self.redict(frame, target, |pairs| {
+            ("update", _) => self.alter(frame, target, entries, |pairs| {
                 given.args.iter().for_each(|more| spread(pairs, more));
                 given.named.iter().for_each(|(key, value)| put(pairs, key, Guarded::always(value.clone())));
             }),
@@ -150,15 +156,6 @@ impl Evaluator<'_> {
             _ => return None,
         }
         Some(null)
-    }
-
-    fn redict(&mut self, frame: &mut Frame, target: &Expr, change: impl Fn(&mut Vec<Pair>)) {
-        self.change(frame, target, &|_, held| {
-            let Kind::Dict(pairs) = &held.kind else { return held.clone() };
-            let mut pairs = pairs.clone();
-            change(&mut pairs);
-            Value::new(Kind::Dict(pairs), &held.place)
-        });
     }
 
     fn text_method(&mut self, base: &V, name: &str, given: &Given, place: &Place) -> Option<V> {
@@ -202,6 +199,14 @@ impl Evaluator<'_> {
             _ => value(Kind::Made(std::iter::once(base.clone()).chain(given.args.iter().cloned()).collect())),
         }
     }
+}
+
+fn items(kind: &mut Kind) -> Option<&mut Vec<Guarded>> {
+    if let Kind::List(items) = kind { Some(items) } else { None }
+}
+
+fn entries(kind: &mut Kind) -> Option<&mut Vec<Pair>> {
+    if let Kind::Dict(pairs) = kind { Some(pairs) } else { None }
 }
 
 /// `globals()` and its like.
