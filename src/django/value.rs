@@ -47,10 +47,13 @@ pub struct Guarded {
     pub value: V,
 }
 
+/// The key under which a dictionary keeps what is spread into it and not followed: it may hold any key.
+pub const REST: &str = "**";
+
 /// One entry of a dictionary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
-    /// Its key as text.
+    /// Its key as text, or `REST`.
     pub key: Rc<str>,
     /// The value, and when the entry is there.
     pub held: Guarded,
@@ -215,7 +218,21 @@ impl Value {
     /// What stands under a key, in each way that the value may be.
     pub fn entry(&self, key: &str) -> Option<Guarded> {
         match &self.kind {
-            Kind::Dict(pairs) => pairs.iter().find(|pair| &*pair.key == key).map(|pair| pair.held.clone()),
+            Kind::Dict(pairs) => {
+                let find = |key: &str| pairs.iter().find(|pair| &*pair.key == key).map(|pair| &pair.held);
+                let own = find(key).filter(|_| key != REST).cloned();
+                if own.as_ref().is_some_and(|own| own.when == Condition::Always) {
+                    return own;
+                }
+                match (own, find(REST).map(Guarded::rest)) {
+                    (Some(own), Some(rest)) => {
+                        let rest = rest.under(&own.when.not());
+                        let when = own.when.or(&rest.when);
+                        Some(Guarded { when, value: choice(vec![own, rest], &self.place)? })
+                    }
+                    (own, rest) => own.or(rest),
+                }
+            }
             Kind::Choice(ways) => {
                 let held = ways.iter().filter_map(|way| {
                     let inner = way.value.entry(key)?;
@@ -252,6 +269,13 @@ impl Value {
         items
     }
 
+    /// The question what something gives that is not followed: by a variable that it is made of or, else, by its place.
+    /// `unset` is the answer when nobody does anything about it.
+    pub fn question(&self, unset: Option<bool>) -> Condition {
+        let source = self.sources().into_iter().next();
+        Condition::test(&source.unwrap_or_else(|| format!("what {} gives", self.place)), None, unset)
+    }
+
     /// Names of the variables (and keys of stores) that it is made of.
     pub fn sources(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
@@ -278,10 +302,26 @@ impl Value {
     }
 }
 
+impl Pair {
+    /// Its key as a value.
+    pub fn name(&self, place: &Place) -> V {
+        match &*self.key {
+            REST => Value::unknown("a key of what is not followed", place),
+            _ => Value::new(Kind::Text(self.key.clone()), place),
+        }
+    }
+}
+
 impl Guarded {
     /// There whatever happens.
     pub fn always(value: V) -> Self {
         Self { when: Condition::Always, value }
+    }
+
+    /// Of what is spread into a dictionary and not followed, an entry that may be in it.
+    pub fn rest(&self) -> Self {
+        let when = self.when.and(&self.value.question(Some(false)));
+        Self { when, value: Value::unknown("it may be in what is not followed", &self.value.place) }
     }
 
     /// The same, where this holds too.

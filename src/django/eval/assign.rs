@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use ruff_python_ast::{Expr, Operator, StmtAugAssign};
 
+use super::expressions::spread;
 use super::{Evaluator, Frame};
 use crate::django::condition::Condition;
 use crate::django::joined::joined;
-use crate::django::value::{Guarded, Kind, Outer, Pair, V, Value, choice};
+use crate::django::value::{Guarded, Kind, Outer, Pair, REST, V, Value, choice};
 
 impl Evaluator<'_> {
     pub(super) fn assign(&mut self, frame: &mut Frame, target: &Expr, value: &V) {
@@ -21,7 +22,6 @@ impl Evaluator<'_> {
             Expr::Starred(inner) => self.assign(frame, &inner.value, value),
             Expr::Subscript(inner) => {
                 let key = self.eval(frame, &inner.slice);
-                let Some(key) = key_text(&key) else { return };
                 self.change(frame, &inner.value, &|it, held| it.with_entry(held, &key, value));
             }
             Expr::Attribute(inner) => {
@@ -56,16 +56,17 @@ impl Evaluator<'_> {
         choice(ways, &value.place).unwrap_or_else(|| value.clone())
     }
 
-    fn with_entry(&mut self, held: &V, key: &str, value: &V) -> V {
+    fn with_entry(&mut self, held: &V, key: &V, value: &V) -> V {
         match &held.kind {
             Kind::Dict(pairs) => {
                 let mut pairs = pairs.clone();
-                put(&mut pairs, key, Guarded::always(value.clone()));
+                put_keyed(&mut pairs, key, &Guarded::always(value.clone()));
                 Value::new(Kind::Dict(pairs), &held.place)
             }
             Kind::List(items) => {
                 let mut items = items.clone();
-                if let Some(item) = key.parse::<usize>().ok().and_then(|at| items.get_mut(at)) {
+                let at = key_text(key).and_then(|at| at.parse::<usize>().ok());
+                if let Some(item) = at.and_then(|at| items.get_mut(at)) {
                     item.value = value.clone();
                 }
                 Value::new(Kind::List(items), &held.place)
@@ -114,9 +115,9 @@ impl Evaluator<'_> {
             (_, Operator::Add, Kind::List(b)) if !matches!(left.kind, Kind::Text(_)) => {
                 made(Kind::List(left.items().into_iter().chain(b.iter().cloned()).collect()))
             }
-            (Kind::Dict(a), Operator::BitOr, Kind::Dict(b)) => {
-                let mut pairs = a.clone();
-                b.iter().for_each(|pair| put(&mut pairs, &pair.key, pair.held.clone()));
+            (Kind::Dict(_), Operator::BitOr, _) | (_, Operator::BitOr, Kind::Dict(_)) => {
+                let mut pairs = Vec::new();
+                [left, right].into_iter().for_each(|one| spread(&mut pairs, one));
                 made(Kind::Dict(pairs))
             }
             (Kind::Text(a), Operator::Add, Kind::Text(b)) => made(Kind::Text(format!("{a}{b}").into())),
@@ -125,8 +126,12 @@ impl Evaluator<'_> {
     }
 }
 
-/// Sets an entry. One that is there only sometimes leaves what was there for the other times.
+/// Sets an entry. One that is there only sometimes leaves what was there for the other times, and so does what is not
+/// followed: it may replace any.
 pub(super) fn put(pairs: &mut Vec<Pair>, key: &str, held: Guarded) {
+    if key == REST {
+        doubt(pairs, &held.rest());
+    }
     match pairs.iter_mut().find(|pair| &*pair.key == key) {
         Some(pair) if held.when == Condition::Always => pair.held = held,
         Some(pair) => {
@@ -134,6 +139,16 @@ pub(super) fn put(pairs: &mut Vec<Pair>, key: &str, held: Guarded) {
             pair.held.when = held.when.or(&pair.held.when);
         }
         None => pairs.push(Pair { key: key.into(), held }),
+    }
+}
+
+fn doubt(pairs: &mut [Pair], rest: &Guarded) {
+    let doubted = |value: &V| match &value.kind {
+        Kind::Choice(ways) => ways.iter().any(|way| matches!(way.value.kind, Kind::Unknown(_))),
+        kind => matches!(kind, Kind::Unknown(_)),
+    };
+    for pair in pairs.iter_mut().filter(|pair| &*pair.key != REST && !doubted(&pair.held.value)) {
+        pair.held.value = joined(&rest.when, &rest.value, &pair.held.value);
     }
 }
 
@@ -155,6 +170,29 @@ pub(super) fn key_text(key: &V) -> Option<Rc<str>> {
         Kind::Named(name) => Some(name.clone()),
         _ => None,
     }
+}
+
+/// Sets an entry whose key may be one of several, or not be known.
+pub(super) fn put_keyed(pairs: &mut Vec<Pair>, key: &V, held: &Guarded) {
+    match &key.kind {
+        Kind::Choice(ways) => {
+            ways.iter().for_each(|way| put_keyed(pairs, &way.value, &held.clone().under(&way.when)));
+        }
+        _ => put(pairs, &kept(key), held.clone()),
+    }
+}
+
+/// Where a dictionary keeps what is set under a key: a variable's default, a text with `{}` for its unknown end, or `REST`.
+fn kept(key: &V) -> Rc<str> {
+    let kept = match &key.kind {
+        Kind::Outer(Outer { default: Some(default), .. }) => key_text(default),
+        Kind::Made(parts) => {
+            let start = parts.first().and_then(|part| part.text()).filter(|start| !start.is_empty());
+            start.map(|start| format!("{start}{{}}").into())
+        }
+        _ => key_text(key),
+    };
+    kept.unwrap_or_else(|| REST.into())
 }
 
 /// A value that takes its variable's name from the class attribute it is assigned to.

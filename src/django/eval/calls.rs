@@ -10,7 +10,7 @@ use super::methods::is_namespace;
 use super::statements::Flow;
 use super::{Evaluator, Frame, Scope};
 use crate::django::condition::Condition;
-use crate::django::value::{Function, Guarded, Kind, Outer, Pair, Place, V, Value, choice};
+use crate::django::value::{Function, Guarded, Kind, Outer, Pair, Place, REST, V, Value, choice};
 
 /// What may be given all names of a module and only reads them.
 const READERS: [&str; 10] =
@@ -181,11 +181,12 @@ impl Evaluator<'_> {
         let place = frame.place(&*function.def);
         let mut positional = own.into_iter().chain(given.args);
         let mut named = given.named;
+        let open = named.iter().any(|(name, _)| &**name == REST);
         let mut scope = Scope::new();
         let mut bind = |it: &mut Self, frame: &mut Frame, one: &ParameterWithDefault, value: Option<V>| {
             let name: Rc<str> = one.parameter.name.as_str().into();
             let by_name = named.iter().position(|(known, _)| *known == name).map(|at| named.swap_remove(at).1);
-            let default = || one.default().map(|default| it.eval(frame, default));
+            let default = || one.default().map(|default| it.eval(frame, default)).filter(|_| !open);
             let value = value.or(by_name).or_else(default);
             scope.insert(name, value.unwrap_or_else(|| Value::unknown("an argument that is not given", &place)));
         };

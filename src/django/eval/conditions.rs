@@ -135,10 +135,7 @@ fn is_constant(dotted: &str) -> bool {
 
 /// A question that cannot be named, at its place.
 fn opaque(value: &V) -> Condition {
-    match value.sources().into_iter().next() {
-        Some(source) => Condition::test(&source, None, None),
-        None => Condition::opaque(&format!("what {} gives", value.place)),
-    }
+    value.question(None)
 }
 
 fn subject(outer: &Outer) -> String {

@@ -1,15 +1,13 @@
 //! Expressions: what each stands for, as far as the text alone tells.
 
-use std::rc::Rc;
-
 use ruff_python_ast::{
     BoolOp, Expr, ExprBoolOp, ExprDict, ExprFString, FStringPart, InterpolatedStringElement, Number, UnaryOp,
 };
 
-use super::assign::{key_text, put};
+use super::assign::{put, put_keyed};
 use super::{Evaluator, Frame};
 use crate::django::condition::Condition;
-use crate::django::value::{Guarded, Kind, Pair, Place, TEXT, V, Value, choice};
+use crate::django::value::{Guarded, Kind, Outer, Pair, Place, REST, TEXT, V, Value, choice};
 
 impl Evaluator<'_> {
     pub(super) fn eval(&mut self, frame: &mut Frame, expression: &Expr) -> V {
@@ -84,10 +82,9 @@ impl Evaluator<'_> {
             Expr::DictComp(inner) => {
                 let mut pairs = Vec::new();
                 let made = self.rounds(frame, &inner.generators, &Condition::Always, &mut |it, frame, when| {
-                    let key = inner.key.as_ref().map(|key| it.eval(frame, key)).and_then(|key| key_text(&key));
-                    let value = it.eval(frame, &inner.value);
-                    key.into_iter()
-                        .for_each(|key| put(&mut pairs, &key, Guarded { when: when.clone(), value: value.clone() }));
+                    let key = inner.key.as_ref().map(|key| it.eval(frame, key));
+                    let held = Guarded { when: when.clone(), value: it.eval(frame, &inner.value) };
+                    key.into_iter().for_each(|key| put_keyed(&mut pairs, &key, &held));
                 });
                 if made { value(Kind::Dict(pairs)) } else { frame.unknown("made of something unknown", expression) }
             }
@@ -193,7 +190,7 @@ impl Evaluator<'_> {
             match &item.key {
                 Some(key) => {
                     let key = self.eval(frame, key);
-                    key_text(&key).into_iter().for_each(|key| put(&mut pairs, &key, Guarded::always(value.clone())));
+                    put_keyed(&mut pairs, &key, &Guarded::always(value));
                 }
                 None => spread(&mut pairs, &value),
             }
@@ -270,17 +267,34 @@ pub(super) fn logic(when: Condition) -> Kind {
 }
 
 /// `**more` within a dictionary, or `update(more)`.
-pub(super) fn spread(pairs: &mut Vec<Pair>, more: &Rc<Value>) {
+pub(super) fn spread(pairs: &mut Vec<Pair>, more: &V) {
+    spread_where(pairs, more, &Condition::Always);
+}
+
+fn spread_where(pairs: &mut Vec<Pair>, more: &V, when: &Condition) {
     match &more.kind {
-        Kind::Dict(more) => more.iter().for_each(|pair| put(pairs, &pair.key, pair.held.clone())),
-        Kind::Choice(ways) => {
-            for way in ways {
-                if let Kind::Dict(more) = &way.value.kind {
-                    more.iter().for_each(|pair| put(pairs, &pair.key, pair.held.clone().under(&way.when)));
-                }
+        Kind::Null => {}
+        Kind::Dict(more) => more.iter().for_each(|pair| put(pairs, &pair.key, pair.held.clone().under(when))),
+        Kind::Choice(ways) => ways.iter().for_each(|way| spread_where(pairs, &way.value, &when.and(&way.when))),
+        Kind::List(items) => items.iter().for_each(|item| put_item(pairs, &item.clone().under(when))),
+        kind => {
+            // A variable that is left out is its default.
+            if let Kind::Outer(Outer { default: Some(default), .. }) = kind
+                && matches!(default.kind, Kind::Dict(_))
+            {
+                spread_where(pairs, default, when);
             }
+            put(pairs, REST, Guarded { when: when.clone(), value: more.clone() });
         }
-        _ => {}
+    }
+}
+
+/// One of the pairs in `dict([(key, value), …])`.
+fn put_item(pairs: &mut Vec<Pair>, item: &Guarded) {
+    let two = if let Kind::List(two) = &item.value.kind { two.as_slice() } else { &[] };
+    match two {
+        [key, value] => put_keyed(pairs, &key.value, &value.clone().under(&item.when)),
+        _ => put(pairs, REST, item.clone()),
     }
 }
 

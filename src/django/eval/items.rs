@@ -55,7 +55,7 @@ impl Evaluator<'_> {
             (Kind::Dict(pairs), None) => {
                 // The key comes from outside: it may be any of them.
                 let ways = pairs.iter().map(|pair| {
-                    let when = self.equal(key, &Value::new(Kind::Text(pair.key.clone()), place));
+                    let when = self.equal(key, &pair.name(place));
                     Guarded { when, value: pair.held.value.clone() }
                 });
                 let ways: Vec<Guarded> = ways.collect();
@@ -117,10 +117,7 @@ impl Evaluator<'_> {
         match &over.kind {
             Kind::List(items) => Some(items.clone()),
             Kind::Dict(pairs) => {
-                let key = |pair: &Pair| Guarded {
-                    when: pair.held.when.clone(),
-                    value: Value::new(Kind::Text(pair.key.clone()), &over.place),
-                };
+                let key = |pair: &Pair| Guarded { when: pair.held.when.clone(), value: pair.name(&over.place) };
                 Some(pairs.iter().map(key).collect())
             }
             _ => None,

@@ -113,7 +113,6 @@ impl Evaluator<'_> {
         let null = Value::new(Kind::Null, place);
         let key = given.args.first();
         let default = given.args.get(1).unwrap_or(&null);
-        let text = |key: &str| Value::new(Kind::Text(key.into()), place);
         let pairs = || if let Kind::Dict(pairs) = &base.kind { pairs.clone() } else { Vec::new() };
         let listed = |items: Vec<Guarded>| Some(Value::new(Kind::List(items), place));
         match (name, key) {
@@ -143,12 +142,12 @@ impl Evaluator<'_> {
             ("copy", None) => return Some(base.clone()),
             ("values", None) => return listed(pairs().into_iter().map(|pair| pair.held).collect()),
             ("keys", None) => {
-                let key = |pair: Pair| Guarded { when: pair.held.when, value: text(&pair.key) };
+                let key = |pair: Pair| Guarded { value: pair.name(place), when: pair.held.when };
                 return listed(pairs().into_iter().map(key).collect());
             }
             ("items", None) => {
                 let item = |pair: Pair| {
-                    let both = vec![Guarded::always(text(&pair.key)), Guarded::always(pair.held.value)];
+                    let both = vec![Guarded::always(pair.name(place)), Guarded::always(pair.held.value)];
                     Guarded { when: pair.held.when, value: Value::new(Kind::List(both), place) }
                 };
                 return listed(pairs().into_iter().map(item).collect());

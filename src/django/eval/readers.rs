@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Evaluator;
 use super::calls::Given;
-use crate::django::value::{Guarded, Kind, Outer, Pair, Place, V, Value, choice};
+use crate::django::value::{Guarded, Kind, Outer, Pair, Place, REST, V, Value, choice};
 
 /// What is kept as the callee of a backend that the scheme of an address decides.
 pub const BY_SCHEME: &str = "the scheme of an address";
@@ -159,6 +159,7 @@ impl Evaluator<'_> {
         for (argument, setting) in options {
             pairs.extend(given.named(argument).map(|value| pair(setting, value.clone())));
         }
+        pairs.extend(given.named(REST).map(|more| pair(REST, more.clone())));
         Value::new(Kind::Dict(pairs), place)
     }
 

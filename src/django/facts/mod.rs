@@ -62,6 +62,11 @@ impl Fact {
         Self { why: Some(shown(why)), ..Self::new("unknown") }
     }
 
+    /// It cannot be known, because a setting is not.
+    fn unfollowed(setting: &str) -> Self {
+        Self::unknown(&format!("{setting} is built in a way that is not followed"))
+    }
+
     fn at(self, place: &Place) -> Self {
         Self { evidence: Some(shown(&place.to_string())), ..self }
     }
@@ -178,15 +183,9 @@ impl Project<'_> {
 
     /// The same, of the ways that a setting may be.
     fn absent_in(&self, ways: Vec<Guarded>, setting: &str, keys: &[&str], absent: &str) -> Fact {
-        let mut level = ways;
-        let mut keys = keys.iter();
-        loop {
-            if let Some(way) = level.iter().find(|way| !way.value.is_followed()) {
-                let why = format!("{setting} is built in a way that is not followed");
-                return Fact::unknown(&why).at(&way.value.place);
-            }
-            let Some(key) = keys.next() else { return self.or_gap(absent) };
-            level = below(&level, key);
+        match unfollowed(ways, keys) {
+            Some(place) => Fact::unfollowed(setting).at(&place),
+            None => self.or_gap(absent),
         }
     }
 
@@ -196,6 +195,16 @@ impl Project<'_> {
         let modules: Vec<String> = read.filter_map(|mention| mention.first.clone()).collect();
         let scopes = modules.iter().filter_map(|module| self.code.module_named(module)).collect::<Vec<_>>();
         scopes.iter().find_map(|scope| scope.get(name).cloned())
+    }
+
+    /// When what stands at the end of the keys of a dictionary setting says yes.
+    fn switched(&self, name: &str, keys: &[&str]) -> Option<Guarded> {
+        let on = self.nested(name, keys).iter().find_map(switched);
+        on.or_else(|| {
+            let whole = Guarded::always(self.setting(name)?);
+            let below = |held: Guarded, key: &&str| Some(held.value.entry(key)?.under(&held.when));
+            switched(&keys.iter().try_fold(whole, below)?)
+        })
     }
 
     /// `no`, where the paths that are answered are known.
@@ -240,6 +249,33 @@ impl Project<'_> {
     fn asks_for(&self, names: &[&str]) -> Option<&super::requirements::Requirement> {
         names.iter().find_map(|name| self.requirements.of(name))
     }
+}
+
+/// Where the ways of a setting, or what stands below the keys in turn, is no longer followed.
+fn unfollowed(ways: Vec<Guarded>, keys: &[&str]) -> Option<Place> {
+    let mut level = ways;
+    let mut keys = keys.iter();
+    loop {
+        if let Some(way) = level.iter().find(|way| !way.value.is_followed()) {
+            return Some(way.value.place.clone());
+        }
+        level = below(&level, keys.next()?);
+    }
+}
+
+/// When a setting says yes. Whoever deploys may turn on what a variable decides, whatever it is when nobody does.
+fn switched(setting: &Guarded) -> Option<Guarded> {
+    let when = match &setting.value.kind {
+        Kind::Bool(true) | Kind::Dict(_) => Condition::Always,
+        Kind::Int(number) if *number != 0 => Condition::Always,
+        Kind::Text(text) if !text.is_empty() => Condition::Always,
+        Kind::Outer(outer) => Condition::test(&format!("{}:{}", outer.store, outer.name), None, None),
+        Kind::Logic(when) => when.clone(),
+        Kind::Choice(ways) => return ways.iter().find_map(|way| switched(&way.clone().under(&setting.when))),
+        _ => return None,
+    };
+    let when = setting.when.and(&when);
+    (when.in_production() != Some(false)).then(|| Guarded { when, value: setting.value.clone() })
 }
 
 /// What stands under a key in each of these.

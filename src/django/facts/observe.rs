@@ -4,7 +4,7 @@ use super::{Fact, Project};
 use crate::django::condition::Condition;
 use crate::django::mentions::Mention;
 use crate::django::urls::Route;
-use crate::django::value::{Guarded, Kind, V};
+use crate::django::value::{Guarded, Kind, Place, REST, V};
 use crate::django::words::shown;
 
 /// Last parts of paths by which health is asked for.
@@ -159,7 +159,7 @@ pub(super) fn logging(project: &mut Project<'_>) -> Fact {
         return fact;
     }
     if let Some(way) = ways.iter().find(|way| !matches!(way.value.kind, Kind::Dict(_))) {
-        return Fact::unknown("LOGGING is built in a way that is not followed").at(&way.value.place);
+        return Fact::unfollowed("LOGGING").at(&way.value.place);
     }
     let configured = |callee: &str| {
         callee.starts_with("logging.config.") || callee == "logging.basicConfig" || callee == "structlog.configure"
@@ -172,6 +172,7 @@ pub(super) fn logging(project: &mut Project<'_>) -> Fact {
 
 /// Walks from the loggers to their handlers and from these to their formatters: what no logger uses is not in effect.
 pub(super) fn structured(project: &mut Project<'_>) -> Fact {
+    let mut open: Option<Place> = None;
     for way in configurations(project) {
         let under = |keys: &[&str]| keys.iter().try_fold(way.value.clone(), |at, key| Some(at.entry(key)?.value));
         let mut handlers: Vec<Guarded> = under(&["root", "handlers"]).map(|list| list.items()).unwrap_or_default();
@@ -179,14 +180,19 @@ pub(super) fn structured(project: &mut Project<'_>) -> Fact {
             handlers.extend(logger.value.entry("handlers").map(|held| held.value.items()).unwrap_or_default());
         }
         for used in handlers {
-            let Some(name) = used.value.text().map(str::to_owned) else { continue };
-            let Some(handler) = under(&["handlers", &name]) else { continue };
+            let handler = used.value.text().and_then(|name| under(&["handlers", name]));
+            let handler = handler.unwrap_or_else(|| used.value.clone());
             let class = handler.entry("class").or_else(|| handler.entry("()"));
             let formatter = handler.entry("formatter").map(|held| held.value.ways()).unwrap_or_default();
-            let formatters = formatter.iter().filter_map(|way| Some((way, under(&["formatters", way.value.text()?])?)));
+            let formatters = formatter.iter().map(|way| {
+                let named = way.value.text().and_then(|name| under(&["formatters", name]));
+                (way, named.unwrap_or_else(|| way.value.clone()))
+            });
             let mut parts: Vec<(Condition, V)> =
                 class.into_iter().map(|held| (used.when.and(&held.when), held.value)).collect();
+            open = open.or_else(|| (!handler.is_followed()).then(|| handler.place.clone()));
             for (way, formatter) in formatters {
+                open = open.or_else(|| (!formatter.is_followed()).then(|| formatter.place.clone()));
                 let of = ["()", "class", "format"].iter().filter_map(|key| formatter.entry(key));
                 parts.extend(of.map(|held| (used.when.and(&way.when), held.value)));
             }
@@ -196,11 +202,18 @@ pub(super) fn structured(project: &mut Project<'_>) -> Fact {
                     if when.in_production() != Some(false) && is_structured(&way.value) {
                         return Fact::new("yes").at(&way.value.place).when(&when);
                     }
+                    let unknown = matches!(way.value.kind, Kind::Unknown(_) | Kind::Outer(_));
+                    open = open.or_else(|| unknown.then(|| way.value.place.clone()));
                 }
             }
         }
     }
-    project.absent_in(configurations(project), "LOGGING", &[], "no")
+    if let Some(place) = open {
+        return Fact::unfollowed("LOGGING").at(&place);
+    }
+    let left = ["root", "loggers", "handlers", "formatters"]
+        .map(|part| project.absent_in(configurations(project), "LOGGING", &[part, REST], "no"));
+    left.into_iter().find(Fact::is_unknown).unwrap_or_else(|| Fact::new("no"))
 }
 
 fn pairs(value: &V) -> Vec<Guarded> {

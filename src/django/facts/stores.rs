@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Fact, Project, callee, chosen};
 use crate::django::condition::Condition;
 use crate::django::eval::BY_SCHEME;
-use crate::django::value::{Guarded, Kind, V};
+use crate::django::value::{Guarded, Kind, REST, V};
 use crate::django::words::shown;
 
 const NO_BROKER: &str = "no setting here says where Celery's broker is";
@@ -34,7 +34,7 @@ fn backend(value: &V) -> Option<String> {
 /// The names of all caches.
 fn aliases(project: &Project<'_>) -> BTreeSet<String> {
     let keys = |way: &Guarded| match &way.value.kind {
-        Kind::Dict(pairs) => pairs.iter().map(|pair| pair.key.to_string()).collect(),
+        Kind::Dict(pairs) => pairs.iter().map(|pair| pair.key.to_string()).filter(|key| key != REST).collect(),
         _ => Vec::new(),
     };
     project.ways("CACHES").iter().flat_map(keys).collect()
@@ -50,20 +50,22 @@ pub(super) fn redis_cache(project: &mut Project<'_>) -> Fact {
     }
     match ways.iter().find(|way| matches!(backend(&way.value).as_deref(), Some("unknown" | "env-url"))) {
         Some(way) => Fact::unknown("the variable that names the cache decides").at(&way.value.place),
-        None if project.settings.contains_key("CACHES") && ways.is_empty() => {
-            Fact::unknown("CACHES is built in a way that is not followed")
+        None if project.settings.contains_key("CACHES") && ways.is_empty() => Fact::unfollowed("CACHES"),
+        None => {
+            let every = aliases.iter().map(String::as_str).chain([REST]);
+            let left = every.map(|alias| project.absent("CACHES", &[alias, "BACKEND"], "no")).find(Fact::is_unknown);
+            left.unwrap_or_else(|| project.no())
         }
-        None => project.no(),
     }
 }
 
 pub(super) fn cache_backend(project: &mut Project<'_>) -> Fact {
     let ways = project.nested("CACHES", &["default", "BACKEND"]);
+    let open = ways.iter().any(|way| matches!(way.value.kind, Kind::Unknown(_)));
     match chosen(&ways, backend) {
+        Some(fact) if open && fact.is_unknown() => Fact { evidence: fact.evidence, ..Fact::unfollowed("CACHES") },
         Some(fact) => or_left(fact, &ways, Fact::new("locmem-default")),
-        None if project.settings.contains_key("CACHES") => {
-            Fact::unknown("CACHES is built in a way that is not followed")
-        }
+        None if project.settings.contains_key("CACHES") => Fact::unfollowed("CACHES"),
         None => project.or_gap("locmem-default"),
     }
 }
@@ -140,13 +142,14 @@ pub(super) fn separate(project: &mut Project<'_>) -> Fact {
     let is_redis = |way: &Guarded| matches!(backend(&way.value).as_deref(), Some("redis" | "env-url"));
     let on_redis = |alias: &String| project.nested("CACHES", &[alias, "BACKEND"]).iter().any(is_redis);
     let caches: Vec<String> = aliases(project).into_iter().filter(on_redis).collect();
-    if caches.is_empty() {
-        return Fact::new("na").at(&broker.place);
-    }
     let other = ["amqp", "AMQP", "RABBIT", "rabbit", "sqs", "memory"];
     let sources = addresses(&broker);
     if sources.iter().chain(&texts(&broker)).any(|text| other.iter().any(|word| text.contains(word))) {
         return Fact::new("na").at(&broker.place).detail("the broker is not Redis");
+    }
+    if caches.is_empty() {
+        let redis = redis_cache(project);
+        return if redis.is_unknown() { redis } else { Fact::new("na").at(&broker.place) };
     }
     let located = |alias: &String| {
         let entry = project.setting("CACHES")?.entry(alias)?.value.entry("LOCATION")?;
@@ -190,14 +193,15 @@ pub(super) fn conn_max_age(project: &mut Project<'_>) -> Fact {
         return fact;
     }
     if let Some(way) = ways.first() {
-        return Fact::unknown("a variable without a default decides").at(&way.value.place);
+        let outer = matches!(way.value.kind, Kind::Outer(_));
+        let fact =
+            if outer { Fact::unknown("a variable without a default decides") } else { Fact::unfollowed("DATABASES") };
+        return fact.at(&way.value.place);
     }
-    let databases = project.nested("DATABASES", &["default"]);
     let Some(value) = project.setting("DATABASES") else { return project.or_gap("unset") };
-    if databases.iter().any(|way| matches!(way.value.kind, Kind::Dict(_))) {
-        return Fact::new("unset").at(&value.place);
-    }
-    Fact::unknown("DATABASES is built in a way that is not followed").at(&value.place)
+    let databases = project.nested("DATABASES", &["default"]);
+    let known = databases.iter().all(|way| matches!(way.value.kind, Kind::Dict(_))) && !databases.is_empty();
+    if known { Fact::new("unset").at(&value.place) } else { Fact::unfollowed("DATABASES").at(&value.place) }
 }
 
 pub(super) fn pool(project: &mut Project<'_>) -> Fact {
@@ -207,22 +211,21 @@ pub(super) fn pool(project: &mut Project<'_>) -> Fact {
     if let Some(way) = engines.iter().find(|way| library(&way.value)) {
         return Fact::new("yes").at(&way.value.place).when(&way.when);
     }
-    let off = |value: &V| matches!(value.kind, Kind::Bool(false) | Kind::Null);
-    let pools = project.nested("DATABASES", &["default", "OPTIONS", "pool"]);
-    match pools.iter().find(|way| !off(&way.value)) {
+    let keys = ["default", "OPTIONS", "pool"];
+    match project.switched("DATABASES", &keys) {
         Some(way) => Fact::new("yes").at(&way.value.place).when(&way.when),
-        None => project.absent("DATABASES", &["default", "OPTIONS"], "no"),
+        None => project.absent("DATABASES", &keys, "no"),
     }
 }
 
 pub(super) fn pooler(project: &mut Project<'_>) -> Fact {
-    let cursors = project.nested("DATABASES", &["default", "DISABLE_SERVER_SIDE_CURSORS"]);
-    if let Some(way) = cursors.iter().find(|way| way.value.kind != Kind::Bool(false)) {
+    let keys = ["default", "DISABLE_SERVER_SIDE_CURSORS"];
+    if let Some(way) = project.switched("DATABASES", &keys) {
         return Fact::new("yes").at(&way.value.place).when(&way.when);
     }
     let pooler = |word: &str| !matches!(word, "nginx" | "caddy");
     match project.deploy.hints.iter().find(|(word, _, aside)| pooler(word) && !aside) {
         Some((word, place, _)) => Fact::new("yes").at(place).when(&Condition::Always).detail(word),
-        None => project.absent("DATABASES", &["default"], "no"),
+        None => project.absent("DATABASES", &keys, "no"),
     }
 }

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Fact, Project};
+use super::{Fact, Project, switched};
 use crate::django::condition::Condition;
 use crate::django::deploy::Command;
-use crate::django::value::Kind;
+use crate::django::value::{Guarded, Kind};
 
 #[expect(clippy::expect_used, reason = "a constant pattern")]
 static WORKER: LazyLock<Regex> = LazyLock::new(|| {
@@ -96,20 +96,10 @@ fn daemon<'p>(project: &'p Project<'_>) -> Option<(String, &'p Command)> {
 }
 
 pub(super) fn acks_late(project: &mut Project<'_>) -> Fact {
-    let yes = |value: &crate::django::value::Guarded| value.value.kind == Kind::Bool(true);
     for name in ["CELERY_TASK_ACKS_LATE", "CELERY_ACKS_LATE", "CELERYD_ACKS_LATE", "task_acks_late"] {
         let of_celery = |project: &mut Project<'_>| project.celery(name).filter(|_| name == "task_acks_late");
         let Some(value) = project.setting(name).or_else(|| of_celery(project)) else { continue };
-        // Whoever deploys may turn it on, whatever it is when nobody does.
-        let turned_on = match &value.kind {
-            Kind::Outer(outer) => Some(Condition::test(&format!("{}:{}", outer.store, outer.name), None, None)),
-            Kind::Logic(when) if when.in_production() != Some(false) => Some(when.clone()),
-            _ => None,
-        };
-        if let Some(when) = turned_on {
-            return Fact::new("yes").at(&value.place).when(&when);
-        }
-        if let Some(way) = value.ways().iter().find(|way| yes(way)) {
+        if let Some(way) = switched(&Guarded::always(value.clone())) {
             return Fact::new("yes").at(&way.value.place).when(&way.when);
         }
         let left = project.absent_in(value.ways(), name, &[], "no");
@@ -152,7 +142,8 @@ pub(super) fn worker(project: &mut Project<'_>) -> Fact {
 
 pub(super) fn throttling(project: &mut Project<'_>) -> Fact {
     let throttles = project.nested("REST_FRAMEWORK", &["DEFAULT_THROTTLE_CLASSES"]);
-    if let Some(way) = throttles.iter().find(|way| !way.value.items().is_empty()) {
+    let named = |class: &Guarded| matches!(class.value.kind, Kind::Text(_) | Kind::Named(_) | Kind::Class(_));
+    if let Some(way) = throttles.iter().find(|way| way.value.items().iter().any(named)) {
         return Fact::new("drf").at(&way.value.place).when(&way.when);
     }
     if let Some(mention) = project.mentions.iter().find(|mention| mention.callee.contains("ratelimit")) {

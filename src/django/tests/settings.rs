@@ -114,6 +114,82 @@ fn changes_reach_what_they_change() {
 }
 
 #[test]
+fn what_is_spread_and_not_followed_may_hold_what_is_asked_for() {
+    let unknown = ("unknown", "");
+    let redis = "CACHES = {'default': {'BACKEND': 'django.core.cache.backends.redis.RedisCache', **x()}}";
+    let locmem = "CACHES = {'default': {'BACKEND': 'django.core.cache.backends.locmem.LocMemCache'}, **x()}";
+    let logging = "LOGGING = {'handlers': {'a': {'class': 'logging.StreamHandler'}}, 'root': ";
+    for (text, name, wanted) in [
+        ("DATABASES = {'default': {**x()}}", "conn_max_age", unknown),
+        ("DATABASES = {'default': {**x()}}", "db_pool", unknown),
+        ("DATABASES = {'default': {**x()}}", "pgbouncer_hints", unknown),
+        ("DATABASES = {'default': {'OPTIONS': {**x()}}}", "db_pool", unknown),
+        ("DATABASES = {'default': {'OPTIONS': {**x(), 'pool': True}}}", "db_pool", ("yes", "always")),
+        ("DATABASES = {'default': {'OPTIONS': {'pool': os.environ.get('P') == '1'}}}", "db_pool", ("yes", "env:P=1")),
+        ("DATABASES = {**x()}", "conn_max_age", unknown),
+        ("DATABASES = {'default': dict(ENGINE='a', **x())}", "conn_max_age", unknown),
+        ("DATABASES = {'default': {x(): 60}}", "conn_max_age", unknown),
+        ("DATABASES = {'default': {x(): 60 for a in 'ab'.split()}}", "conn_max_age", unknown),
+        ("DATABASES['default'].update(x())", "conn_max_age", unknown),
+        ("DATABASES['default'].update(x() if os.environ.get('A') else {})", "conn_max_age", unknown),
+        ("DATABASES['default'] |= x()", "conn_max_age", unknown),
+        ("DATABASES['default'][x()] = 60", "conn_max_age", unknown),
+        ("for i in x():\n    DATABASES[f'replica_{i}'] = {}", "conn_max_age", ("unset", "")),
+        (
+            "K = 'CONN_MAX_AGE' if os.environ.get('K') else 'X'\nDATABASES['default'][K] = 60",
+            "conn_max_age",
+            ("60", "env:K"),
+        ),
+        ("DATABASES = {os.environ.get('N', 'default'): {'CONN_MAX_AGE': 60}}", "conn_max_age", ("60", "always")),
+        (
+            "DATABASES['default']['DISABLE_SERVER_SIDE_CURSORS'] = 'P' in os.environ",
+            "pgbouncer_hints",
+            ("yes", "env:P"),
+        ),
+        (
+            "from decouple import config\nDATABASES['default']['DISABLE_SERVER_SIDE_CURSORS'] = config('P', False, cast=bool)",
+            "pgbouncer_hints",
+            ("yes", "env:P"),
+        ),
+        ("def f(**all):\n    return all\nDATABASES = {'default': f(**x())}", "conn_max_age", unknown),
+        ("def f(age=0):\n    return {'CONN_MAX_AGE': age}\nDATABASES = {'default': f(**x())}", "conn_max_age", unknown),
+        ("import dj_database_url as d\nDATABASES = {'default': d.config(**x())}", "conn_max_age", unknown),
+        ("DATABASES = {'default': {**x(), 'CONN_MAX_AGE': 60}}", "conn_max_age", ("60", "always")),
+        ("DATABASES['default'].update([('CONN_MAX_AGE', 60)])", "conn_max_age", ("60", "always")),
+        ("DATABASES = {'default': {'CONN_MAX_AGE': 60, **(None or {})}}", "conn_max_age", ("60", "always")),
+        // What is spread later may replace what stands before it.
+        (
+            "DATABASES = {'default': {'CONN_MAX_AGE': 60, **x()}}",
+            "conn_max_age",
+            ("60", "not what shop/settings.py:7 gives"),
+        ),
+        (
+            "import json\nDATABASES = {'default': {'CONN_MAX_AGE': 60, **json.loads(os.environ['D'])}}",
+            "conn_max_age",
+            ("60", "no env:D"),
+        ),
+        ("CACHES = {**x()}", "cache_backend", unknown),
+        ("CACHES = {**x()}", "redis_cache", unknown),
+        ("CACHES = {**x()}\nCELERY_BROKER_URL = os.environ['Q']", "separate_broker_cache_redis", unknown),
+        ("CACHES = {'default': {**x()}}", "cache_backend", unknown),
+        (redis, "redis_cache", ("yes", "not what shop/settings.py:7 gives")),
+        (locmem, "redis_cache", unknown),
+        ("REST_FRAMEWORK = {**x()}", "throttling", unknown),
+        ("REST_FRAMEWORK = {'DEFAULT_THROTTLE_CLASSES': [*x()]}", "throttling", unknown),
+        ("REST_FRAMEWORK = {'DEFAULT_THROTTLE_CLASSES': ['a', *x()]}", "throttling", ("drf", "always")),
+        ("STORAGES = {**x()}", "hashed_static", unknown),
+        ("STORAGES = {'staticfiles': {**x()}}", "hashed_static", unknown),
+        ("LOGGING = {'handlers': {**x()}, 'root': {'handlers': ['a']}}", "logging_structured", unknown),
+    ] {
+        assert_eq!(told(&of_settings(text, name)), wanted, "{text}");
+    }
+    for (root, wanted) in [("[*x()]", unknown), ("['a'], **x()", unknown), ("['a']", ("no", ""))] {
+        let text = format!("{logging}{{'handlers': {root}}}}}");
+        assert_eq!(told(&of_settings(&text, "logging_structured")), wanted, "{text}");
+    }
+}
+
+#[test]
 fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
     let engine = "SESSION_ENGINE = 'django.contrib.sessions.backends.cache'";
     for (text, wanted) in [
