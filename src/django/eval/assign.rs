@@ -5,7 +5,10 @@ use std::rc::Rc;
 use ruff_python_ast::{Expr, Operator, StmtAugAssign};
 
 use super::expressions::spread;
-use super::{Evaluator, Frame};
+use super::items::is_own_module;
+use super::methods::is_namespace;
+use super::statements::dotted;
+use super::{Evaluator, Frame, Place};
 use crate::django::condition::Condition;
 use crate::django::joined::joined;
 use crate::django::value::{Guarded, Kind, Outer, Pair, REST, V, Value, choice};
@@ -20,6 +23,10 @@ impl Evaluator<'_> {
             Expr::Tuple(inner) => self.unpack(frame, &inner.elts, value),
             Expr::List(inner) => self.unpack(frame, &inner.elts, value),
             Expr::Starred(inner) => self.assign(frame, &inner.value, value),
+            Expr::Subscript(inner) if is_namespace(&inner.value) => {
+                let (key, place) = (self.eval(frame, &inner.slice), frame.place(inner));
+                self.set_named(frame, &inner.value, &key, value, &place);
+            }
             Expr::Subscript(inner) => {
                 let key = self.eval(frame, &inner.slice);
                 self.change(frame, &inner.value, &|it, held| it.with_entry(held, &key, value));
@@ -28,9 +35,27 @@ impl Evaluator<'_> {
                 let base = self.eval(frame, &inner.value);
                 if let (Kind::Own, Some(own)) = (&base.kind, &mut frame.own) {
                     own.insert(inner.attr.as_str().into(), value.clone());
+                } else if is_own_module(&base) {
+                    frame.set_global(&inner.attr, value.clone());
                 }
             }
             _ => {}
+        }
+    }
+
+    /// `globals()["NAME"] = …`, and the same through `locals()`.
+    pub(super) fn set_named(&mut self, frame: &mut Frame, names: &Expr, key: &V, value: &V, place: &Place) {
+        match key.text() {
+            Some(name) if dotted(names).as_deref() != Some("globals") => frame.set(name, value.clone()),
+            _ => self.set_global(frame, key, value, place),
+        }
+    }
+
+    /// Sets a name of the module, or any where it is not known which.
+    pub(super) fn set_global(&mut self, frame: &mut Frame, key: &V, value: &V, place: &Place) {
+        match key.text() {
+            Some(name) => frame.set_global(name, value.clone()),
+            None => self.lose(frame, format!("{place} sets settings whose names are not known")),
         }
     }
 
@@ -47,7 +72,10 @@ impl Evaluator<'_> {
     pub(super) fn change(&mut self, frame: &mut Frame, target: &Expr, change: &dyn Fn(&mut Self, &V) -> V) {
         let held = self.eval(frame, target);
         let changed = self.each_way(&held, change);
-        self.assign(frame, target, &changed);
+        match target {
+            Expr::Name(name) if frame.is_global(&name.id) => frame.set_global(&name.id, changed),
+            _ => self.assign(frame, target, &changed),
+        }
     }
 
     pub(super) fn each_way(&mut self, value: &V, change: &dyn Fn(&mut Self, &V) -> V) -> V {
@@ -97,7 +125,7 @@ impl Evaluator<'_> {
     }
 
     /// What an operator makes of two values.
-    pub(super) fn operated(&mut self, left: &V, operator: Operator, right: &V, place: &super::Place) -> V {
+    pub(super) fn operated(&mut self, left: &V, operator: Operator, right: &V, place: &Place) -> V {
         let made = |kind| Value::new(kind, place);
         match (&left.kind, operator, &right.kind) {
             (Kind::Choice(_), ..) => self.each_way(left, &|it, left| it.operated(left, operator, right, place)),

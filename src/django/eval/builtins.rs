@@ -63,10 +63,10 @@ impl Evaluator<'_> {
                 })
             }
             ("globals" | "locals" | "vars", None) => {
-                let names = frame.scopes.last()?.iter();
+                let names = if name == "globals" { frame.scopes.first() } else { frame.scopes.last() };
                 let pair =
                     |(key, value): (&Rc<str>, &V)| Pair { key: key.clone(), held: Guarded::always(value.clone()) };
-                value(Kind::Dict(names.map(pair).collect()))
+                value(Kind::Dict(names?.iter().map(pair).collect()))
             }
             ("os.path.join" | "os.path.abspath" | "os.path.dirname" | "pathlib.Path", _) => {
                 Some(concatenated(given.args.clone(), place))

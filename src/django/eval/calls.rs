@@ -6,6 +6,7 @@ use std::rc::Rc;
 use ruff_python_ast::{Arguments, Expr, ExprCall, ParameterWithDefault};
 
 use super::expressions::spread;
+use super::items::is_own_module;
 use super::methods::is_namespace;
 use super::statements::Flow;
 use super::{Evaluator, Frame, Scope};
@@ -13,8 +14,21 @@ use crate::django::condition::Condition;
 use crate::django::value::{Function, Guarded, Kind, Outer, Pair, Place, REST, V, Value, choice};
 
 /// What may be given all names of a module and only reads them.
-const READERS: [&str; 10] =
-    ["print", "len", "list", "tuple", "set", "sorted", "dict", "isinstance", "str", "copy.copy"];
+const READERS: [&str; 13] = [
+    "print",
+    "len",
+    "list",
+    "tuple",
+    "set",
+    "sorted",
+    "dict",
+    "dir",
+    "getattr",
+    "hasattr",
+    "isinstance",
+    "str",
+    "copy.copy",
+];
 
 /// What is handed to a call.
 #[derive(Debug, Default, Clone)]
@@ -61,7 +75,7 @@ impl Evaluator<'_> {
 
     fn given(&mut self, frame: &mut Frame, arguments: &Arguments) -> Given {
         let all = arguments.args.iter().chain(arguments.keywords.iter().map(|one| &one.value));
-        let namespace = all.into_iter().any(|one| one.as_call_expr().is_some_and(|call| is_namespace(&call.func)));
+        let namespace = all.into_iter().any(is_namespace);
         let mut given = Given { namespace, ..Given::default() };
         for argument in &arguments.args {
             let value = self.eval(frame, argument);
@@ -108,10 +122,13 @@ impl Evaluator<'_> {
     }
 
     /// Notes where the names of the module are given away, or set by text that is run: what comes of it is not seen here.
-    fn handed_over(&mut self, frame: &Frame, target: &V, given: &Given, place: &Place) {
+    fn handed_over(&mut self, frame: &mut Frame, target: &V, given: &Given, place: &Place) {
         let name = if let Kind::Named(name) = &target.kind { &**name } else { "" };
         let reads = READERS.contains(&name) || name.starts_with("split_settings.");
-        if name == "exec" || given.namespace && !reads {
+        let itself = given.args.iter().chain(given.named.iter().map(|(_, value)| value)).any(is_own_module);
+        if let ("setattr", true, [_, key, value]) = (name, itself, given.args.as_slice()) {
+            self.set_global(frame, key, value, place);
+        } else if name == "exec" || (given.namespace || itself) && !reads {
             self.lose(frame, format!("{place} lets something that is not followed set any setting"));
         }
     }
@@ -159,6 +176,7 @@ impl Evaluator<'_> {
         };
         let mut inner = Frame::new(source.clone(), frame.module.clone(), vec![globals]);
         inner.path = frame.path.clone();
+        inner.called = true;
         let is_method = bound.is_some_and(|bound| matches!(bound.kind, Kind::Own | Kind::Instance(_) | Kind::Class(_)));
         let is_static = function.decorators.iter().any(|name| name == "staticmethod");
         let own = bound.filter(|_| is_method && !is_static).cloned();
@@ -167,6 +185,9 @@ impl Evaluator<'_> {
         inner.own = frame.own.take();
         let flow = self.deeper(|it| it.block(&mut inner, &function.def.body));
         frame.own = inner.own.take();
+        if function.file == frame.source.file {
+            frame.take_globals(&mut inner);
+        }
         if flow == Flow::Next {
             inner.returned.push(Guarded { when: inner.path.clone(), value: Value::new(Kind::Null, place) });
         }
@@ -215,7 +236,7 @@ impl Evaluator<'_> {
 }
 
 /// A condition without the part that is known to hold already.
-fn relative(when: &Condition, known: &Condition) -> Condition {
+pub(super) fn relative(when: &Condition, known: &Condition) -> Condition {
     match when {
         _ if when == known => Condition::Always,
         Condition::All(parts) => {

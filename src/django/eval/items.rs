@@ -3,15 +3,21 @@
 use ruff_python_ast::{Comprehension, Expr, ExprSubscript};
 
 use super::assign::key_text;
+use super::statements::dotted;
 use super::{Evaluator, Frame, readers};
 use crate::django::condition::Condition;
 use crate::django::value::{Guarded, Kind, Outer, Pair, Place, V, Value, choice};
 
 /// Items that comprehensions make, at most.
 const ITEMS: usize = 256;
+/// Why `sys.modules[__name__]`, of which nothing is asked but to set names of the module, is not known.
+const OWN_MODULE: &str = "the module itself";
 
 impl Evaluator<'_> {
     pub(super) fn subscript(&mut self, frame: &mut Frame, subscript: &ExprSubscript, place: &Place) -> V {
+        if dotted(&subscript.value).as_deref() == Some("sys.modules") {
+            return Value::unknown(OWN_MODULE, place);
+        }
         let base = self.eval(frame, &subscript.value);
         if subscript.slice.is_slice_expr() {
             return if matches!(base.kind, Kind::List(_)) { base } else { Value::new(Kind::Made(vec![base]), place) };
@@ -123,4 +129,9 @@ impl Evaluator<'_> {
             _ => None,
         }
     }
+}
+
+/// Is it `sys.modules[__name__]`?
+pub(super) fn is_own_module(value: &V) -> bool {
+    matches!(&value.kind, Kind::Unknown(why) if &**why == OWN_MODULE)
 }

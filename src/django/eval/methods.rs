@@ -7,6 +7,7 @@ use super::assign::{key_text, put, without};
 use super::calls::Given;
 use super::expressions::{concatenated, logic, spread};
 use super::readers::store;
+use super::statements::dotted;
 use super::{Evaluator, Frame};
 use crate::django::condition::Condition;
 use crate::django::value::{Guarded, Kind, Pair, Place, V, Value};
@@ -132,8 +133,10 @@ impl Evaluator<'_> {
             ("update", _) if is_namespace(target) => {
                 let mut pairs = Vec::new();
                 given.args.iter().for_each(|more| spread(&mut pairs, more));
-                pairs.iter().for_each(|pair| frame.set(&pair.key, pair.held.value.clone()));
-                given.named.iter().for_each(|(key, value)| frame.set(key, value.clone()));
+                given.named.iter().for_each(|(key, value)| put(&mut pairs, key, Guarded::always(value.clone())));
+                for pair in pairs {
+                    self.set_named(frame, target, &pair.name(place), &pair.held.value, place);
+                }
             }
             ("update", _) => self.alter(frame, target, entries, |pairs| {
                 given.args.iter().for_each(|more| spread(pairs, more));
@@ -210,7 +213,8 @@ fn entries(kind: &mut Kind) -> Option<&mut Vec<Pair>> {
 
 /// `globals()` and its like.
 pub(super) fn is_namespace(target: &Expr) -> bool {
-    super::statements::dotted(target).is_some_and(|name| matches!(&*name, "globals" | "locals" | "vars"))
+    let named = |name: String| matches!(&*name, "globals" | "locals" | "vars");
+    target.as_call_expr().is_some_and(|call| call.arguments.is_empty() && dotted(&call.func).is_some_and(named))
 }
 
 /// `"a{}b{name}".format(…)`, piece by piece.

@@ -14,7 +14,7 @@ mod modules;
 mod readers;
 mod statements;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use ruff_text_size::Ranged;
@@ -23,6 +23,7 @@ pub use modules::Modules;
 pub use readers::BY_SCHEME;
 
 use super::condition::Condition;
+use super::joined::joined;
 use super::parse::Source;
 use super::tree::Tree;
 use super::value::{Guarded, Kind, Place, V, Value};
@@ -87,6 +88,10 @@ struct Frame {
     own: Option<Scope>,
     /// An import found nothing, and nothing caught that yet.
     import_failed: bool,
+    /// It is a call, whose first names are its module's.
+    called: bool,
+    /// Names of the module that it sets or changes.
+    globals: BTreeSet<Rc<str>>,
 }
 
 impl<'t> Evaluator<'t> {
@@ -207,7 +212,8 @@ impl<'t> Evaluator<'t> {
 impl Frame {
     fn new(source: Rc<Source>, module: Rc<str>, scopes: Vec<Scope>) -> Self {
         let (path, returned) = (Condition::Always, Vec::new());
-        Self { source, module, scopes, path, returned, own: None, import_failed: false }
+        let (own, globals) = (None, BTreeSet::new());
+        Self { source, module, scopes, path, returned, own, import_failed: false, called: false, globals }
     }
 
     fn place(&self, node: &impl Ranged) -> Place {
@@ -221,6 +227,37 @@ impl Frame {
     fn set(&mut self, name: &str, value: V) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(name.into(), value);
+        }
+    }
+
+    /// In a call, is it a name of the module that the call has none of its own for?
+    fn is_global(&self, name: &str) -> bool {
+        self.called
+            && self.scopes.first().is_some_and(|scope| scope.contains_key(name))
+            && !self.scopes[1..].iter().any(|scope| scope.contains_key(name))
+    }
+
+    fn set_global(&mut self, name: &str, value: V) {
+        self.globals.insert(name.into());
+        if let Some(scope) = self.scopes.first_mut() {
+            scope.insert(name.into(), value);
+        }
+    }
+
+    /// Takes over what a call that just ended made of names of the module.
+    fn take_globals(&mut self, call: &mut Self) {
+        let reached = calls::relative(&call.path, &self.path);
+        for name in std::mem::take(&mut call.globals) {
+            let Some(value) = call.get(&name).cloned() else { continue };
+            let value = match self.scopes.first().and_then(|scope| scope.get(&name)) {
+                _ if reached == Condition::Always => value,
+                Some(before) => joined(&reached, &value, before),
+                None => Value::new(
+                    Kind::Choice(vec![Guarded { when: reached.clone(), value: value.clone() }]),
+                    &value.place,
+                ),
+            };
+            self.set_global(&name, value);
         }
     }
 

@@ -94,12 +94,8 @@ impl Evaluator<'_> {
             }
             Stmt::Break(_) | Stmt::Continue(_) => return Flow::Left,
             Stmt::Raise(_) => return Flow::Raised,
-            Stmt::TypeAlias(_)
-            | Stmt::Assert(_)
-            | Stmt::Global(_)
-            | Stmt::Nonlocal(_)
-            | Stmt::Pass(_)
-            | Stmt::IpyEscapeCommand(_) => {}
+            Stmt::Global(inner) => frame.globals.extend(inner.names.iter().map(|name| Rc::from(name.as_str()))),
+            Stmt::TypeAlias(_) | Stmt::Assert(_) | Stmt::Nonlocal(_) | Stmt::Pass(_) | Stmt::IpyEscapeCommand(_) => {}
         }
         Flow::Next
     }

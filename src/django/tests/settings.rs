@@ -190,6 +190,38 @@ fn what_is_spread_and_not_followed_may_hold_what_is_asked_for() {
 }
 
 #[test]
+fn names_of_a_module_are_set_in_more_ways_than_one() {
+    let engine = "E = 'django.contrib.sessions.backends.cache'\nimport sys\n";
+    for text in [
+        "globals()['SESSION_ENGINE'] = E",
+        "locals()['SESSION_ENGINE'] = E",
+        "vars().update(SESSION_ENGINE=E)",
+        "for name, value in {'SESSION_ENGINE': E}.items():\n    globals()[name] = value",
+        "setattr(sys.modules[__name__], 'SESSION_ENGINE', E)",
+        "this = sys.modules[__name__]\nthis.SESSION_ENGINE = E",
+        "def f():\n    global SESSION_ENGINE\n    SESSION_ENGINE = E\nf()",
+        "def f():\n    globals()['SESSION_ENGINE'] = E\ndef g():\n    f()\ng()",
+        "ALL = {}\ndef f():\n    ALL['E'] = E\nf()\nSESSION_ENGINE = ALL['E']",
+    ] {
+        assert_eq!(told(&of_settings(&format!("{engine}{text}"), "session_engine")), ("cache", "always"), "{text}");
+    }
+    let sometimes =
+        "def f():\n    global SESSION_ENGINE\n    if os.environ.get('A'):\n        return\n    SESSION_ENGINE = E\n";
+    for (call, wanted) in [("f()", ("cache", "no env:A")), ("", ("db-default", ""))] {
+        let text = format!("{engine}{sometimes}{call}");
+        assert_eq!(told(&of_settings(&text, "session_engine")), wanted, "{text}");
+    }
+    for text in [
+        "for key in os.environ:\n    globals()[key] = os.environ[key]",
+        "globals().update(x())",
+        "import sys\nsetattr(sys.modules[__name__], x(), 1)",
+        "import sys, x\nx.fill(sys.modules[__name__])",
+    ] {
+        assert_eq!(of_settings(text, "session_engine").value, "unknown", "{text}");
+    }
+}
+
+#[test]
 fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
     let engine = "SESSION_ENGINE = 'django.contrib.sessions.backends.cache'";
     for (text, wanted) in [
