@@ -21,6 +21,10 @@ use super::words::shown;
 /// Stack for following a project; a thread's usual two megabytes are for shallow work.
 const STACK: usize = 64 << 20;
 
+/// Why not all paths are known.
+const ELSEWHERE: &str = "ROOT_URLCONF leads to what is not here";
+const MORE: &str = "these paths are built in a way that is not followed";
+
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Scan {
@@ -84,9 +88,10 @@ impl Scan {
         let mut paths = Evaluator::new(&tree, &modules).with_settings(settings.clone(), "url");
         let root = settings.get("ROOT_URLCONF");
         let named = root.and_then(|root| root.ways().iter().find_map(|way| way.value.text().map(str::to_owned)));
-        let here = named.as_ref().is_some_and(|named| modules.file_of(named).is_some());
-        let unrouted = root.filter(|_| !here).cloned();
-        let routes = named.map(|root| routes(&mut paths, &root)).unwrap_or_default();
+        let here = named.filter(|named| modules.file_of(named).is_some()).zip(root);
+        let found = here.as_ref().map(|(name, root)| routes(&mut paths, name, &root.place)).unwrap_or_default();
+        let elsewhere = root.filter(|_| here.is_none()).map(|root| (ELSEWHERE, root.place.clone()));
+        let unrouted = found.more.map(|place| (MORE, place)).or(elsewhere);
         let gap = gap.or_else(|| paths.is_spent().then(|| "there are too many paths to be followed".to_owned()));
         let remarks = remarks(&tree, &mut evaluator);
         let mut project = Project {
@@ -99,7 +104,7 @@ impl Scan {
             settings,
             gap,
             unrouted,
-            routes,
+            routes: found.known,
         };
         let settings_module = project.production.settings.as_ref().map(|settings| shown(&settings.module));
         let hints = Hints::of(&project);

@@ -1,9 +1,7 @@
 //! The paths that a project answers: its URLconf followed from `ROOT_URLCONF` through every `include`. Knows no view.
 
-use std::rc::Rc;
-
 use super::condition::Condition;
-use super::eval::{Evaluator, Scope};
+use super::eval::Evaluator;
 use super::value::{Guarded, Kind, Place, V, Value};
 
 /// Files within files.
@@ -31,62 +29,168 @@ impl Route {
     }
 }
 
-/// All paths of a URLconf, in order.
-pub fn routes(evaluator: &mut Evaluator<'_>, root: &str) -> Vec<Route> {
-    let mut found = Vec::new();
-    let scope = evaluator.module_named(root);
-    walk_module(evaluator, scope, "", &Condition::Always, 0, &mut found);
-    found
+/// The paths of a project.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// Those that are known, in order.
+    pub known: Vec<Route>,
+    /// The first place where there may be more.
+    pub more: Option<Place>,
 }
 
-fn walk_module(
-    evaluator: &mut Evaluator<'_>,
-    scope: Option<Rc<Scope>>,
-    prefix: &str,
-    when: &Condition,
-    depth: usize,
-    found: &mut Vec<Route>,
-) {
-    if let Some(patterns) = scope.as_ref().and_then(|scope| scope.get("urlpatterns")) {
-        walk(evaluator, patterns, prefix, when, depth, found);
-    }
+/// All paths of a URLconf that a setting names.
+pub fn routes(evaluator: &mut Evaluator<'_>, root: &str, setting: &Place) -> Routes {
+    let mut walk = Walk { evaluator, found: Routes::default() };
+    let at = Route { path: String::new(), view: String::new(), when: Condition::Always, place: setting.clone() };
+    walk.include(root, at, 0);
+    walk.found
 }
 
-fn walk(
-    evaluator: &mut Evaluator<'_>,
-    patterns: &V,
-    prefix: &str,
-    when: &Condition,
-    depth: usize,
-    found: &mut Vec<Route>,
-) {
-    if depth > INCLUDED || found.len() > ROUTES {
-        return;
+/// One walk through all that is included.
+struct Walk<'w, 't> {
+    evaluator: &'w mut Evaluator<'t>,
+    found: Routes,
+}
+
+impl Walk<'_, '_> {
+    /// There may be more here, unless production surely does not come here.
+    fn more(&mut self, place: &Place, when: &Condition) {
+        if self.found.more.is_none() && when.in_production() != Some(false) {
+            self.found.more = Some(place.clone());
+        }
     }
-    for Guarded { when: there, value } in patterns.items() {
-        let when = when.and(&there);
-        let Kind::Call { callee, args, named } = &value.kind else { continue };
-        let second = args.get(1).or_else(|| named.iter().find(|(name, _)| &**name == "view").map(|(_, view)| view));
+
+    /// The paths of a module, or of a list of a module, by its dotted name.
+    fn include(&mut self, name: &str, at: Route, depth: usize) {
+        let own = self.evaluator.module_named(name);
+        let own = own.map(|scope| scope.get("urlpatterns").cloned());
+        match own.or_else(|| self.listed(name).map(Some)) {
+            Some(Some(patterns)) => {
+                // A list that is another package's as a whole says nothing of what is in it.
+                let foreign = patterns.ways().into_iter().find(|way| match &way.value.kind {
+                    Kind::Named(name) => self.listed(name).is_none(),
+                    _ => false,
+                });
+                foreign.iter().for_each(|way| self.more(&way.value.place, &at.when.and(&way.when)));
+                self.all(&patterns, &at, depth + 1);
+            }
+            Some(None) => self.more(&at.place, &at.when),
+            None => self.foreign(name, at),
+        }
+    }
+
+    /// What a list of a module of the project is, by its dotted name.
+    fn listed(&mut self, name: &str) -> Option<V> {
+        let (module, list) = name.rsplit_once('.')?;
+        self.evaluator.module_named(module)?.get(list).cloned()
+    }
+
+    /// Another package's paths: it is known that they are there, and not what they are.
+    fn foreign(&mut self, name: &str, at: Route) {
+        if self.evaluator.is_ours(name) && !name.ends_with("urls") {
+            self.more(&at.place, &at.when);
+        } else {
+            self.found.known.push(Route { view: name.to_owned(), ..at });
+        }
+    }
+
+    fn all(&mut self, patterns: &V, at: &Route, depth: usize) {
+        if depth > INCLUDED || self.found.known.len() > ROUTES {
+            return self.more(&patterns.place, &at.when);
+        }
+        for Guarded { when, value } in patterns.items() {
+            let at = Route { when: at.when.and(&when), place: value.place.clone(), ..at.clone() };
+            match &value.kind {
+                Kind::Call { callee, args, named } => {
+                    let second = args.get(1);
+                    let view =
+                        second.or_else(|| named.iter().find(|(name, _)| &**name == "view").map(|(_, view)| view));
+                    self.call(callee, args, view, at, depth);
+                }
+                Kind::Named(name) => match (self.listed(name), name.rsplit_once('.')) {
+                    (Some(list), _) => self.all(&list, &at, depth + 1),
+                    // Another package's list beside others is like what it includes.
+                    (None, Some((module, _))) if !self.evaluator.is_ours(module) => {}
+                    (None, _) => self.more(&at.place, &at.when),
+                },
+                Kind::Made(parts) if !parts.is_empty() && parts.iter().all(is_routed) => {}
+                Kind::Unknown(_) | Kind::Made(_) | Kind::Outer(_) | Kind::Choice(_) => self.more(&at.place, &at.when),
+                _ => {}
+            }
+        }
+    }
+
+    fn call(&mut self, callee: &str, args: &[V], view: Option<&V>, at: Route, depth: usize) {
         let own = args.first().map_or_else(String::new, written);
         match callee.rsplit('.').next().unwrap_or_default() {
             kind @ ("path" | "re_path" | "url") => {
-                let path = format!("{prefix}{}", if kind == "path" { own } else { plain(&own) });
-                let Some(view) = second else { continue };
-                lead(
-                    evaluator,
-                    view,
-                    Route { path, view: String::new(), when, place: value.place.clone() },
-                    depth,
-                    found,
-                );
+                let path = format!("{}{}", at.path, if kind == "path" { own } else { plain(&own) });
+                view.into_iter().for_each(|view| self.lead(view, Route { path: path.clone(), ..at.clone() }, depth));
             }
-            "i18n_patterns" => {
-                let inner = Kind::List(args.iter().cloned().map(Guarded::always).collect());
-                walk(evaluator, &Value::new(inner, &value.place), prefix, &when, depth + 1, found);
+            "i18n_patterns" | "patterns" | "format_suffix_patterns" => {
+                for inner in args {
+                    let list = Value::new(Kind::List(inner.items()), &at.place);
+                    self.all(&list, &at, depth + 1);
+                }
             }
-            _ => {}
+            // Files for developers, and what routers and their like make of views.
+            "static" | "staticfiles_urlpatterns" | "debug_toolbar_urls" | "urls" => {}
+            _ => self.more(&at.place, &at.when),
         }
     }
+
+    /// Follows what stands behind a path.
+    fn lead(&mut self, view: &V, at: Route, depth: usize) {
+        match &view.kind {
+            Kind::Call { callee, args, .. } if callee.ends_with("include") => match args.first() {
+                Some(inner) => self.included(inner, at, depth),
+                None => self.more(&at.place, &at.when),
+            },
+            Kind::Call { callee, args, .. } => {
+                self.found.known.push(Route { view: callee.to_string(), ..at.clone() });
+                // `cache_page(60)(view)`, `csrf_exempt(view)`: what is wrapped answers.
+                args.iter().filter(|arg| matches!(arg.kind, Kind::Named(_) | Kind::Call { .. })).for_each(|arg| {
+                    if depth < INCLUDED {
+                        self.lead(arg, at.clone(), depth + 1);
+                    }
+                });
+            }
+            Kind::Named(name) => self.found.known.push(Route { view: name.to_string(), ..at }),
+            Kind::Class(class) | Kind::Instance(class) => {
+                self.found.known.push(Route { view: class.name.to_string(), ..at });
+            }
+            Kind::Function(function) => self.found.known.push(Route { view: function.def.name.to_string(), ..at }),
+            Kind::List(_) => self.included(view, at, depth),
+            Kind::Choice(ways) => ways.iter().for_each(|way| {
+                self.lead(&way.value, Route { when: at.when.and(&way.when), ..at.clone() }, depth);
+            }),
+            _ => self.found.known.push(at),
+        }
+    }
+
+    /// What `include` is given: a module, a list, or a pair of one of these and a name.
+    fn included(&mut self, inner: &V, at: Route, depth: usize) {
+        match &inner.kind {
+            Kind::Text(name) | Kind::Named(name) => self.include(name, at, depth),
+            Kind::List(items) => {
+                let named = items.get(1).is_some_and(|second| second.value.text().is_some());
+                match items.first().filter(|first| named || matches!(first.value.kind, Kind::List(_) | Kind::Text(_))) {
+                    Some(first) if depth < INCLUDED => self.included(&first.value, at, depth + 1),
+                    _ => self.all(inner, &at, depth + 1),
+                }
+            }
+            Kind::Choice(ways) => ways.iter().for_each(|way| {
+                self.included(&way.value, Route { when: at.when.and(&way.when), ..at.clone() }, depth);
+            }),
+            _ if is_routed(inner) => {}
+            _ => self.more(&inner.place, &at.when),
+        }
+    }
+}
+
+/// Is it what a router or its like makes of views?
+fn is_routed(list: &V) -> bool {
+    matches!(&list.kind, Kind::Call { callee, .. } if callee.ends_with(".urls"))
 }
 
 /// What a simple regular expression matches.
@@ -111,51 +215,5 @@ fn written(path: &V) -> String {
         // `_("about/")`: the text in the language it was written in.
         Kind::Call { callee, args, .. } if callee.contains("gettext") && args.len() == 1 => written(&args[0]),
         _ => "{}".to_owned(),
-    }
-}
-
-/// Follows what stands behind a path.
-fn lead(evaluator: &mut Evaluator<'_>, view: &V, route: Route, depth: usize, found: &mut Vec<Route>) {
-    match &view.kind {
-        Kind::Call { callee, args, .. } if callee.ends_with("include") => {
-            let Some(inner) = args.first() else { return };
-            match &inner.kind {
-                Kind::Text(module) => include(evaluator, module, route, depth, found),
-                Kind::Named(module) => include(evaluator, module, route, depth, found),
-                Kind::List(items) => {
-                    // A list of paths, or a pair of one and a name.
-                    let paths = items.first().filter(|first| matches!(first.value.kind, Kind::List(_)));
-                    let paths = paths.map_or(inner, |first| &first.value).clone();
-                    walk(evaluator, &paths, &route.path, &route.when, depth + 1, found);
-                    if let Some(Kind::Text(module)) = items.first().map(|first| &first.value.kind) {
-                        include(evaluator, module, route, depth, found);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Kind::Call { callee, args, .. } => {
-            found.push(Route { view: callee.to_string(), ..route.clone() });
-            // `cache_page(60)(view)`, `csrf_exempt(view)`: what is wrapped answers.
-            args.iter().filter(|arg| matches!(arg.kind, Kind::Named(_) | Kind::Call { .. })).for_each(|arg| {
-                if depth < INCLUDED {
-                    lead(evaluator, arg, route.clone(), depth + 1, found);
-                }
-            });
-        }
-        Kind::Named(name) => found.push(Route { view: name.to_string(), ..route }),
-        Kind::Class(class) | Kind::Instance(class) => found.push(Route { view: class.name.to_string(), ..route }),
-        Kind::Function(function) => found.push(Route { view: function.def.name.to_string(), ..route }),
-        Kind::List(_) => walk(evaluator, view, &route.path, &route.when, depth + 1, found),
-        _ => found.push(route),
-    }
-}
-
-fn include(evaluator: &mut Evaluator<'_>, module: &str, route: Route, depth: usize, found: &mut Vec<Route>) {
-    match evaluator.module_named(module) {
-        Some(scope) if depth < INCLUDED => {
-            walk_module(evaluator, Some(scope), &route.path, &route.when, depth + 1, found)
-        }
-        _ => found.push(Route { view: module.to_owned(), ..route }),
     }
 }

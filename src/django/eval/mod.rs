@@ -144,6 +144,11 @@ impl<'t> Evaluator<'t> {
         self.module(&file)
     }
 
+    /// Does a dotted name lead into a module of the project?
+    pub fn is_ours(&self, dotted: &str) -> bool {
+        self.modules.split(dotted).is_some()
+    }
+
     /// Settings at their end: each that only names one of another module is what it names.
     pub fn settled(&mut self, scope: &Scope) -> Rc<Scope> {
         let setting =

@@ -94,8 +94,8 @@ pub struct Project<'t> {
     pub effects: Vec<Effect>,
     /// Why the settings are not all known, when they are not.
     pub gap: Option<String>,
-    /// The setting that names paths which are not followed, when there is one.
-    pub unrouted: Option<V>,
+    /// Why not all paths are known, and where, when they are not.
+    pub unrouted: Option<(&'static str, Place)>,
     /// Calls in its code.
     pub mentions: Vec<Mention>,
     /// The paths that it answers.
@@ -210,7 +210,7 @@ impl Project<'_> {
     /// `no`, where the paths that are answered are known.
     fn no_path(&self) -> Fact {
         match &self.unrouted {
-            Some(root) => Fact::unknown("ROOT_URLCONF leads to what is not here").at(&root.place),
+            Some((why, place)) => Fact::unknown(why).at(place),
             None => self.no(),
         }
     }

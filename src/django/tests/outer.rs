@@ -186,6 +186,49 @@ fn code_counts_and_remarks_do_not() {
 }
 
 #[test]
+fn paths_that_are_not_followed_are_told_and_no_page_is_absent() {
+    let settings = format!("{BASE}PATHS = os.environ.get('PATHS')\n");
+    let lists = "from django.urls import path\nfrom . import views\nmore = [path('healthz/', views.x)]\n";
+    let known = "from django.conf import settings\nfrom django.conf.urls.static import static\n\
+        from django.urls import include, path\nfrom rest_framework.routers import DefaultRouter\nfrom . import views\n";
+    for (urls, wanted) in [
+        ("", "unknown"),
+        ("urlpatterns = x()", "unknown"),
+        ("urlpatterns = something_unknown", "unknown"),
+        ("import foreign\nurlpatterns = foreign.urlpatterns", "unknown"),
+        ("from foreign.urls import *", "unknown"),
+        ("urlpatterns = [path('', views.x)] + x()", "unknown"),
+        ("urlpatterns = [path('', views.x), *x()]", "unknown"),
+        ("urlpatterns = [path('', views.x)]\nurlpatterns += x()", "unknown"),
+        ("urlpatterns = [path('a/', include(x()))]", "unknown"),
+        ("urlpatterns = [path('a/', include((x(), 'a')))]", "unknown"),
+        ("urlpatterns = [path('a/', include('shop.more'))]", "unknown"),
+        ("urlpatterns = [path('a/', include(f'shop.{name}')) for name in x()]", "unknown"),
+        ("for name in x():\n    urlpatterns += [path(name, include(name))]", "unknown"),
+        ("urlpatterns = []\nif settings.DEBUG:\n    urlpatterns += x()", "no"),
+        ("urlpatterns = [path('a/', include('foreign.urls')), *static('/m/')]", "no"),
+        ("router = DefaultRouter()\nurlpatterns = [path('a/', include(router.urls)), *router.urls]", "no"),
+        ("from .lists import more\nurlpatterns = more", "yes"),
+        ("from .lists import more\nurlpatterns = [path('a/', include(more))]", "yes"),
+        ("from .lists import more\nurlpatterns = [path('a/', include((more, 'a')))]", "yes"),
+        ("urlpatterns = [path('a/', include('shop.paths' if settings.PATHS else 'shop.none'))]", "yes"),
+    ] {
+        let urls = format!("{known}{urls}\n");
+        let found = scan(&[
+            ("manage.py", MANAGE),
+            ("shop/__init__.py", ""),
+            ("shop/settings.py", &settings),
+            ("shop/urls.py", &urls),
+            ("shop/more.py", "more = []\n"),
+            ("shop/lists.py", lists),
+            ("shop/paths.py", &lists.replace("more =", "urlpatterns =")),
+            ("shop/none.py", "urlpatterns = []\n"),
+        ]);
+        assert_eq!(fact(&found, "health_endpoint").value, wanted, "{urls}");
+    }
+}
+
+#[test]
 fn process_files_say_what_is_started() {
     let dev = "services:\n  web:\n    command: ./manage.py runserver\n    volumes:\n      - .:/app\n  jobs:\n    command: celery -A shop worker\n";
     let queue = "from celery import Celery\napp = Celery('shop')\n";
