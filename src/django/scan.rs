@@ -98,7 +98,7 @@ impl Scan {
             requirements: Requirements::read(&tree, &home),
             mentions: mentions(&tree, &WORDS),
             effects: std::mem::take(&mut evaluator.effects),
-            code: Evaluator::new(&tree, &modules),
+            code: Evaluator::new(&tree, &modules).with_settings(settings.clone(), ""),
             deploy,
             production,
             settings,

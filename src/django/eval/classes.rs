@@ -5,7 +5,7 @@ use std::rc::Rc;
 use ruff_python_ast::{StmtClassDef, name::Name};
 
 use super::calls::Given;
-use super::{Evaluator, Frame, Scope};
+use super::{Effect, Evaluator, Frame, Scope};
 use crate::django::value::{Class, Kind, Outer, Place, V, Value};
 
 /// Why an attribute that is only declared has no value.
@@ -132,6 +132,28 @@ impl Evaluator<'_> {
             }
         }
         frame.own
+    }
+
+    /// What a file calls by this name on this line when it is imported, or when Django starts the application that it
+    /// configures.
+    pub fn effect_at(&mut self, place: &Place, name: &str) -> Option<Effect> {
+        let (source, scope) = (self.source(&place.file)?, self.module(&place.file)?);
+        let here = |effect: &&Effect| effect.call.place == *place && effect.callee.rsplit('.').next() == Some(name);
+        let found = |it: &Self| it.effects.iter().find(here).cloned();
+        if let Some(effect) = found(self) {
+            return Some(effect);
+        }
+        for value in scope.values() {
+            let Kind::Class(class) = &value.kind else { continue };
+            let itself = Value::new(Kind::Instance(class.clone()), &value.place);
+            if let Some((_, ready)) = class.attributes.iter().find(|(name, _)| name == "ready")
+                && let Kind::Function(ready) = &ready.kind
+            {
+                let mut frame = Frame::new(source.clone(), self.modules.name_of(&place.file), vec![(*scope).clone()]);
+                self.follow(&mut frame, ready, Given::default(), Some(&itself), place);
+            }
+        }
+        found(self)
     }
 
     /// Names of a module's classes that django-configurations can run, in order.

@@ -2,6 +2,7 @@
 
 use super::{Fact, Project};
 use crate::django::condition::Condition;
+use crate::django::eval::Effect;
 use crate::django::mentions::Mention;
 use crate::django::urls::Route;
 use crate::django::value::{Guarded, Kind, Place, REST, V};
@@ -62,30 +63,33 @@ pub(super) fn sentry(project: &mut Project<'_>) -> Fact {
     let started = |callee: &str| callee == "sentry_sdk.init" || callee.ends_with("sentry_sdk.init");
     let call = project.effects.iter().find(|effect| started(&effect.callee) && reached(&effect.when));
     if let Some(effect) = call {
-        let Kind::Call { args, named, .. } = &effect.call.kind else { return Fact::new("yes") };
-        let dsn = named.iter().find(|(name, _)| &**name == "dsn").map(|(_, dsn)| dsn).or_else(|| args.first());
-        let fact = Fact::new("yes").at(&effect.call.place);
-        let optional = dsn.and_then(switch_of);
-        // A condition that names the address says more than the address alone.
-        return match (&effect.when, optional) {
-            (Condition::Always, Some(source)) => Fact { when: Some(source), ..fact },
-            (when, _) => fact.when(when),
-        };
+        return initialised(effect);
     }
     if let Some((_, when, place)) = project.item("INSTALLED_APPS", |app| app.starts_with("raven.contrib.django")) {
         return Fact::new("yes").at(&place).when(&when).detail("raven, its old client");
     }
-    match project.mentions.iter().find(|mention| started(&mention.callee)) {
-        Some(mention) if at_start(project, mention) => {
-            // The address itself is a secret: of what is given, a name is told and nothing else.
-            let dsn = mention.given("dsn").filter(|name| !name.is_empty());
-            let setting = dsn.and_then(|dsn| project.setting(dsn.rsplit('.').next().unwrap_or(dsn)));
-            let when = setting.as_ref().and_then(switch_of).or_else(|| dsn.map(str::to_owned));
-            let fact = Fact::new("yes").at(&mention.place).when(&Condition::Always);
-            when.map_or(fact.clone(), |when| Fact { when: Some(shown(&when)), ..fact })
-        }
+    let mentions: Vec<Mention> = project.mentions.iter().filter(|one| started(&one.callee)).cloned().collect();
+    let run = mentions.iter().filter(|mention| at_start(project, mention)).cloned().collect::<Vec<_>>();
+    let effects: Vec<Effect> =
+        run.iter().filter_map(|mention| project.code.effect_at(&mention.place, "init")).collect();
+    if let Some(effect) = effects.iter().find(|effect| reached(&effect.when)) {
+        return initialised(effect);
+    }
+    match mentions.iter().find(|mention| !effects.iter().any(|effect| effect.call.place == mention.place)) {
         Some(mention) => Fact::unknown("sentry_sdk.init is called in code that may never run").at(&mention.place),
         None => project.no(),
+    }
+}
+
+/// Sentry is told where to send. The address itself is a secret: of what is given, the variable is told and nothing else.
+fn initialised(effect: &Effect) -> Fact {
+    let Kind::Call { args, named, .. } = &effect.call.kind else { return Fact::new("yes") };
+    let dsn = named.iter().find(|(name, _)| &**name == "dsn").map(|(_, dsn)| dsn).or_else(|| args.first());
+    let fact = Fact::new("yes").at(&effect.call.place);
+    // A condition that names the address says more than the address alone.
+    match (&effect.when, dsn.and_then(switch_of)) {
+        (Condition::Always, Some(source)) => Fact { when: Some(shown(&source)), ..fact },
+        (when, _) => fact.when(when),
     }
 }
 

@@ -186,6 +186,43 @@ fn code_counts_and_remarks_do_not() {
 }
 
 #[test]
+fn what_starts_with_every_process_is_followed() {
+    let settings = format!("{BASE}SENTRY_DSN = os.environ.get('DSN')\n").replace("APPS = []", "APPS = ['shop']");
+    let ready = "from django.apps import AppConfig\nclass Shop(AppConfig):\n    def ready(self):\n        import os, sentry_sdk\n";
+    let top = "import os, sentry_sdk\nfrom django.conf import settings\n";
+    for (file, code, wanted) in [
+        ("wsgi.py", format!("{top}sentry_sdk.init(dsn=os.environ.get('A'))"), ("yes", "env:A")),
+        ("wsgi.py", format!("{top}sentry_sdk.init(os.getenv('A'), environment='x')"), ("yes", "env:A")),
+        ("wsgi.py", format!("{top}sentry_sdk.init(dsn=os.environ['A'])"), ("yes", "always")),
+        (
+            "wsgi.py",
+            format!("{top}import environ\nenv = environ.Env()\nsentry_sdk.init(dsn=env('A', default=''))"),
+            ("yes", "env:A"),
+        ),
+        (
+            "wsgi.py",
+            format!("{top}if os.environ.get('A'):\n    sentry_sdk.init(dsn=os.environ['B'])"),
+            ("yes", "env:A"),
+        ),
+        (
+            "wsgi.py",
+            format!("{top}if not settings.DEBUG:\n    sentry_sdk.init(dsn=settings.SENTRY_DSN)"),
+            ("yes", "env:DSN"),
+        ),
+        ("wsgi.py", format!("{top}if settings.DEBUG:\n    sentry_sdk.init(dsn=settings.SENTRY_DSN)"), ("unknown", "")),
+        ("wsgi.py", format!("{top}def late():\n    sentry_sdk.init(dsn='x')"), ("unknown", "")),
+        ("wsgi.py", format!("{top}sentry_sdk.init(dsn=os.environ.get('A'), integrations=[x()])"), ("yes", "env:A")),
+        ("apps.py", format!("{ready}        sentry_sdk.init(dsn=os.environ.get('A'))"), ("yes", "env:A")),
+        ("apps.py", format!("{ready}        if os.environ.get('A'):\n            sentry_sdk.init()"), ("yes", "env:A")),
+    ] {
+        let file = format!("shop/{file}");
+        let code = format!("{code}\n");
+        let found = scan(&[("manage.py", MANAGE), ("shop/settings.py", &settings), (&file, &code)]);
+        assert_eq!(told_of(&found, "sentry"), wanted, "{code}");
+    }
+}
+
+#[test]
 fn paths_that_are_not_followed_are_told_and_no_page_is_absent() {
     let settings = format!("{BASE}PATHS = os.environ.get('PATHS')\n");
     let lists = "from django.urls import path\nfrom . import views\nmore = [path('healthz/', views.x)]\n";
