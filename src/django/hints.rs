@@ -72,13 +72,16 @@ pub struct Hints {
 
 impl Hints {
     /// Reads them off a project.
-    pub fn of(project: &Project<'_>) -> Self {
+    pub fn of(project: &mut Project<'_>) -> Self {
+        let celery = project.celery("broker_url");
+        let project = &*project;
         let first = |names: &[&str]| names.iter().find_map(|name| address(&project.setting(name)?));
         let below = |name: &str| address(&project.setting(name)?.entry("default")?.value);
         Self {
             database: below("DATABASES"),
             cache: below("CACHES"),
-            broker: first(&["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "RQ_QUEUES", "HUEY"]),
+            broker: first(&["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER", "RQ_QUEUES", "HUEY"])
+                .or_else(|| address(celery.as_ref()?)),
             pages: pages(&project.routes),
         }
     }

@@ -107,7 +107,7 @@ impl Scan {
             routes: found.known,
         };
         let settings_module = project.production.settings.as_ref().map(|settings| shown(&settings.module));
-        let hints = Hints::of(&project);
+        let hints = Hints::of(&mut project);
         Ok(Self { settings_module, facts: project.facts(), hints, remarks })
     }
 }

@@ -48,7 +48,7 @@ impl Evaluator<'_> {
     }
 
     /// An attribute of a class or, else, of what it is built on.
-    pub(super) fn class_attribute(&mut self, class: &Rc<Class>, name: &str) -> Option<V> {
+    pub fn class_attribute(&mut self, class: &Rc<Class>, name: &str) -> Option<V> {
         if let Some((_, value)) = class.attributes.iter().find(|(known, _)| known == name) {
             return Some(value.clone());
         }
@@ -85,8 +85,7 @@ impl Evaluator<'_> {
 
     /// The same, of whatever a dotted name leads to.
     pub fn ancestry_of(&mut self, dotted: &str, place: &Place) -> Vec<Rc<str>> {
-        let named = Value::new(Kind::Named(dotted.into()), place);
-        match &self.resolved(&named).kind {
+        match &self.named(dotted, place).kind {
             Kind::Class(class) => self.ancestry(&class.clone()),
             Kind::Named(name) => vec![name.clone()],
             _ => vec![dotted.into()],

@@ -157,6 +157,11 @@ impl<'t> Evaluator<'t> {
         Rc::new(settled.map(|(name, value)| (name.clone(), self.resolved(value))).collect())
     }
 
+    /// What a dotted name stands for; itself where it leads out of the project.
+    pub fn named(&mut self, dotted: &str, place: &Place) -> V {
+        self.resolved(&Value::new(Kind::Named(dotted.into()), place))
+    }
+
     /// What a name stands for at the end of a file.
     pub fn named_in(&mut self, file: &str, name: &str, place: &Place) -> Option<V> {
         let (first, rest) = name.split_once('.').unwrap_or((name, ""));

@@ -1,6 +1,7 @@
 //! What is asked of a project, one file a family. Each answer rests on a place, or on absence; what cannot be known says
 //! why. No answer judges.
 
+mod celery;
 mod files;
 mod observe;
 mod run;
@@ -187,14 +188,6 @@ impl Project<'_> {
             Some(place) => Fact::unfollowed(setting).at(&place),
             None => self.or_gap(absent),
         }
-    }
-
-    /// A name of the module that Celery is told to read by `config_from_object`, which are its own, without a prefix.
-    fn celery(&mut self, name: &str) -> Option<V> {
-        let read = self.mentions.iter().filter(|mention| mention.name() == "config_from_object");
-        let modules: Vec<String> = read.filter_map(|mention| mention.first.clone()).collect();
-        let scopes = modules.iter().filter_map(|module| self.code.module_named(module)).collect::<Vec<_>>();
-        scopes.iter().find_map(|scope| scope.get(name).cloned())
     }
 
     /// When what stands at the end of the keys of a dictionary setting says yes.

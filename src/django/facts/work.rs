@@ -7,7 +7,7 @@ use regex::Regex;
 use super::{Fact, Project, switched};
 use crate::django::condition::Condition;
 use crate::django::deploy::Command;
-use crate::django::value::{Guarded, Kind};
+use crate::django::value::{Guarded, Kind, V};
 
 #[expect(clippy::expect_used, reason = "a constant pattern")]
 static WORKER: LazyLock<Regex> = LazyLock::new(|| {
@@ -32,13 +32,10 @@ const OTHERS: [&str; 9] = [
 ];
 
 pub(super) fn queue(project: &mut Project<'_>) -> Fact {
-    let eager = ["CELERY_TASK_ALWAYS_EAGER", "CELERY_ALWAYS_EAGER"].iter().find_map(|name| {
-        let ways = project.ways(name);
-        let forced = ways.iter().find(|way| way.value.kind == Kind::Bool(true) && way.when.by_default() == Some(true));
-        forced.map(|way| way.value.place.clone())
-    });
-    if let Some(place) = eager {
-        return Fact::new("celery-eager").at(&place);
+    let eager = told(project, &["CELERY_TASK_ALWAYS_EAGER", "CELERY_ALWAYS_EAGER"], "task_always_eager");
+    let forced = |way: &Guarded| way.value.kind == Kind::Bool(true) && way.when.by_default() == Some(true);
+    if let Some(way) = eager.iter().flat_map(|(_, value)| value.ways()).find(forced) {
+        return Fact::new("celery-eager").at(&way.value.place);
     }
     let setting = [
         "CELERY_BROKER_URL",
@@ -95,10 +92,17 @@ fn daemon<'p>(project: &'p Project<'_>) -> Option<(String, &'p Command)> {
     named.into_iter().find(|(name, command)| !once.contains(&name.as_str()) && !command.text.contains("&&"))
 }
 
+/// What Celery is told by settings of these names, and elsewhere by its own name.
+fn told(project: &mut Project<'_>, settings: &[&'static str], own: &'static str) -> Vec<(&'static str, V)> {
+    let settings = settings.iter().filter_map(|name| Some((*name, project.setting(name)?)));
+    let mut told: Vec<_> = settings.collect();
+    told.extend(project.celery(own).map(|value| (own, value)));
+    told
+}
+
 pub(super) fn acks_late(project: &mut Project<'_>) -> Fact {
-    for name in ["CELERY_TASK_ACKS_LATE", "CELERY_ACKS_LATE", "CELERYD_ACKS_LATE", "task_acks_late"] {
-        let of_celery = |project: &mut Project<'_>| project.celery(name).filter(|_| name == "task_acks_late");
-        let Some(value) = project.setting(name).or_else(|| of_celery(project)) else { continue };
+    let settings = ["CELERY_TASK_ACKS_LATE", "CELERY_ACKS_LATE", "CELERYD_ACKS_LATE"];
+    for (name, value) in told(project, &settings, "task_acks_late") {
         if let Some(way) = switched(&Guarded::always(value.clone())) {
             return Fact::new("yes").at(&way.value.place).when(&way.when);
         }

@@ -401,6 +401,45 @@ fn celery_may_be_told_elsewhere_than_in_settings() {
 }
 
 #[test]
+fn celery_is_told_by_names_and_under_any_prefix() {
+    let settings = format!(
+        "{BASE}CACHES = {{'default': {{'BACKEND': 'django_redis.cache.RedisCache', 'LOCATION': os.environ['R']}}}}\n\
+        SHOP_BROKER_URL = os.environ['B_URL']\nSHOP_TASK_ACKS_LATE = True\n"
+    );
+    let (late, none) = (("yes", "always"), ("no", ""));
+    for (code, wanted, broker) in [
+        ("from shop import celeryconfig\napp.config_from_object(celeryconfig)", late, true),
+        ("from . import celeryconfig as told\napp.config_from_object(obj=told)", late, true),
+        ("from shop.celeryconfig import Config\napp.config_from_object(Config)", late, false),
+        ("app.config_from_object('shop.celeryconfig:Config')", late, false),
+        ("app.config_from_object('django.conf:settings', namespace='SHOP')", late, true),
+        ("from django.conf import settings\napp.config_from_object(settings, namespace='SHOP_')", late, true),
+        ("app.config_from_object('django.conf:settings', namespace='CELERY')", none, false),
+        ("app.config_from_object('django.conf:settings', namespace=x())", ("unknown", ""), false),
+        ("app.config_from_object(x())", ("unknown", ""), false),
+        ("app.config_from_object('elsewhere.config')", ("unknown", ""), false),
+        ("app.config_from_object('shop.elsewhere')", ("unknown", ""), false),
+        ("def late():\n    app.config_from_object(x)", ("unknown", ""), false),
+        ("def late():\n    app.config_from_object('shop.celeryconfig')", late, true),
+    ] {
+        let code = format!("from celery import Celery\napp = Celery('shop')\n{code}\n");
+        let found = scan(&[
+            ("manage.py", MANAGE),
+            ("shop/__init__.py", ""),
+            ("shop/settings.py", &settings),
+            ("shop/celery.py", &code),
+            (
+                "shop/celeryconfig.py",
+                "import os\ntask_acks_late = True\nbroker_url = os.environ['B_URL']\nclass Config:\n    task_acks_late = True\n",
+            ),
+        ]);
+        assert_eq!(told_of(&found, "acks_late"), wanted, "{code}");
+        let named = found.hints.broker.as_ref().map(|variable| variable.name.as_str());
+        assert_eq!(named, broker.then_some("B_URL"), "{code}");
+    }
+}
+
+#[test]
 fn a_class_of_settings_is_what_production_picks() {
     let settings = "from configurations import Configuration, values\nimport sentry_sdk\n\
         class Base(Configuration):\n    INSTALLED_APPS = []\n    SENTRY_DSN = values.Value(None)\n\
