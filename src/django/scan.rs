@@ -103,6 +103,7 @@ impl Scan {
             production,
             settings,
             gap,
+            lost: evaluator.lost.take(),
             unrouted,
             routes: found.known,
         };
@@ -119,15 +120,15 @@ fn gap(evaluator: &Evaluator<'_>, settings: &Scope, file: Option<&str>, tree: &T
         let why = if tree.is_too_large(file) { "is too large to be read" } else { "cannot be read as text" };
         return Some(format!("{file} {why}"));
     }
+    if let Some(lost) = &evaluator.lost {
+        return Some(lost.clone());
+    }
     let Some(apps) = settings.get("INSTALLED_APPS") else {
         return Some(format!("{file} builds its settings in a way that is not followed here"));
     };
     // Any application may bring what is asked for.
     if let Some(app) = apps.items().iter().find(|app| app.value.text().is_none()) {
         return Some(format!("not all of INSTALLED_APPS is known: {}", app.value.place));
-    }
-    if let Some(lost) = &evaluator.lost {
-        return Some(lost.clone());
     }
     evaluator.is_spent().then(|| "the settings are too long to be followed to their end".to_owned())
 }

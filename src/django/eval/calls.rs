@@ -8,6 +8,7 @@ use ruff_python_ast::{Arguments, Expr, ExprCall, ParameterWithDefault};
 use super::expressions::spread;
 use super::items::is_own_module;
 use super::methods::is_namespace;
+use super::readers::fills_settings;
 use super::statements::Flow;
 use super::{Evaluator, Frame, Scope};
 use crate::django::condition::Condition;
@@ -133,7 +134,18 @@ impl Evaluator<'_> {
         }
     }
 
+    /// Notes that settings are filled from elsewhere, unless production surely does not come here.
+    pub(super) fn filled(&mut self, frame: &Frame, place: &Place) {
+        self.lose(
+            frame,
+            format!("dynaconf reads settings from files and variables of its own, which may be any: {place}"),
+        );
+    }
+
     fn external(&mut self, frame: &mut Frame, name: &Rc<str>, given: Given, place: &Place) -> V {
+        if fills_settings(name) {
+            self.filled(frame, place);
+        }
         if let Some(value) = self.builtin(frame, name, &given, place) {
             return value;
         }

@@ -5,7 +5,7 @@ use ruff_python_ast::{
 };
 
 use super::assign::{put, put_keyed};
-use super::{Evaluator, Frame};
+use super::{Evaluator, Frame, readers};
 use crate::django::condition::Condition;
 use crate::django::value::{Guarded, Kind, Outer, Pair, Place, REST, TEXT, V, Value, choice};
 
@@ -146,7 +146,7 @@ impl Evaluator<'_> {
                 let known = self.settings.as_ref().and_then(|settings| settings.get(name).cloned());
                 known.unwrap_or_else(|| Value::unknown("a setting that is not set", place))
             }
-            Kind::Named(dotted) if dotted.starts_with("store:") => {
+            Kind::Named(dotted) if readers::store(dotted).is_some_and(|store| store != "env") => {
                 let key = Value::new(Kind::Text(name.into()), place);
                 self.item(base, &key, None, place)
             }

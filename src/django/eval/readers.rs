@@ -1,5 +1,6 @@
 //! How settings read their surroundings: `os.environ`, django-environ, environs, python-decouple, dj-database-url,
-//! django-cache-url, django-configurations, and files of secrets. A reader gives a name and a default, never a value.
+//! django-cache-url, django-configurations, dynaconf, and files of secrets. A reader gives a name and a default, never a
+//! value.
 
 use std::rc::Rc;
 
@@ -14,11 +15,17 @@ pub const BY_SCHEME: &str = "the scheme of an address";
 pub(super) fn store(dotted: &str) -> Option<&'static str> {
     match dotted {
         "os.environ" => Some("env"),
+        "dynaconf.settings" => Some("config"),
         "store:secret" => Some("secret"),
         "store:yaml" => Some("yaml"),
         "store:config" => Some("config"),
         _ => None,
     }
+}
+
+/// Does it fill Django's settings from files and variables of its own?
+pub(super) fn fills_settings(dotted: &str) -> bool {
+    dotted.starts_with("dynaconf.") && (dotted.ends_with("DjangoDynaconf") || dotted.ends_with("django_dynaconf"))
 }
 
 /// The ways in which a variable's type is asked for.
@@ -49,6 +56,12 @@ impl Evaluator<'_> {
                 opened("store:secret", given, place)
             }
             "yaml" if method.contains("load") => opened("store:yaml", given, place),
+            _ if store(callee).is_some() => {
+                Some(outer(store(callee)?, given.args.first()?, given.get("default", 1).cloned(), false, place))
+            }
+            "dynaconf" if matches!(method, "Dynaconf" | "LazySettings" | "DjangoDynaconf") => {
+                Some(Value::new(Kind::Named("store:config".into()), place))
+            }
             "tomllib" | "toml" | "tomli" | "tomlkit" | "configparser" if method != "TOMLDecodeError" => {
                 opened("store:config", given, place)
             }

@@ -174,6 +174,6 @@ pub(super) fn presigned(project: &mut Project<'_>) -> Fact {
     }
     match project.item("INSTALLED_APPS", |app| matches!(app, "s3direct" | "s3_file_field" | "s3upload" | "s3_upload")) {
         Some((name, when, place)) => Fact::new("yes").at(&place).when(&when).detail(&name),
-        None => Fact::new("no"),
+        None => project.or_lost("no"),
     }
 }

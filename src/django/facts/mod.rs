@@ -95,6 +95,8 @@ pub struct Project<'t> {
     pub effects: Vec<Effect>,
     /// Why the settings are not all known, when they are not.
     pub gap: Option<String>,
+    /// Why any setting may be another than it is here, when it may.
+    pub lost: Option<String>,
     /// Why not all paths are known, and where, when they are not.
     pub unrouted: Option<(&'static str, Place)>,
     /// Calls in its code.
@@ -169,6 +171,11 @@ impl Project<'_> {
     /// What absence means, unless something that was not followed could say otherwise.
     fn or_gap(&self, absent: &str) -> Fact {
         self.gap.as_deref().map_or_else(|| Fact::new(absent), Fact::unknown)
+    }
+
+    /// The same, where applications that are not known say nothing of it.
+    fn or_lost(&self, absent: &str) -> Fact {
+        self.lost.as_deref().map_or_else(|| Fact::new(absent), Fact::unknown)
     }
 
     /// `no`, in the same way.

@@ -201,7 +201,7 @@ pub(super) fn conn_max_age(project: &mut Project<'_>) -> Fact {
     let Some(value) = project.setting("DATABASES") else { return project.or_gap("unset") };
     let databases = project.nested("DATABASES", &["default"]);
     let known = databases.iter().all(|way| matches!(way.value.kind, Kind::Dict(_))) && !databases.is_empty();
-    if known { Fact::new("unset").at(&value.place) } else { Fact::unfollowed("DATABASES").at(&value.place) }
+    if known { project.or_lost("unset").at(&value.place) } else { Fact::unfollowed("DATABASES").at(&value.place) }
 }
 
 pub(super) fn pool(project: &mut Project<'_>) -> Fact {

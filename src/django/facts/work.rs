@@ -122,7 +122,7 @@ pub(super) fn acks_late(project: &mut Project<'_>) -> Fact {
     }
     match given("acks_late") {
         Some(mention) => Fact::new("yes").at(&mention.place).when(&Condition::Always).detail("partial"),
-        None => Fact::new("no"),
+        None => project.or_lost("no"),
     }
 }
 

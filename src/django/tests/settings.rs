@@ -328,6 +328,41 @@ fn absence_proves_nothing_where_settings_come_from_elsewhere() {
 }
 
 #[test]
+fn what_dynaconf_reads_may_be_any_setting() {
+    let filled = [
+        "import dynaconf\nsettings = dynaconf.DjangoDynaconf(__name__)",
+        "from dynaconf import DjangoDynaconf as Fill\nFill(__name__, environments=True)",
+        "import sys\nfrom dynaconf import LazySettings\nsettings = LazySettings()\nsettings.populate_obj(sys.modules[__name__])",
+    ];
+    for (text, name) in filled.iter().flat_map(|text| {
+        let names = ["sentry", "cache_backend", "redis_cache", "session_engine", "conn_max_age", "db_pool"];
+        let more = ["pgbouncer_hints", "task_queue", "acks_late", "throttling", "hashed_static", "logging_config"];
+        let rest = ["media_object_storage", "presigned_uploads", "separate_broker_cache_redis", "metrics_endpoint"];
+        names.into_iter().chain(more).chain(rest).map(move |name| (text, name))
+    }) {
+        let fact = of_settings(text, name);
+        assert_eq!(fact.value, "unknown", "{name} {text}");
+        let why = fact.why.unwrap();
+        assert!(why.starts_with("dynaconf reads") && why.contains("shop/settings.py:"), "{name} {why}");
+    }
+    let age = "\nDATABASES['default']['CONN_MAX_AGE'] = AGE";
+    assert_eq!(told(&of_settings(&format!("{}\nAGE = 60{age}", filled[0]), "conn_max_age")), ("60", "always"));
+    // One that is only asked is one reader more.
+    let read = "from dynaconf import Dynaconf\ns = Dynaconf(settings_files=['settings.toml'])\n";
+    for (text, wanted) in [
+        ("AGE = s.get('AGE', 60)", ("60", "config:AGE")),
+        ("AGE = s('AGE', default=60)", ("60", "config:AGE")),
+        ("AGE = s.AGE", ("unknown", "")),
+        ("AGE = s['AGE']", ("unknown", "")),
+        ("from dynaconf import settings\nAGE = settings.AGE", ("unknown", "")),
+        ("AGE = 60 if s.LONG else 0", ("0", "no config:LONG")),
+    ] {
+        assert_eq!(told(&of_settings(&format!("{read}{text}{age}"), "conn_max_age")), wanted, "{text}");
+    }
+    assert_eq!(of_settings(read, "sentry").value, "no");
+}
+
+#[test]
 fn absence_in_what_is_not_followed_proves_nothing() {
     for (text, name, wanted) in [
         ("DATABASES = x()", "db_pool", ("unknown", "")),
