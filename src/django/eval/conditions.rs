@@ -64,7 +64,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn same(&mut self, left: &V, right: &V) -> Condition {
+    pub(super) fn same(&mut self, left: &V, right: &V) -> Condition {
         match (&left.kind, &right.kind) {
             (Kind::Outer(outer), Kind::Null) => {
                 let unset = outer.default.as_ref().map(|default| !matches!(default.kind, Kind::Null));

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use ruff_python_ast::{ExceptHandler, Expr, Pattern, Stmt, StmtFor, StmtIf, StmtMatch, StmtTry};
+use ruff_python_ast::{
+    ExceptHandler, Expr, Pattern, PatternMatchAs, Singleton, Stmt, StmtFor, StmtIf, StmtMatch, StmtTry,
+};
 
 use super::{Effect, Evaluator, Frame, Scope};
 use crate::django::condition::Condition;
@@ -182,7 +184,12 @@ impl Evaluator<'_> {
         if !self.may_branch() {
             return Flow::Next;
         }
-        let when = self.fits(frame, subject, &case.pattern);
+        let fits = self.fits(frame, subject, &case.pattern);
+        if let Pattern::MatchAs(PatternMatchAs { name: Some(name), .. }) = &case.pattern {
+            frame.set(name, subject.clone());
+        }
+        let guard = case.guard.as_ref().map(|guard| self.eval(frame, guard));
+        let when = guard.map_or(fits.clone(), |guard| fits.and(&self.truth(&guard)));
         self.either(
             frame,
             &when,
@@ -201,7 +208,17 @@ impl Evaluator<'_> {
                 let ways = inner.patterns.iter().map(|one| self.fits(frame, subject, one));
                 ways.fold(Condition::Never, |sum, one| sum.or(&one))
             }
-            Pattern::MatchAs(inner) if inner.pattern.is_none() => Condition::Always,
+            Pattern::MatchAs(inner) => {
+                inner.pattern.as_ref().map_or(Condition::Always, |inner| self.fits(frame, subject, inner))
+            }
+            Pattern::MatchSingleton(inner) => {
+                let kind = match inner.value {
+                    Singleton::None => Kind::Null,
+                    Singleton::True => Kind::Bool(true),
+                    Singleton::False => Kind::Bool(false),
+                };
+                self.same(subject, &Value::new(kind, &frame.place(inner)))
+            }
             _ => Condition::opaque("a pattern"),
         }
     }

@@ -243,6 +243,20 @@ fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
             format!("if os.environ.get('S'):\n    {engine}\nelse:\n    {}", engine.replace("cache", "cached_db")),
             ("cached_db", "no env:S"),
         ),
+        (format!("match DEBUG:\n    case False:\n        {engine}"), ("cache", "always")),
+        (
+            format!(
+                "match os.environ.get('ENV'):\n    case 'dev' if DEBUG:\n        pass\n    case _ if DEBUG:\n        pass\n    case _:\n        {engine}"
+            ),
+            ("cache", "always"),
+        ),
+        (
+            format!(
+                "match os.environ.get('S'):\n    case 'redis' as s if s:\n        {engine}\n    case None:\n        {}",
+                engine.replace("cache", "cached_db")
+            ),
+            ("cached_db", "env:S!=redis"),
+        ),
         (
             format!("match os.environ.get('S', 'x'):\n    case 'x':\n        {engine}\n    case _:\n        pass"),
             ("cache", "env:S"),
