@@ -35,11 +35,13 @@ impl Evaluator<'_> {
             },
             ("bool", Some(one)) => value(logic(self.truth(one))),
             ("any", Some(one)) => {
-                let truths = one.items().into_iter().map(|item| item.when.and(&self.truth(&item.value)));
+                let items = self.iterated(one).unwrap_or_else(|| one.items());
+                let truths = items.into_iter().map(|item| item.when.and(&self.truth(&item.value)));
                 value(logic(truths.fold(Condition::Never, |sum, truth| sum.or(&truth))))
             }
             ("all", Some(one)) => {
-                let truths = one.items().into_iter().map(|item| item.when.not().or(&self.truth(&item.value)));
+                let items = self.iterated(one).unwrap_or_else(|| one.items());
+                let truths = items.into_iter().map(|item| item.when.not().or(&self.truth(&item.value)));
                 value(logic(truths.fold(Condition::Always, |sum, truth| sum.and(&truth))))
             }
             ("len", Some(one)) => match &one.kind {

@@ -258,6 +258,12 @@ fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
             ("cached_db", "env:S!=redis"),
         ),
         (
+            format!(
+                "import environ\nD = environ.Env().bool('DEBUG', default=True)\nif not any([D, 'test' in ()]):\n    {engine}"
+            ),
+            ("cache", "env:DEBUG=false"),
+        ),
+        (
             format!("match os.environ.get('S', 'x'):\n    case 'x':\n        {engine}\n    case _:\n        pass"),
             ("cache", "env:S"),
         ),
