@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use ruff_python_ast::{
-    ExceptHandler, Expr, Pattern, PatternMatchAs, Singleton, Stmt, StmtFor, StmtIf, StmtMatch, StmtTry,
+    ExceptHandler, Expr, Pattern, PatternMatchAs, Singleton, Stmt, StmtFor, StmtIf, StmtMatch, StmtTry, StmtWith,
 };
 
 use super::{Effect, Evaluator, Frame, Scope};
@@ -67,15 +67,7 @@ impl Evaluator<'_> {
                 let body = inner.body.iter();
                 self.either(frame, &Condition::opaque("a loop"), |it, frame| it.block(frame, body), |_, _| Flow::Next);
             }
-            Stmt::With(inner) => {
-                for item in &inner.items {
-                    let value = self.eval(frame, &item.context_expr);
-                    if let Some(target) = &item.optional_vars {
-                        self.assign(frame, target, &value);
-                    }
-                }
-                return self.block(frame, &inner.body);
-            }
+            Stmt::With(inner) => return self.with(frame, inner),
             Stmt::Import(inner) => self.import(frame, inner),
             Stmt::ImportFrom(inner) => self.import_from(frame, inner),
             Stmt::FunctionDef(inner) => {
@@ -259,6 +251,26 @@ impl Evaluator<'_> {
             }
         }
         flow
+    }
+
+    fn with(&mut self, frame: &mut Frame, statement: &StmtWith) -> Flow {
+        for item in &statement.items {
+            let value = self.eval(frame, &item.context_expr);
+            if let Some(target) = &item.optional_vars {
+                self.assign(frame, target, &value);
+            }
+        }
+        // `with suppress(ImportError):` is a `try` whose handler does nothing.
+        let names = statement.items.iter().filter_map(|item| dotted(&item.context_expr));
+        let caught = u32::from(names.into_iter().any(|name| name.rsplit('.').next() == Some("suppress")));
+        let failed = frame.import_failed;
+        self.tried += caught;
+        let flow = self.block(frame, &statement.body);
+        self.tried -= caught;
+        if caught > 0 {
+            frame.import_failed = failed;
+        }
+        if caught > 0 && flow == Flow::Raised { Flow::Next } else { flow }
     }
 
     fn repeat(&mut self, frame: &mut Frame, statement: &StmtFor) {
