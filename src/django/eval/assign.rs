@@ -27,6 +27,13 @@ impl Evaluator<'_> {
                 let (key, place) = (self.eval(frame, &inner.slice), frame.place(inner));
                 self.set_named(frame, &inner.value, &key, value, &place);
             }
+            Expr::Subscript(inner) if inner.slice.is_slice_expr() => {
+                let all = matches!(&*inner.slice, Expr::Slice(slice) if slice.lower.is_none() && slice.upper.is_none());
+                // Wherever they are put, they are among the items.
+                let more = |it: &mut Self, held: &V| it.operated(held, Operator::Add, value, &held.place);
+                let whole = |_: &mut Self, _: &V| value.clone();
+                if all { self.change(frame, &inner.value, &whole) } else { self.change(frame, &inner.value, &more) }
+            }
             Expr::Subscript(inner) => {
                 let key = self.eval(frame, &inner.slice);
                 self.change(frame, &inner.value, &|it, held| it.with_entry(held, &key, value));

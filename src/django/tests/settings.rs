@@ -108,6 +108,8 @@ fn changes_reach_what_they_change() {
         "MIDDLEWARE = ['whitenoise.middleware.WhiteNoiseMiddleware', *MIDDLEWARE]",
         "MIDDLEWARE = ['a'] + MIDDLEWARE + ['whitenoise.middleware.WhiteNoiseMiddleware']",
         "MIDDLEWARE = [m for m in ('a', 'whitenoise.middleware.WhiteNoiseMiddleware') if m != 'a']",
+        "MIDDLEWARE[1:1] = ['whitenoise.middleware.WhiteNoiseMiddleware']",
+        "MIDDLEWARE[:] = ['whitenoise.middleware.WhiteNoiseMiddleware']",
     ] {
         assert_eq!(of_settings(text, "static_serving").value, "whitenoise", "{text}");
     }
