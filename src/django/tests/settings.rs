@@ -94,6 +94,12 @@ fn changes_reach_what_they_change() {
     ] {
         assert_eq!(of_settings(text, "conn_max_age").value, "60", "{text}");
     }
+    for text in [
+        "for one in DATABASES.values():\n    one['CONN_MAX_AGE'] = 60",
+        "for name, one in DATABASES.items():\n    one.update(CONN_MAX_AGE=60)",
+    ] {
+        assert_eq!(of_settings(text, "conn_max_age").value, "60", "{text}");
+    }
     assert_eq!(
         of_settings(
             "DATABASES['default']['CONN_MAX_AGE'] = 60\ndel DATABASES['default']['CONN_MAX_AGE']",
