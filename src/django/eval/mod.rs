@@ -20,7 +20,7 @@ use std::rc::Rc;
 use ruff_text_size::Ranged;
 
 pub use modules::Modules;
-pub use readers::BY_SCHEME;
+pub use readers::{BY_SCHEME, UNSAID};
 
 use super::condition::Condition;
 use super::joined::joined;

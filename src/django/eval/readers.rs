@@ -10,6 +10,8 @@ use crate::django::value::{Guarded, Kind, Outer, Pair, Place, REST, V, Value, ch
 
 /// What is kept as the callee of a backend that the scheme of an address decides.
 pub const BY_SCHEME: &str = "the scheme of an address";
+/// The same, of what dj-database-url sets to its default where nothing is said, whatever stood there before.
+pub const UNSAID: &str = "the default of an address";
 
 /// Which kind of store a name is, when it is one.
 pub(super) fn store(dotted: &str) -> Option<&'static str> {
@@ -72,7 +74,7 @@ impl Evaluator<'_> {
                 let switch = given.named("cast").is_some_and(is_bool);
                 let read = outer("env", given.args.first()?, given.get("default", 1).cloned(), switch, place);
                 let to_database = given.named("cast").is_some_and(|cast| named(cast).contains("dj_database_url"));
-                Some(if to_database { self.database(&read, given, place) } else { read })
+                Some(if to_database { self.database(&read, given, true, place) } else { read })
             }
             "dj_database_url" | "django_cache_url" | "dj_cache_url" if method == "config" => {
                 let usual = if package == "dj_database_url" { "DATABASE_URL" } else { "CACHE_URL" };
@@ -80,12 +82,12 @@ impl Evaluator<'_> {
                 let default = given.get("default", 1).cloned();
                 let read = outer("env", &name, default, false, place);
                 Some(if package == "dj_database_url" {
-                    self.database(&read, given, place)
+                    self.database(&read, given, true, place)
                 } else {
                     self.cache(&read, place)
                 })
             }
-            "dj_database_url" if method == "parse" => Some(self.database(given.get("url", 0)?, given, place)),
+            "dj_database_url" if method == "parse" => Some(self.database(given.get("url", 0)?, given, true, place)),
             "django_cache_url" | "dj_cache_url" if method == "parse" => Some(self.cache(given.get("url", 0)?, place)),
             _ if method.ends_with("Value") && (callee.contains("values.") || callee.starts_with("configurations")) => {
                 self.configured(method, given, place)
@@ -107,7 +109,7 @@ impl Evaluator<'_> {
             "db" | "db_url" | "dj_db_url" => "DATABASE_URL",
             "cache" | "cache_url" | "dj_cache_url" => "CACHE_URL",
             "read_env" | "prefixed" | "seal" | "add_parser" | "read_envfile" => return None,
-            "db_url_config" => return Some(self.database(given.args.first()?, given, place)),
+            "db_url_config" => return Some(self.database(given.args.first()?, given, false, place)),
             "cache_url_config" => return Some(self.cache(given.args.first()?, place)),
             _ => "",
         };
@@ -124,7 +126,7 @@ impl Evaluator<'_> {
         let switch = SWITCHES.contains(&method) || cast.is_some_and(|cast| is_bool(&cast));
         let read = outer("env", &name, default, switch, place);
         Some(match usual {
-            "DATABASE_URL" => self.database(&read, given, place),
+            "DATABASE_URL" => self.database(&read, given, package == "environs", place),
             "CACHE_URL" => self.cache(&read, place),
             _ => read,
         })
@@ -153,7 +155,7 @@ impl Evaluator<'_> {
         let name = Value::new(Kind::Text(name.into()), place);
         let read = outer("env", &name, Some(default), SWITCHES.contains(&method), place);
         let parsed = match usual {
-            "DATABASE_URL" => self.database(&read, given, place),
+            "DATABASE_URL" => self.database(&read, given, true, place),
             "CACHE_URL" => self.cache(&read, place),
             _ => return Some(read),
         };
@@ -163,8 +165,8 @@ impl Evaluator<'_> {
         choice(vec![Guarded { when: set, value: parsed }, without], place)
     }
 
-    /// What an address of a database becomes.
-    fn database(&mut self, url: &V, given: &Given, place: &Place) -> V {
+    /// What an address of a database becomes. `aged`: its package sets the age of connections whatever it is told.
+    fn database(&mut self, url: &V, given: &Given, aged: bool, place: &Place) -> V {
         let engine = given.named("engine").cloned().unwrap_or_else(|| by_scheme(url, &engine_of, place));
         let mut pairs = vec![pair("ENGINE", engine), pair("URL", url.clone())];
         let options =
@@ -172,7 +174,12 @@ impl Evaluator<'_> {
         for (argument, setting) in options {
             pairs.extend(given.named(argument).map(|value| pair(setting, value.clone())));
         }
-        pairs.extend(given.named(REST).map(|more| pair(REST, more.clone())));
+        let more = given.named(REST);
+        if aged && more.or(given.named("conn_max_age")).is_none() {
+            let kind = Kind::Call { callee: UNSAID.into(), args: Vec::new(), named: Vec::new() };
+            pairs.push(pair("CONN_MAX_AGE", Value::new(kind, place)));
+        }
+        pairs.extend(more.map(|more| pair(REST, more.clone())));
         Value::new(Kind::Dict(pairs), place)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Fact, Project, callee, chosen};
 use crate::django::condition::Condition;
-use crate::django::eval::BY_SCHEME;
+use crate::django::eval::{BY_SCHEME, UNSAID};
 use crate::django::value::{Guarded, Kind, REST, V};
 use crate::django::words::shown;
 
@@ -183,13 +183,14 @@ pub(super) fn conn_max_age(project: &mut Project<'_>) -> Fact {
         Kind::Float(seconds) => Some(seconds.to_string()),
         Kind::Null => Some("None".to_owned()),
         Kind::Text(text) if text.parse::<i64>().is_ok() => Some(text.to_string()),
+        Kind::Call { .. } if callee(value) == UNSAID => Some("unset".to_owned()),
         _ => None,
     };
     if let Some(mut fact) = chosen(&ways, number) {
         // Of a number, the variable that overrides it says most.
         let own = ways.iter().filter(|way| number(&way.value).as_ref() == Some(&fact.value));
         let variable = own.filter_map(|way| way.when.overridable()).next();
-        fact.when = variable.map(|name| shown(&name)).or(fact.when);
+        fact.when = variable.map(|name| shown(&name)).or(fact.when).filter(|_| fact.value != "unset");
         return fact;
     }
     if let Some(way) = ways.first() {

@@ -97,8 +97,24 @@ fn changes_reach_what_they_change() {
     for text in [
         "for one in DATABASES.values():\n    one['CONN_MAX_AGE'] = 60",
         "for name, one in DATABASES.items():\n    one.update(CONN_MAX_AGE=60)",
+        "import dj_database_url\nDATABASES['default'].update(dj_database_url.config(conn_max_age=60))",
+        "import dj_database_url\nDATABASES = {'default': {**dj_database_url.config(), 'CONN_MAX_AGE': 60}}",
+        "import dj_database_url\nDATABASES = {'default': dj_database_url.config() | {'CONN_MAX_AGE': 60}}",
+        "import environ\nDATABASES['default']['CONN_MAX_AGE'] = 60\nDATABASES['default'].update(environ.Env().db())",
     ] {
         assert_eq!(of_settings(text, "conn_max_age").value, "60", "{text}");
+    }
+    // dj-database-url sets the age of connections, whatever stood there before.
+    for text in [
+        "DATABASES['default']['CONN_MAX_AGE'] = 60\nDATABASES['default'].update(dj_database_url.config())",
+        "DATABASES = {'default': {'CONN_MAX_AGE': 60, **dj_database_url.parse(os.environ['U'])}}",
+        "DATABASES['default'] = dj_database_url.config()\nDATABASES['default'].setdefault('CONN_MAX_AGE', 60)",
+    ] {
+        assert_eq!(
+            told(&of_settings(&format!("import dj_database_url\n{text}"), "conn_max_age")),
+            ("unset", ""),
+            "{text}"
+        );
     }
     assert_eq!(
         of_settings(
