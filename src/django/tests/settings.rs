@@ -67,6 +67,11 @@ fn addresses_become_what_their_packages_make_of_them() {
         ),
         ("STORAGES = {'default': {'BACKEND': os.environ['S']}}", "media_object_storage", "unknown"),
         (
+            "STORAGES = {'default': {'BACKEND': 'a.B'}}\nSTORAGES['default']['BACKEND'] = 'storages.backends.s3.S3Storage'",
+            "media_object_storage",
+            "yes",
+        ),
+        (
             "STORAGES = {'default': {'BACKEND': os.getenv('S', 'storages.backends.s3.S3Storage')}}",
             "media_object_storage",
             "yes",
@@ -130,8 +135,11 @@ fn changes_reach_what_they_change() {
         "MIDDLEWARE = ['whitenoise.middleware.WhiteNoiseMiddleware', *MIDDLEWARE]",
         "MIDDLEWARE = ['a'] + MIDDLEWARE + ['whitenoise.middleware.WhiteNoiseMiddleware']",
         "MIDDLEWARE = [m for m in ('a', 'whitenoise.middleware.WhiteNoiseMiddleware') if m != 'a']",
+        "MIDDLEWARE.extend(('whitenoise.middleware.WhiteNoiseMiddleware',))",
         "MIDDLEWARE[1:1] = ['whitenoise.middleware.WhiteNoiseMiddleware']",
         "MIDDLEWARE[:] = ['whitenoise.middleware.WhiteNoiseMiddleware']",
+        "name = 'whitenoise'\nMIDDLEWARE += [f'{name}.middleware.WhiteNoiseMiddleware']",
+        "MIDDLEWARE += ['{}.middleware.WhiteNoiseMiddleware'.format('whitenoise')]",
     ] {
         assert_eq!(of_settings(text, "static_serving").value, "whitenoise", "{text}");
     }
@@ -282,10 +290,22 @@ fn both_sides_of_a_branch_are_kept_and_production_takes_its_own() {
             ("cached_db", "env:S!=redis"),
         ),
         (
+            format!("if 'S' in os.environ:\n    {engine}\nelse:\n    {}", engine.replace("cache", "cached_db")),
+            ("cached_db", "no env:S"),
+        ),
+        (
             format!(
                 "import environ\nD = environ.Env().bool('DEBUG', default=True)\nif not any([D, 'test' in ()]):\n    {engine}"
             ),
             ("cache", "env:DEBUG=false"),
+        ),
+        (format!("if os.environ.get('S') != 'hunter2':\n    {engine}"), ("cache", "env:S!=…")),
+        (
+            format!(
+                "import environ\nif not environ.Env().bool('S', default=True):\n    {engine}\nelse:\n    {}",
+                engine.replace("cache", "cached_db")
+            ),
+            ("cached_db", "env:S"),
         ),
         (
             format!("match os.environ.get('S', 'x'):\n    case 'x':\n        {engine}\n    case _:\n        pass"),
@@ -314,12 +334,14 @@ fn imports_are_followed_as_python_does() {
         "{BASE}from split_settings.tools import include, optional\ninclude('parts/*.py', optional('none.py'))\n"
     );
     let named = format!("{BASE}from shop.more import SESSION_ENGINE\n");
+    let present = format!("{BASE}try:\n    from .local_settings import *\nexcept ImportError:\n    pass\n");
     let tried = format!("{BASE}try:\n    from .local_settings import *\nexcept ImportError:\n    {cached}");
     for files in [
         vec![("shop/settings.py", star.as_str()), ("shop/more.py", cached)],
         vec![("shop/settings.py", split.as_str()), ("shop/parts/a.py", cached)],
         vec![("shop/settings.py", named.as_str()), ("shop/more.py", cached)],
         vec![("shop/settings.py", tried.as_str())],
+        vec![("shop/settings.py", present.as_str()), ("shop/local_settings.py", cached)],
         // The package wins over the module beside it.
         vec![
             ("shop/settings.py", BASE),
