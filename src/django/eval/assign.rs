@@ -38,6 +38,15 @@ impl Evaluator<'_> {
                 let key = self.eval(frame, &inner.slice);
                 self.change(frame, &inner.value, &|it, held| it.with_entry(held, &key, value));
             }
+            Expr::Call(inner) => {
+                // What `all.setdefault(key, {})` gives is changed where it stands.
+                if let (Expr::Attribute(method), Some(key)) = (&*inner.func, inner.arguments.args.first())
+                    && matches!(method.attr.as_str(), "setdefault" | "get")
+                {
+                    let key = self.eval(frame, key);
+                    self.change(frame, &method.value, &|it, held| it.with_entry(held, &key, value));
+                }
+            }
             Expr::Attribute(inner) => {
                 let base = self.eval(frame, &inner.value);
                 if let (Kind::Own, Some(own)) = (&base.kind, &mut frame.own) {

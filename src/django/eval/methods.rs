@@ -84,6 +84,17 @@ impl Evaluator<'_> {
                 let at = items.iter().position(|item| item.value.kind == one.kind)?;
                 return Some(Value::new(Kind::Int(i64::try_from(at).ok()?), place));
             }
+            ("clear", None) => self.alter(frame, target, items, Vec::clear),
+            ("pop", at) => {
+                let at = at.map_or(Some(-1), |at| if let Kind::Int(at) = at.kind { Some(at) } else { None })?;
+                self.alter(frame, target, items, |items| {
+                    let at = if at < 0 { at + items.len() as i64 } else { at };
+                    if let Some(at) = usize::try_from(at).ok().filter(|at| *at < items.len()) {
+                        items.remove(at);
+                    }
+                });
+                return Some(self.item(base, &Value::new(Kind::Int(at), place), None, place));
+            }
             ("copy", None) => return Some(base.clone()),
             ("sort" | "reverse", None) => {}
             _ => return None,
@@ -128,6 +139,7 @@ impl Evaluator<'_> {
                 self.alter(frame, target, entries, |pairs| put(pairs, &key, Guarded::always(value.clone())));
                 return Some(value);
             }
+            ("clear", None) => self.alter(frame, target, entries, Vec::clear),
             ("pop", Some(key)) => {
                 let value = self.item(base, key, Some(default), place);
                 let key = key_text(key)?;

@@ -100,6 +100,11 @@ fn changes_reach_what_they_change() {
         assert_eq!(of_settings(text, "conn_max_age").value, "60", "{text}");
     }
     for text in [
+        "DATABASES.get('default')['CONN_MAX_AGE'] = 60",
+        "DATABASES.setdefault('default', {})['CONN_MAX_AGE'] = 60",
+        "DATABASES.clear()\nDATABASES.setdefault('default', {}).update(CONN_MAX_AGE=60)",
+        "AGES = [5, 60]\nDATABASES['default']['CONN_MAX_AGE'] = AGES.pop()",
+        "AGES = [5, 60]\nAGES.pop(0)\nDATABASES['default']['CONN_MAX_AGE'] = AGES[0]",
         "for one in DATABASES.values():\n    one['CONN_MAX_AGE'] = 60",
         "for name, one in DATABASES.items():\n    one.update(CONN_MAX_AGE=60)",
         "import dj_database_url\nDATABASES['default'].update(dj_database_url.config(conn_max_age=60))",
@@ -446,6 +451,7 @@ fn absence_in_what_is_not_followed_proves_nothing() {
         ("MIDDLEWARE = x()", "session_engine", ("unknown", "")),
         ("MIDDLEWARE += [*x()]", "throttling", ("unknown", "")),
         ("MIDDLEWARE = ['a']", "session_engine", ("none", "")),
+        ("MIDDLEWARE.clear()", "session_engine", ("none", "")),
         ("LOGGING = x()", "logging_structured", ("unknown", "")),
         ("LOGGING = {}", "logging_structured", ("no", "")),
         ("ROOT_URLCONF = 'elsewhere.urls'", "health_endpoint", ("unknown", "")),
