@@ -38,7 +38,12 @@ fn fact<'s>(scan: &'s Scan, name: &str) -> &'s Fact {
 /// A fact of a project whose settings are these, after the usual ones.
 fn of_settings(text: &str, name: &str) -> Fact {
     let settings = format!("{BASE}{text}\n");
-    let found = scan(&[("manage.py", MANAGE), ("shop/settings.py", &settings), ("shop/urls.py", "urlpatterns = []\n")]);
+    let found = scan(&[
+        ("manage.py", MANAGE),
+        ("shop/settings.py", &settings),
+        ("shop/urls.py", "urlpatterns = []\n"),
+        ("shop/ages.py", "def age(all):\n    all['default'].update(CONN_MAX_AGE=60)\n"),
+    ]);
     fact(&found, name).clone()
 }
 

@@ -269,6 +269,18 @@ impl Value {
         items
     }
 
+    /// Puts something new in the place of a list or dictionary, wherever it is that very one.
+    pub fn renew(self: &mut Rc<Self>, old: &V, new: &V) {
+        if holds(self, old, 0) {
+            *self = renewed(self, old, new, 0);
+        }
+    }
+
+    /// One that is the same and nobody else's: what a program gets by copying. `deep`: and so are its parts.
+    pub fn copied(self: &Rc<Self>, deep: bool) -> V {
+        copied(self, deep, 0)
+    }
+
     /// The question what something gives that is not followed: by a variable that it is made of or, else, by its place.
     /// `unset` is the answer when nobody does anything about it.
     pub fn question(&self, unset: Option<bool>) -> Condition {
@@ -343,6 +355,55 @@ fn collect(value: &V, when: &Condition, depth: usize, found: &mut Vec<Guarded>) 
         }
         _ => found.push(Guarded { when: when.clone(), value: value.clone() }),
     }
+}
+
+/// Values within values in which a changed one is looked for.
+const HELD: usize = 4;
+
+fn holds(value: &V, old: &V, depth: usize) -> bool {
+    let within = |value: &V| depth < HELD && holds(value, old, depth + 1);
+    Rc::ptr_eq(value, old)
+        || match &value.kind {
+            Kind::Dict(pairs) => pairs.iter().any(|pair| within(&pair.held.value)),
+            Kind::Choice(ways) => ways.iter().any(|way| within(&way.value)),
+            _ => false,
+        }
+}
+
+/// The value with the new one in the place of the old, which it holds.
+fn renewed(value: &V, old: &V, new: &V, depth: usize) -> V {
+    if Rc::ptr_eq(value, old) {
+        return new.clone();
+    }
+    if !holds(value, old, depth) {
+        return value.clone();
+    }
+    let held = |held: &Guarded| Guarded { when: held.when.clone(), value: renewed(&held.value, old, new, depth + 1) };
+    let kind = match &value.kind {
+        Kind::Dict(pairs) => {
+            Kind::Dict(pairs.iter().map(|pair| Pair { key: pair.key.clone(), held: held(&pair.held) }).collect())
+        }
+        Kind::Choice(ways) => Kind::Choice(ways.iter().map(held).collect()),
+        kind => kind.clone(),
+    };
+    Value::new(kind, &value.place)
+}
+
+fn copied(value: &V, deep: bool, depth: usize) -> V {
+    let part = |one: &V| if deep && depth < HELD { copied(one, deep, depth + 1) } else { one.clone() };
+    let guarded = |one: &Guarded| Guarded { when: one.when.clone(), value: part(&one.value) };
+    let kind = match &value.kind {
+        Kind::List(items) => Kind::List(items.iter().map(guarded).collect()),
+        Kind::Dict(pairs) => {
+            Kind::Dict(pairs.iter().map(|pair| Pair { key: pair.key.clone(), held: guarded(&pair.held) }).collect())
+        }
+        Kind::Choice(ways) if depth < HELD => {
+            let way = |way: &Guarded| Guarded { when: way.when.clone(), value: copied(&way.value, deep, depth + 1) };
+            Kind::Choice(ways.iter().map(way).collect())
+        }
+        _ => return value.clone(),
+    };
+    Value::new(kind, &value.place)
 }
 
 /// One of several values; none when there is none at all.

@@ -84,14 +84,24 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Replaces what an expression names by what `change` makes of it; each way that it may be is changed.
+    /// Changes what an expression names, under all names that it has; each way that it may be is changed.
     pub(super) fn change(&mut self, frame: &mut Frame, target: &Expr, change: &dyn Fn(&mut Self, &V) -> V) {
+        let (held, changed) = self.replace(frame, target, change);
+        // Whoever else holds it holds the very same, which nobody copied.
+        if Rc::strong_count(&held) > 1 && !Rc::ptr_eq(&held, &changed) {
+            self.renew(frame, &held, &changed);
+        }
+    }
+
+    /// Replaces what an expression names by what `change` makes of it, and gives both.
+    fn replace(&mut self, frame: &mut Frame, target: &Expr, change: &dyn Fn(&mut Self, &V) -> V) -> (V, V) {
         let held = self.eval(frame, target);
         let changed = self.each_way(&held, change);
         match target {
-            Expr::Name(name) if frame.is_global(&name.id) => frame.set_global(&name.id, changed),
+            Expr::Name(name) if frame.is_global(&name.id) => frame.set_global(&name.id, changed.clone()),
             _ => self.assign(frame, target, &changed),
         }
+        (held, changed)
     }
 
     pub(super) fn each_way(&mut self, value: &V, change: &dyn Fn(&mut Self, &V) -> V) -> V {
@@ -123,7 +133,7 @@ impl Evaluator<'_> {
         let more = self.eval(frame, &statement.value);
         let (operator, place) = (statement.op, frame.place(statement));
         let change = move |it: &mut Self, held: &V| it.operated(held, operator, &more, &place);
-        self.change(frame, &statement.target, &change);
+        self.replace(frame, &statement.target, &change);
     }
 
     pub(super) fn delete(&mut self, frame: &mut Frame, target: &Expr) {

@@ -27,7 +27,7 @@ impl Evaluator<'_> {
                 | "copy.deepcopy"
                 | "django.utils.translation.gettext_lazy",
                 Some(one),
-            ) => Some(one.clone()),
+            ) => Some(one.copied(name == "copy.deepcopy")),
             ("int", Some(one)) => Some(self.whole(one, place)),
             ("distutils.util.strtobool" | "strtobool", Some(one)) => match &one.kind {
                 Kind::Outer(outer) => value(Kind::Outer(Outer { switch: true, ..outer.clone() })),

@@ -12,6 +12,7 @@ use super::readers::fills_settings;
 use super::statements::Flow;
 use super::{Evaluator, Frame, Scope};
 use crate::django::condition::Condition;
+use crate::django::joined::joined;
 use crate::django::value::{Function, Guarded, Kind, Outer, Pair, Place, REST, V, Value, choice};
 
 /// What may be given all names of a module and only reads them.
@@ -199,6 +200,12 @@ impl Evaluator<'_> {
         frame.own = inner.own.take();
         if function.file == frame.source.file {
             frame.take_globals(&mut inner);
+        }
+        // What it changed of what it was given, it changed for whoever gave it.
+        let reached = relative(&inner.path, &frame.path);
+        for (old, new) in std::mem::take(&mut inner.renewed) {
+            let new = if reached == Condition::Always { new } else { joined(&reached, &new, &old) };
+            self.renew(frame, &old, &new);
         }
         if flow == Flow::Next {
             inner.returned.push(Guarded { when: inner.path.clone(), value: Value::new(Kind::Null, place) });

@@ -20,7 +20,11 @@ impl Evaluator<'_> {
         }
         let base = self.eval(frame, &subscript.value);
         if subscript.slice.is_slice_expr() {
-            return if matches!(base.kind, Kind::List(_)) { base } else { Value::new(Kind::Made(vec![base]), place) };
+            return if matches!(base.kind, Kind::List(_)) {
+                base.copied(false)
+            } else {
+                Value::new(Kind::Made(vec![base]), place)
+            };
         }
         let key = self.eval(frame, &subscript.slice);
         self.item(&base, &key, None, place)

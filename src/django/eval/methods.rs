@@ -95,7 +95,7 @@ impl Evaluator<'_> {
                 });
                 return Some(self.item(base, &Value::new(Kind::Int(at), place), None, place));
             }
-            ("copy", None) => return Some(base.clone()),
+            ("copy", None) => return Some(base.copied(false)),
             ("sort" | "reverse", None) => {}
             _ => return None,
         }
@@ -158,7 +158,7 @@ impl Evaluator<'_> {
                 given.args.iter().for_each(|more| spread(pairs, more));
                 given.named.iter().for_each(|(key, value)| put(pairs, key, Guarded::always(value.clone())));
             }),
-            ("copy", None) => return Some(base.clone()),
+            ("copy", None) => return Some(base.copied(false)),
             ("values", None) => return listed(pairs().into_iter().map(|pair| pair.held).collect()),
             ("keys", None) => {
                 let key = |pair: Pair| Guarded { value: pair.name(place), when: pair.held.when };

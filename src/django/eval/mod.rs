@@ -35,6 +35,8 @@ const DEPTH: u32 = 180;
 
 /// Names that are copied for one step.
 const COPIED: usize = 8;
+/// Names that are looked at for one.
+const LOOKED: usize = 64;
 
 /// Names and what they stand for.
 pub type Scope = BTreeMap<Rc<str>, V>;
@@ -92,6 +94,8 @@ struct Frame {
     called: bool,
     /// Names of the module that it sets or changes.
     globals: BTreeSet<Rc<str>>,
+    /// Lists and dictionaries that it changed, as they were and as they are.
+    renewed: Vec<(V, V)>,
 }
 
 impl<'t> Evaluator<'t> {
@@ -203,6 +207,10 @@ impl<'t> Evaluator<'t> {
 
     /// Pays for a copy of all names, as a branch and a call make; what copies much may not do it often.
     fn copies(&mut self, scopes: &[Scope]) {
+        self.pays(scopes, COPIED);
+    }
+
+    fn pays(&mut self, scopes: &[Scope], names_a_step: usize) {
         // Lists and dictionaries are compared item by item where the branch ends.
         let held = |value: &V| match &value.kind {
             Kind::List(items) => 1 + items.len(),
@@ -210,7 +218,16 @@ impl<'t> Evaluator<'t> {
             _ => 1,
         };
         let names: usize = scopes.iter().flat_map(Scope::values).map(held).sum();
-        self.fuel = self.fuel.saturating_sub(u32::try_from(names / COPIED).unwrap_or(u32::MAX));
+        self.fuel = self.fuel.saturating_sub(u32::try_from(names / names_a_step).unwrap_or(u32::MAX));
+    }
+
+    /// Puts what a list or dictionary became wherever it is held.
+    fn renew(&mut self, frame: &mut Frame, old: &V, new: &V) {
+        self.pays(&frame.scopes, LOOKED);
+        frame.scopes.iter_mut().flat_map(Scope::values_mut).for_each(|value| value.renew(old, new));
+        if frame.called {
+            frame.renewed.push((old.clone(), new.clone()));
+        }
     }
 
     /// True when the limit of work was reached, so that answers may be incomplete.
@@ -223,7 +240,8 @@ impl Frame {
     fn new(source: Rc<Source>, module: Rc<str>, scopes: Vec<Scope>) -> Self {
         let (path, returned) = (Condition::Always, Vec::new());
         let (own, globals) = (None, BTreeSet::new());
-        Self { source, module, scopes, path, returned, own, import_failed: false, called: false, globals }
+        let renewed = Vec::new();
+        Self { source, module, scopes, path, returned, own, import_failed: false, called: false, globals, renewed }
     }
 
     fn place(&self, node: &impl Ranged) -> Place {

@@ -286,34 +286,11 @@ impl Evaluator<'_> {
             let round = |it: &mut Self, frame: &mut Frame| {
                 it.assign(frame, &statement.target, &item.value);
                 it.block(frame, &statement.body);
-                it.write_back(frame, statement, &item.value);
                 Flow::Next
             };
             self.either(frame, &item.when, round, |_, _| Flow::Next);
             frame.path = path.clone();
         }
-    }
-
-    /// What a round of `for name, entry in all.items():` makes of an entry, the dictionary holds too.
-    fn write_back(&mut self, frame: &mut Frame, statement: &StmtFor, item: &V) {
-        let Some(Expr::Attribute(over)) = statement.iter.as_call_expr().map(|call| &*call.func) else { return };
-        let (entry, held) = match (over.attr.as_str(), &*statement.target, &item.kind) {
-            ("values", Expr::Name(entry), _) => (entry, item),
-            ("items", Expr::Tuple(both), Kind::List(pair)) => match (both.elts.as_slice(), pair.as_slice()) {
-                ([_, Expr::Name(entry)], [_, value]) => (entry, &value.value),
-                _ => return,
-            },
-            _ => return,
-        };
-        let Some(made) = frame.get(&entry.id).filter(|made| !Rc::ptr_eq(made, held)).cloned() else { return };
-        self.change(frame, &over.value, &|_, all| {
-            let mut kind = all.kind.clone();
-            if let Kind::Dict(pairs) = &mut kind {
-                let same = pairs.iter_mut().filter(|pair| Rc::ptr_eq(&pair.held.value, held));
-                same.for_each(|pair| pair.held.value = made.clone());
-            }
-            Value::new(kind, &all.place)
-        });
     }
 
     pub(super) fn note(&mut self, frame: &Frame, callee: &Rc<str>, call: &V) {

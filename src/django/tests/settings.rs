@@ -105,6 +105,14 @@ fn changes_reach_what_they_change() {
         "DATABASES.clear()\nDATABASES.setdefault('default', {}).update(CONN_MAX_AGE=60)",
         "AGES = [5, 60]\nDATABASES['default']['CONN_MAX_AGE'] = AGES.pop()",
         "AGES = [5, 60]\nAGES.pop(0)\nDATABASES['default']['CONN_MAX_AGE'] = AGES[0]",
+        "one = DATABASES['default']\none['CONN_MAX_AGE'] = 60",
+        "ALL = DATABASES\nALL['default']['CONN_MAX_AGE'] = 60",
+        "one = {}\nDATABASES = {'default': one}\none['CONN_MAX_AGE'] = 60",
+        "def age(one):\n    one['CONN_MAX_AGE'] = 60\nage(DATABASES['default'])",
+        "from shop.ages import age\nage(all=DATABASES)",
+        "DATABASES['default']['CONN_MAX_AGE'] = 60\none = DATABASES['default'].copy()\none['CONN_MAX_AGE'] = 5",
+        "import copy\nDATABASES['default']['CONN_MAX_AGE'] = 60\nall = copy.deepcopy(DATABASES)\nall['default']['CONN_MAX_AGE'] = 5",
+        "DATABASES['default']['CONN_MAX_AGE'] = 60\none = {**DATABASES['default']}\none['CONN_MAX_AGE'] = 5",
         "for one in DATABASES.values():\n    one['CONN_MAX_AGE'] = 60",
         "for name, one in DATABASES.items():\n    one.update(CONN_MAX_AGE=60)",
         "import dj_database_url\nDATABASES['default'].update(dj_database_url.config(conn_max_age=60))",
@@ -392,6 +400,7 @@ fn absence_proves_nothing_where_settings_come_from_elsewhere() {
         ("import apps\nINSTALLED_APPS = ['a', *apps.more]", "unknown"),
         ("import apps\nINSTALLED_APPS += apps.more()", "unknown"),
         ("INSTALLED_APPS += ['a', os.environ['B']]", "unknown"),
+        ("def f(apps):\n    apps.append(os.environ['B'])\nf(INSTALLED_APPS)", "unknown"),
         ("INSTALLED_APPS += ['a'] if os.environ.get('B') else ['c']", "no"),
     ] {
         let settings = format!("{BASE}{text}\n");
