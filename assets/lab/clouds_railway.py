@@ -91,6 +91,7 @@ def set_up(stack, service):
         "serviceName": name,
         "numReplicas": 1,
         "startCommand": service.get("start"),
+        "source": {"image": service.get("image"), "repo": None},
         "preDeployCommand": service.get("before"),
         "healthcheckPath": service.get("health"),
         "healthcheckTimeout": 300,

@@ -171,7 +171,7 @@ mod tests {
             own.iter().map(|name| json!({ "domain": name, "status": { "cdnProvider": null } })).collect();
         json!({ "node": {
             "serviceId": name, "serviceName": name, "numReplicas": 1, "sleepApplication": false, "cronSchedule": null,
-            "startCommand": null, "healthcheckPath": health, "restartPolicyType": "ALWAYS", "restartPolicyMaxRetries": 1,
+            "startCommand": null, "source": null, "healthcheckPath": health, "restartPolicyType": "ALWAYS", "restartPolicyMaxRetries": 1,
             "domains": { "customDomains": own, "serviceDomains": domains(given) }, "latestDeployment": null, "activeDeployments": [],
         } })
     }

@@ -17,12 +17,13 @@ pub(super) const PROGRAMS: [&str; 5] =
 /// The file that holds what they are told, among the configuration files.
 pub(super) const FACTS: &str = "clouds.json";
 
-/// Services that variables refer to: what each is called at Railway, and its own variable that says where it is.
-const REFERRED: [(Service, &str, &str); 4] = [
-    (Service::Postgres, "Postgres", "DATABASE_URL"),
-    (Service::Pgbouncer, "Pgbouncer", "DATABASE_URL"),
-    (Service::RedisCache, "Redis", "REDIS_URL"),
-    (Service::RedisBroker, "Queue", "REDIS_URL"),
+/// Services that variables refer to: what each is called at Railway, its own variable that says where it is, and the image
+/// that it would run there.
+const REFERRED: [(Service, &str, &str, &str); 4] = [
+    (Service::Postgres, "Postgres", "DATABASE_URL", "postgres"),
+    (Service::Pgbouncer, "Pgbouncer", "DATABASE_URL", "pgbouncer"),
+    (Service::RedisCache, "Redis", "REDIS_URL", "redis"),
+    (Service::RedisBroker, "Queue", "REDIS_URL", "redis"),
 ];
 
 /// What is said of the stack with what is applied now. No secret is in it.
@@ -52,7 +53,7 @@ pub(super) fn facts(setup: &Setup) -> Value {
         }));
     }
     let referred = REFERRED.iter().filter(|(service, ..)| sum.services.contains(service));
-    services.extend(referred.map(|(_, name, _)| json!({ "name": name })));
+    services.extend(referred.map(|(_, name, _, image)| json!({ "name": name, "image": image })));
     json!({
         "logs": setup.layout.log().to_string_lossy(),
         "services": services,
@@ -81,7 +82,8 @@ fn variables(env: &Words, setup: &Setup) -> BTreeMap<String, String> {
     let refers = |value: &str| {
         let leads_to = |service: Service| value.contains(&format!("127.0.0.1:{}/", setup.port(service.name())));
         let found = REFERRED.iter().find(|(service, ..)| leads_to(*service));
-        found.map_or_else(|| "not-for-anyone".to_owned(), |(_, name, variable)| format!("${{{{{name}.{variable}}}}}"))
+        found
+            .map_or_else(|| "not-for-anyone".to_owned(), |(_, name, variable, _)| format!("${{{{{name}.{variable}}}}}"))
     };
     env.iter().map(|(name, value)| (name.clone(), refers(value))).collect()
 }

@@ -9,7 +9,8 @@ mod variables;
 mod wire;
 
 pub use facts::{
-    AppLine, CustomDomain, Deployment, DomainStatus, Domains, HttpLine, Instance, Named, Service, ServiceDomain, Usage,
+    AppLine, CustomDomain, Deployment, DomainStatus, Domains, HttpLine, Instance, Named, Service, ServiceDomain,
+    Source, Usage,
 };
 pub use file::{Written, written};
 pub use variables::{Reference, Refers, Variables};

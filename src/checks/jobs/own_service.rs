@@ -31,17 +31,9 @@ const KNOW_WORKERS: [&str; 5] = ["celery", "rq", "procrastinate", "taskiq", "saq
 const SERVERS: [&str; 7] = ["gunicorn", "uvicorn", "daphne", "hypercorn", "granian", "uwsgi", "waitress-serve"];
 /// Programs that start all lines of a Procfile in one container, or those that are named behind `start`.
 const STARTERS: [&str; 4] = ["honcho", "foreman", "overmind", "hivemind"];
-/// Words of stores' start commands: neither web nor worker.
-const STORES: [&str; 8] = [
-    "redis-server",
-    "valkey-server",
-    "postgres",
-    "docker-entrypoint.sh",
-    "pgbouncer",
-    "mysqld",
-    "rabbitmq-server",
-    "minio",
-];
+/// Parts of the names of stores' images and of their programs: neither web nor worker.
+const STORES: [&str; 9] =
+    ["postgres", "redis", "valkey", "pgbouncer", "mysql", "mariadb", "rabbitmq", "minio", "docker-entrypoint.sh"];
 
 /// `jobs.own-service`
 #[derive(Debug, Default, Deserialize)]
@@ -125,7 +117,7 @@ impl OwnService {
             (true, true) => Runs::Both,
             (true, false) => Runs::Web,
             (false, true) => Runs::Worker,
-            (false, false) if STORES.iter().any(|word| has(word)) => Runs::Store,
+            (false, false) if names.iter().any(|name| is_store(name)) => Runs::Store,
             (false, false) => Runs::Untold,
         }
     }
@@ -134,7 +126,10 @@ impl OwnService {
         let named = &probes.railway_site()?.service;
         let railway = probes.railway().await?;
         let process = |service: Service| Process {
-            runs: self.runs(service.start_command.as_deref()),
+            runs: match service.source.and_then(|source| source.image) {
+                Some(image) if is_store(&image) => Runs::Store,
+                _ => self.runs(service.start_command.as_deref()),
+            },
             sleeps: service.sleeps == Some(true),
             up: service.active.iter().map(Deployment::running).sum(),
             name: service.name,
@@ -147,6 +142,10 @@ impl OwnService {
         let others = railway.services().await?.into_iter().filter(|service| service.name != *named).map(process);
         Ok(Services { others: others.collect(), web: process(web) })
     }
+}
+
+fn is_store(name: &str) -> bool {
+    STORES.iter().any(|store| name.contains(store))
 }
 
 impl Check for OwnService {

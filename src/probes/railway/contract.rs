@@ -48,7 +48,7 @@ fn service(id: &str, name: &str, latest: Value) -> Value {
     let active: Vec<&Value> = Some(&latest).filter(|latest| !latest.is_null()).into_iter().collect();
     json!({ "node": {
         "serviceId": id, "serviceName": name, "numReplicas": 2, "sleepApplication": false, "cronSchedule": null,
-        "startCommand": "gunicorn shop.wsgi --bind postgres://u:hunter2@db", 
+        "source": { "image": null }, "startCommand": "gunicorn shop.wsgi --bind postgres://u:hunter2@db", 
         "healthcheckPath": "/healthz", "restartPolicyType": "ON_FAILURE", "restartPolicyMaxRetries": 10,
         "domains": {
             "customDomains": [{ "domain": "shop.example", "status": { "cdnProvider": "DETECTED_CDN_PROVIDER_CLOUDFLARE" } }],

@@ -32,6 +32,8 @@ pub struct Service {
     /// How it is started, when its settings say so. Keys in addresses are masked.
     #[serde(deserialize_with = "masked")]
     pub start_command: Option<String>,
+    /// What it is made of.
+    pub source: Option<Source>,
     /// Path that must answer before a deployment gets traffic.
     #[serde(rename = "healthcheckPath", deserialize_with = "tamed_option")]
     pub health_path: Option<String>,
@@ -63,6 +65,14 @@ impl Service {
         let running = self.active.iter().filter(|it| matches!(it.status.as_str(), "SUCCESS" | "SLEEPING"));
         running.max_by_key(|it| it.created)
     }
+}
+
+/// What a service is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Source {
+    /// Somebody's image, like `redis:8`; none where it is built from code.
+    #[serde(deserialize_with = "tamed_option")]
+    pub image: Option<String>,
 }
 
 /// Names under which a service is reached.
