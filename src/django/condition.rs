@@ -7,6 +7,8 @@ use std::rc::Rc;
 const LEFT_OUT: &str = "default:";
 /// Before the name of a variable that is asked whether it is there.
 const PRESENT: &str = "present:";
+/// Questions whose answers are tried one by one; where there are more, nothing is ruled out.
+const TRIED: usize = 10;
 
 /// One question to the surroundings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +123,24 @@ impl Condition {
     /// Does it hold in production when nothing is set that may be left out?
     pub fn by_default(&self) -> Option<bool> {
         self.answered(&|test| test.in_production().or(test.unset))
+    }
+
+    /// Can it hold anywhere where the site serves people? True as well where it asks too much to be tried.
+    pub fn is_possible(&self) -> bool {
+        let mut asked: Vec<&Test> = Vec::new();
+        let mut tests = Vec::new();
+        self.tests(true, &mut tests);
+        for (test, _) in tests {
+            if test.in_production().is_none() && !asked.iter().any(|known| known.asks_the_same(test)) {
+                asked.push(test);
+            }
+        }
+        let answered = |answers: u32| {
+            let chosen = |test: &Test| asked.iter().position(|known| known.asks_the_same(test));
+            let ask = |test: &Test| test.in_production().or_else(|| Some((answers >> chosen(test)?) & 1 == 1));
+            self.answered(&ask) != Some(false)
+        };
+        asked.len() > TRIED || (0..1_u32 << asked.len()).any(answered)
     }
 
     /// How many answers must differ from what holds when nothing is set.
@@ -273,6 +293,10 @@ impl Test {
         }
     }
 
+    fn asks_the_same(&self, other: &Self) -> bool {
+        self.subject == other.subject && self.equals == other.equals
+    }
+
     fn in_production(&self) -> Option<bool> {
         // Where people are served, a switch is there, and off.
         if let Some((_, name)) = self.subject.strip_prefix(PRESENT).and_then(|subject| subject.split_once(':')) {
@@ -313,6 +337,28 @@ mod tests {
         assert_eq!((Always.and(&a), Never.or(&a)), (a.clone(), a.clone()));
         assert_eq!((a.by_default(), a.not().by_default(), a.in_production()), (Some(false), Some(true), None));
         assert_eq!((a.and(&b).departures(), a.or(&b).departures(), a.not().departures()), (2, 1, 0));
+    }
+
+    #[test]
+    fn what_cannot_hold_is_told_from_what_may() {
+        let (a, b, c) = (set("A"), set("B"), set("C"));
+        let either = a.or(&a.not().and(&b)).or(&a.not().and(&b.not()).and(&c));
+        for (when, possible) in [
+            (Always, true),
+            (Never, false),
+            (a.and(&b), true),
+            (either.not(), true),
+            (a.or(&a.not().and(&b)).or(&a.not().and(&b.not())).not(), false),
+            (either.and(&a.not()).and(&b.not()).and(&c.not()), false),
+            // Production has answered.
+            (set("DEBUG"), false),
+            (set("DEBUG").not(), true),
+            (is("DJANGO_ENV", "dev").and(&a), false),
+        ] {
+            assert_eq!(when.is_possible(), possible, "{when:?}");
+        }
+        let many = (0..40).fold(Always, |all, n| all.and(&set(&format!("V{n}"))));
+        assert!(many.is_possible() && many.not().is_possible());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads a Django project: parses its files, follows its settings, finds what production runs. Nothing of the project is
 //! ever run. Uses nothing of ours and judges nothing.
 
+mod ask;
 mod condition;
 mod deploy;
 mod eval;
@@ -22,6 +23,7 @@ mod words;
 
 use std::path::PathBuf;
 
+pub use ask::{Is, Repository, Settings, Way, doubt};
 pub use facts::Fact;
 pub use hints::{Hints, Variable};
 pub use scan::Scan;

@@ -1,6 +1,7 @@
 //! Which packages a project asks for, and which Django: requirements files, pyproject, Pipfile, setup.cfg, lock files.
 //! Knows what a version is and not what depends on it.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -24,11 +25,21 @@ pub struct Requirement {
     rank: usize,
 }
 
+/// The one version of a package that a lock file lets in.
+#[derive(Debug)]
+struct Locked {
+    name: String,
+    version: String,
+    file: String,
+    /// The file is in or above the project's own folder.
+    near: bool,
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Requirements {
     all: Vec<Requirement>,
-    locked: Option<(u32, u32)>,
+    locked: Vec<Locked>,
 }
 
 #[expect(clippy::expect_used, reason = "a constant pattern")]
@@ -38,8 +49,10 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
 });
 #[expect(clippy::expect_used, reason = "a constant pattern")]
 static LOCKED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?i)name = "django"\s+version = "(\d+)\.(\d+)|"django":\s*\{[^}]*"version":\s*"==(\d+)\.(\d+)"#)
-        .expect("a pattern")
+    Regex::new(
+        r#"name = "([\w.-]+)"\s+version = "(\d+(?:\.\d+)*)|"([\w.-]+)":\s*\{[^{}]*"version":\s*"===?(\d+(?:\.\d+)*)"#,
+    )
+    .expect("a pattern")
 });
 #[expect(clippy::expect_used, reason = "a constant pattern")]
 static BOUND: LazyLock<Regex> =
@@ -57,7 +70,7 @@ impl Requirements {
             let near = home.starts_with(folder) || folder.is_empty() || folder.starts_with(home.trim_end_matches('/'));
             let rank = kind + usize::from(!near) * 20 + usize::from(is_aside(path)) * 10;
             match name {
-                _ if name.ends_with(".lock") || name == "pylock.toml" => found.lock(&text, near),
+                _ if name.ends_with(".lock") || name == "pylock.toml" => found.lock(path, &text, near),
                 "pyproject.toml" | "Pipfile" => found.tables(path, &text, rank),
                 _ => found.lines(path, &text, rank),
             }
@@ -72,6 +85,27 @@ impl Requirements {
         named().find(|one| !one.wanted.is_empty()).or_else(|| named().next())
     }
 
+    /// The versions that files pin a package to, and these files; several may pin several.
+    pub fn versions(&self, name: &str) -> Vec<(String, String)> {
+        let locked = self.locked.iter().filter(|one| one.name == name);
+        let locked = locked.map(|one| (one.version.clone(), one.file.clone()));
+        let exact = |one: &Requirement| {
+            let version = one.wanted.strip_prefix("==")?.trim_start_matches('=');
+            let alone = version.starts_with(|c: char| c.is_ascii_digit()) && !version.contains(',');
+            alone.then(|| (version.to_owned(), one.place.file.to_string()))
+        };
+        let exact = self.all.iter().filter(|one| one.name == name).filter_map(exact);
+        locked.chain(exact).filter(|(_, file)| !is_aside(file)).collect()
+    }
+
+    /// Django's version in the lock file nearest to the project.
+    fn locked_django(&self) -> Option<(u32, u32)> {
+        let named = || self.locked.iter().filter(|one| one.name == "django");
+        let nearest = named().rfind(|one| one.near).or_else(|| named().next())?;
+        let mut numbers = nearest.version.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+
     /// Django's version as two numbers: the locked one, or the least that is asked for.
     pub fn django(&self) -> Option<(u32, u32)> {
         let wanted = self.of("django").map(|one| one.wanted.as_str()).unwrap_or_default();
@@ -83,14 +117,19 @@ impl Requirements {
         let most = bounds.iter().find(|bound| &bound[1] == "<").and_then(of);
         let below =
             most.map(|(major, minor)| if minor == 0 { (major.saturating_sub(1), 2) } else { (major, minor - 1) });
-        exact.or(self.locked).or(least).or(below)
+        exact.or_else(|| self.locked_django()).or(least).or(below)
     }
 
-    fn lock(&mut self, text: &str, near: bool) {
-        if let Some(found) = LOCKED.captures(text).filter(|_| near || self.locked.is_none()) {
-            let numbers: Vec<u32> =
-                found.iter().skip(1).flatten().filter_map(|one| one.as_str().parse().ok()).collect();
-            self.locked = numbers.first().copied().zip(numbers.get(1).copied());
+    fn lock(&mut self, path: &str, text: &str, near: bool) {
+        let mut known = BTreeSet::new();
+        for found in LOCKED.captures_iter(text) {
+            let both = found.get(1).zip(found.get(2)).or_else(|| found.get(3).zip(found.get(4)));
+            let Some((name, version)) = both.map(|(name, version)| (normal(name.as_str()), version.as_str())) else {
+                continue;
+            };
+            if known.insert(name.clone()) {
+                self.locked.push(Locked { name, version: version.to_owned(), file: path.to_owned(), near });
+            }
         }
     }
 

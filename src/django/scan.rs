@@ -1,7 +1,6 @@
 //! One look at a project: what it is asked and what it answers, as it is told to others.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -60,12 +59,7 @@ impl Scan {
     /// # Errors
     /// When the folder cannot be read, or holds no Django project.
     pub fn read(root: &Path) -> Result<Self, DjangoError> {
-        let read = || Self::look(root);
-        std::thread::scope(|scope| {
-            let worker = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
-            let worker = worker.map_err(|source| DjangoError::Folder { path: root.to_owned(), source })?;
-            worker.join().unwrap_or(Err(DjangoError::Confused))
-        })
+        on_deep_stack(root, || Self::look(root))
     }
 
     fn look(root: &Path) -> Result<Self, DjangoError> {
@@ -79,10 +73,8 @@ impl Scan {
         // What production runs is followed alone, so that no other module's calls count.
         let mut evaluator = Evaluator::new(&tree, &modules);
         let file = production.settings.as_ref().and_then(|settings| modules.file_of(&settings.module));
-        let module = file.as_ref().and_then(|file| evaluator.module(file));
-        let configured = file.as_ref().zip(production.class.as_ref());
-        let configured = configured.and_then(|(file, class)| evaluator.configured_by(file, class)).map(Rc::new);
-        let settings = evaluator.settled(&configured.or(module).unwrap_or_default());
+        let settings = file.as_ref().map(|file| evaluator.settings_of(file, production.class.as_deref()));
+        let settings = settings.unwrap_or_default();
         let gap = gap(&evaluator, &settings, file.as_deref(), &tree);
 
         let mut paths = Evaluator::new(&tree, &modules).with_settings(settings.clone(), "url");
@@ -113,9 +105,33 @@ impl Scan {
     }
 }
 
+/// Does work on a stack that is as deep as a project may be nested.
+///
+/// # Errors
+/// As the work says; when there is no such stack, and when it ended in a panic.
+pub(super) fn on_deep_stack<T: Send>(
+    root: &Path,
+    work: impl FnOnce() -> Result<T, DjangoError> + Send,
+) -> Result<T, DjangoError> {
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let worker = worker.map_err(|source| DjangoError::Folder { path: root.to_owned(), source })?;
+        worker.join().unwrap_or(Err(DjangoError::Confused))
+    })
+}
+
 /// Why absence proves nothing, when it does not.
 fn gap(evaluator: &Evaluator<'_>, settings: &Scope, file: Option<&str>, tree: &Tree) -> Option<String> {
     let Some(file) = file else { return Some("the settings that production runs are not in this repository".into()) };
+    // Any application may bring what is asked for.
+    let apps = settings.get("INSTALLED_APPS").map(|apps| apps.items()).unwrap_or_default();
+    let app = apps.iter().find(|app| app.value.text().is_none());
+    let unknown = app.map(|app| format!("not all of INSTALLED_APPS is known: {}", app.value.place));
+    unknown.or_else(|| gap_of(evaluator, settings, file, tree))
+}
+
+/// The same of what the settings themselves say, whatever applications bring.
+pub(super) fn gap_of(evaluator: &Evaluator<'_>, settings: &Scope, file: &str, tree: &Tree) -> Option<String> {
     if tree.text(file).is_none() {
         let why = if tree.is_too_large(file) { "is too large to be read" } else { "cannot be read as text" };
         return Some(format!("{file} {why}"));
@@ -123,12 +139,8 @@ fn gap(evaluator: &Evaluator<'_>, settings: &Scope, file: Option<&str>, tree: &T
     if let Some(lost) = &evaluator.lost {
         return Some(lost.clone());
     }
-    let Some(apps) = settings.get("INSTALLED_APPS") else {
+    if !settings.contains_key("INSTALLED_APPS") {
         return Some(format!("{file} builds its settings in a way that is not followed here"));
-    };
-    // Any application may bring what is asked for.
-    if let Some(app) = apps.items().iter().find(|app| app.value.text().is_none()) {
-        return Some(format!("not all of INSTALLED_APPS is known: {}", app.value.place));
     }
     evaluator.is_spent().then(|| "the settings are too long to be followed to their end".to_owned())
 }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::{DjangoError, Fact, Scan, Variable};
 
+mod ask;
 mod hostile;
 mod outer;
 mod settings;

@@ -49,11 +49,15 @@ pub struct Guarded {
 
 /// The key under which a dictionary keeps what is spread into it and not followed: it may hold any key.
 pub const REST: &str = "**";
+/// Why what may be in it is not known.
+const IN_REST: &str = "it may be in what is not followed";
+/// The key under which one that is made of an address keeps it: after its question mark it may say more.
+pub const QUERY: &str = "?";
 
 /// One entry of a dictionary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
-    /// Its key as text, or `REST`.
+    /// Its key as text, `REST` or `QUERY`.
     pub key: Rc<str>,
     /// The value, and when the entry is there.
     pub held: Guarded,
@@ -210,6 +214,11 @@ impl Value {
         }
     }
 
+    /// Is it what may be in something that was spread into a dictionary and is not followed?
+    pub fn is_of_rest(&self) -> bool {
+        matches!(&self.kind, Kind::Unknown(why) if &**why == IN_REST)
+    }
+
     /// The text, when it is one.
     pub fn text(&self) -> Option<&str> {
         if let Kind::Text(text) = &self.kind { Some(text) } else { None }
@@ -315,10 +324,15 @@ impl Value {
 }
 
 impl Pair {
+    /// True of what has a key of its own.
+    pub fn is_named(&self) -> bool {
+        !matches!(&*self.key, REST | QUERY)
+    }
+
     /// Its key as a value.
     pub fn name(&self, place: &Place) -> V {
         match &*self.key {
-            REST => Value::unknown("a key of what is not followed", place),
+            REST | QUERY => Value::unknown("a key of what is not followed", place),
             _ => Value::new(Kind::Text(self.key.clone()), place),
         }
     }
@@ -333,7 +347,7 @@ impl Guarded {
     /// Of what is spread into a dictionary and not followed, an entry that may be in it.
     pub fn rest(&self) -> Self {
         let when = self.when.and(&self.value.question(Some(false)));
-        Self { when, value: Value::unknown("it may be in what is not followed", &self.value.place) }
+        Self { when, value: Value::unknown(IN_REST, &self.value.place) }
     }
 
     /// The same, where this holds too.

@@ -11,7 +11,7 @@ use super::statements::dotted;
 use super::{Evaluator, Frame, Place};
 use crate::django::condition::Condition;
 use crate::django::joined::joined;
-use crate::django::value::{Guarded, Kind, Outer, Pair, REST, V, Value, choice};
+use crate::django::value::{Guarded, Kind, Outer, Pair, QUERY, REST, V, Value, choice};
 
 impl Evaluator<'_> {
     pub(super) fn assign(&mut self, frame: &mut Frame, target: &Expr, value: &V) {
@@ -186,6 +186,12 @@ pub(super) fn put(pairs: &mut Vec<Pair>, key: &str, held: Guarded) {
     if key == REST {
         doubt(pairs, &held.rest());
     }
+    // What an address says more may replace what was there before it.
+    if key == QUERY
+        && let Some(at) = pairs.iter().position(|pair| &*pair.key == QUERY)
+    {
+        pairs[at..].rotate_left(1);
+    }
     match pairs.iter_mut().find(|pair| &*pair.key == key) {
         Some(pair) if held.when == Condition::Always => pair.held = held,
         Some(pair) => {
@@ -201,7 +207,7 @@ fn doubt(pairs: &mut [Pair], rest: &Guarded) {
         Kind::Choice(ways) => ways.iter().any(|way| matches!(way.value.kind, Kind::Unknown(_))),
         kind => matches!(kind, Kind::Unknown(_)),
     };
-    for pair in pairs.iter_mut().filter(|pair| &*pair.key != REST && !doubted(&pair.held.value)) {
+    for pair in pairs.iter_mut().filter(|pair| pair.is_named() && !doubted(&pair.held.value)) {
         pair.held.value = joined(&rest.when, &rest.value, &pair.held.value);
     }
 }

@@ -142,7 +142,14 @@ impl<'t> Evaluator<'t> {
         Some(scope)
     }
 
-    /// The same, by a dotted name.
+    /// The settings that a file has at its end or, where classes make settings, those of this class.
+    pub fn settings_of(&mut self, file: &str, class: Option<&str>) -> Rc<Scope> {
+        let module = self.module(file);
+        let configured = class.and_then(|class| self.configured_by(file, class)).map(Rc::new);
+        self.settled(&configured.or(module).unwrap_or_default())
+    }
+
+    /// What a module's names stand for at its end, by its dotted name.
     pub fn module_named(&mut self, dotted: &str) -> Option<Rc<Scope>> {
         let file = self.modules.file_of(dotted)?;
         self.module(&file)

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::Evaluator;
 use super::calls::Given;
-use crate::django::value::{Guarded, Kind, Outer, Pair, Place, REST, V, Value, choice};
+use crate::django::value::{Guarded, Kind, Outer, Pair, Place, QUERY, REST, V, Value, choice};
 
 /// What is kept as the callee of a backend that the scheme of an address decides.
 pub const BY_SCHEME: &str = "the scheme of an address";
@@ -109,7 +109,10 @@ impl Evaluator<'_> {
             "db" | "db_url" | "dj_db_url" => "DATABASE_URL",
             "cache" | "cache_url" | "dj_cache_url" => "CACHE_URL",
             "read_env" | "prefixed" | "seal" | "add_parser" | "read_envfile" => return None,
-            "db_url_config" => return Some(self.database(given.args.first()?, given, false, place)),
+            "db_url_config" => {
+                let url = given.args.first()?;
+                return Some(queried(&self.database(url, given, false, place), url));
+            }
             "cache_url_config" => return Some(self.cache(given.args.first()?, place)),
             _ => "",
         };
@@ -126,6 +129,7 @@ impl Evaluator<'_> {
         let switch = SWITCHES.contains(&method) || cast.is_some_and(|cast| is_bool(&cast));
         let read = outer("env", &name, default, switch, place);
         Some(match usual {
+            "DATABASE_URL" if package == "environ" => queried(&self.database(&read, given, false, place), &read),
             "DATABASE_URL" => self.database(&read, given, package == "environs", place),
             "CACHE_URL" => self.cache(&read, place),
             _ => read,
@@ -186,7 +190,7 @@ impl Evaluator<'_> {
     /// What an address of a cache becomes.
     fn cache(&mut self, url: &V, place: &Place) -> V {
         let backend = by_scheme(url, &backend_of, place);
-        Value::new(Kind::Dict(vec![pair("BACKEND", backend), pair("LOCATION", url.clone())]), place)
+        queried(&Value::new(Kind::Dict(vec![pair("BACKEND", backend), pair("LOCATION", url.clone())]), place), url)
     }
 }
 
@@ -200,6 +204,13 @@ fn helper(method: &str, given: &Given, place: &Place) -> Option<V> {
     let in_capitals = name.text().is_some_and(|text| text.len() > 2 && text.chars().all(capital));
     let default = given.named("default").or_else(|| given.args.get(1)).cloned();
     in_capitals.then(|| outer("env", name, default, method.contains("bool"), place))
+}
+
+/// The same, where the address may set more of it than its scheme, host and path do.
+fn queried(made: &V, url: &V) -> V {
+    let Kind::Dict(pairs) = &made.kind else { return made.clone() };
+    let pairs = std::iter::once(pair(QUERY, url.clone())).chain(pairs.iter().cloned()).collect();
+    Value::new(Kind::Dict(pairs), &made.place)
 }
 
 fn pair(key: &str, value: V) -> Pair {

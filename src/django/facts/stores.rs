@@ -34,7 +34,7 @@ fn backend(value: &V) -> Option<String> {
 /// The names of all caches.
 fn aliases(project: &Project<'_>) -> BTreeSet<String> {
     let keys = |way: &Guarded| match &way.value.kind {
-        Kind::Dict(pairs) => pairs.iter().map(|pair| pair.key.to_string()).filter(|key| key != REST).collect(),
+        Kind::Dict(pairs) => pairs.iter().filter(|pair| pair.is_named()).map(|pair| pair.key.to_string()).collect(),
         _ => Vec::new(),
     };
     project.ways("CACHES").iter().flat_map(keys).collect()
