@@ -18,6 +18,7 @@ mod metrics;
 mod pool;
 mod queries;
 mod sentry;
+mod source;
 mod storage;
 mod uploads;
 mod written;
