@@ -17,7 +17,7 @@ use crate::domain::check::{CheckOutcome, Finding, Missing, Phase, Rung};
 use crate::probes::{ProbeError, Probes};
 
 use super::counting::{Meter, Rise, around};
-use super::{Check, Context, Entry};
+use super::{Check, Context, Entry, source};
 
 /// The checks of this group.
 pub const CHECKS: &[Entry] = &[
@@ -179,7 +179,7 @@ struct SharedFacts {
     own_key: bool,
     /// Where the settings that the project names keep the default cache; none when they do not say.
     #[serde(default)]
-    default: Option<settings::Default>,
+    kept: Option<settings::Kept>,
     /// The edge keeps the page whole.
     #[serde(default)]
     at_the_edge: bool,
@@ -221,11 +221,7 @@ impl Check for SharedBackend {
             from_edge: sent.from_edge,
             hits: hits[0],
             own_key,
-            default: probes
-                .settings_in_force()
-                .ok()
-                .and_then(|found| found.named)
-                .and_then(|files| settings::default_kept(&files)),
+            kept: source::ask(probes, settings::default_kept).await.ok().flatten(),
             at_the_edge: at_the_edge(probes, &path).await?,
             path,
         })
@@ -266,9 +262,9 @@ impl Check for SharedBackend {
             );
         }
         // Keys were found, and whose they are nobody can see: thumbnails of another alias look the same.
-        match facts.default {
-            Some(settings::Default::Redis) => CheckOutcome::Pass,
-            Some(settings::Default::Apart) => CheckOutcome::fail(
+        match facts.kept {
+            Some(settings::Kept::Redis) => CheckOutcome::Pass,
+            Some(settings::Kept::Apart) => CheckOutcome::fail(
                 format!(
                     "requests for {path} find keys in Redis, but the settings keep CACHES[\"default\"] outside of it, and the page is \
                      not there: another alias was seen"
@@ -378,17 +374,17 @@ mod tests {
             from_edge,
             hits,
             own_key,
-            default: None,
+            kept: None,
             at_the_edge: false,
         };
         for (word, facts) in [
             ("pass", facts(rise(24, 48, 0.0), true, 0)),
             // Hits alone may be another alias's.
             ("weak", facts(rise(24, 24, 0.0), false, 0)),
-            ("pass", SharedFacts { default: Some(settings::Default::Redis), ..facts(rise(24, 24, 0.0), false, 0) }),
-            ("fail", SharedFacts { default: Some(settings::Default::Apart), ..facts(rise(24, 24, 0.0), false, 0) }),
-            ("pass", SharedFacts { default: Some(settings::Default::Apart), ..facts(rise(24, 24, 0.0), true, 0) }),
-            ("fail", SharedFacts { default: Some(settings::Default::Redis), ..facts(rise(24, 0, 0.0), false, 0) }),
+            ("pass", SharedFacts { kept: Some(settings::Kept::Redis), ..facts(rise(24, 24, 0.0), false, 0) }),
+            ("fail", SharedFacts { kept: Some(settings::Kept::Apart), ..facts(rise(24, 24, 0.0), false, 0) }),
+            ("pass", SharedFacts { kept: Some(settings::Kept::Apart), ..facts(rise(24, 24, 0.0), true, 0) }),
+            ("fail", SharedFacts { kept: Some(settings::Kept::Redis), ..facts(rise(24, 0, 0.0), false, 0) }),
             ("pass", facts(rise(24, 9000, 8900.0), true, 0)),
             // LocMem, or a Redis that only sessions use.
             ("fail", facts(rise(24, 0, 0.0), false, 0)),

@@ -145,7 +145,9 @@ impl CarriesApp {
         let (way, variable) = (Way::ask(probes).await?, probes.app_dsn()?.variable.clone());
         let mut facts = Facts { way, variable, queries: None, pages: Vec::new(), past: None, at_railway: Vec::new() };
         // A pooler that runs beside the path is counted too: it shows that nothing passes.
-        if matches!(facts.way, Way::Own(_)) || (facts.way == Way::Direct && probes.access.pooler_console.is_none()) {
+        if matches!(facts.way, Way::Own(_) | Way::Open(_))
+            || (facts.way == Way::Direct && probes.access.pooler_console.is_none())
+        {
             return Ok(facts);
         }
         let console = probes.pooler().await?;
@@ -167,7 +169,7 @@ impl CarriesApp {
     }
 
     fn seen(&self, facts: &Facts) -> CheckOutcome {
-        if let (Way::Own(_), Some(outcome)) = (&facts.way, facts.way.without_pooler()) {
+        if let (Way::Own(_) | Way::Open(_), Some(outcome)) = (&facts.way, facts.way.without_pooler()) {
             return outcome;
         }
         let variable = &facts.variable;
@@ -306,6 +308,7 @@ mod tests {
             ("fail", Facts { way: Way::Direct, queries: None, ..facts(0, 0.0, None) }),
             ("fail", Facts { way: Way::Direct, ..facts(0, 0.0, Some(9)) }),
             ("n/a", Facts { way: Way::Own("s.py".to_owned()), queries: None, ..facts(0, 0.0, None) }),
+            ("unknown", Facts { way: Way::Open("made".to_owned()), queries: None, ..facts(0, 0.0, None) }),
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
         }

@@ -8,7 +8,7 @@ use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::probes::{ProbeError, Probes};
 
 use super::counting::{Meter, around};
-use super::{Check, Context, DJANGO, Way, text};
+use super::{Check, Context, DJANGO, Way, settings, source};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,9 +26,11 @@ impl Default for ConnSettingPlaced {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Facts {
     way: Way,
-    /// Settings files that were read, and those in which the setting is ignored; none when there are no files.
+    /// Settings files that may run, and lines in them that Django ignores; none when there are no files.
     files: Option<Vec<String>>,
     ignored: Vec<String>,
+    /// Why it is not known whether there are such lines.
+    open: Vec<String>,
     /// Whether connections of the app outlive its requests; none when nobody could look.
     kept: Option<bool>,
 }
@@ -61,9 +63,9 @@ impl Check for ConnSettingPlaced {
     const ID: &'static str = "pool.conn-setting-placed";
     const TITLE: &'static str = "CONN_MAX_AGE stands where Django reads it";
     const ABOUT: &'static str = "Looks at the effect first: connections of the app that outlive its requests, at the pooler or at the server, \
-        show that a setting counts. Where none stays, reads the settings beside rampup.toml for a CONN_MAX_AGE at the top level that \
-        nothing hands on to DATABASES: Django ignores it in silence. Traps: a constant that DATABASES does use, settings files that are \
-        not in force (the effect decides), CONN_MAX_AGE = 0 behind a pooler, which is healthy.";
+        show that a setting counts. Where none stays, follows the settings beside rampup.toml that run to a CONN_MAX_AGE at the top \
+        level that nothing hands on to DATABASES: Django ignores it in silence. Traps: a constant that DATABASES does use, settings \
+        files that are not in force (the effect decides), CONN_MAX_AGE = 0 behind a pooler, which is healthy.";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
@@ -73,11 +75,13 @@ impl Check for ConnSettingPlaced {
     async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
         let probes = ctx.probes;
         let way = Way::ask(probes).await?;
-        let settings = probes.settings().ok();
-        let ignored = settings.iter().flatten().filter(|file| text::age_ignored(&file.text));
+        let read = source::ask(probes, settings::ages).await.ok();
+        let files = read.as_ref().map(|ages| ages.files.clone());
+        let settings::Ages { ignored, open, .. } = read.unwrap_or_default();
         Ok(Facts {
-            ignored: ignored.map(|file| file.path.clone()).collect(),
-            files: settings.as_ref().map(|files| files.iter().map(|file| file.path.clone()).collect()),
+            files,
+            ignored,
+            open,
             // A console that is not given leaves the text, which is weak.
             kept: self.kept(probes, &way).await.ok(),
             way,
@@ -86,7 +90,7 @@ impl Check for ConnSettingPlaced {
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
         let ignored = facts.ignored.join(", ");
-        let seen = || format!("CONN_MAX_AGE stands at the top level of {ignored}, where Django does not read it");
+        let seen = || format!("CONN_MAX_AGE stands at the top level ({ignored}), where Django does not read it");
         let todo = "move it into DATABASES[\"default\"], beside ENGINE and HOST (dj_database_url: conn_max_age=60), with \
                     CONN_HEALTH_CHECKS; see it: python manage.py shell -c \"from django.db import connection as c; \
                     print(c.settings_dict['CONN_MAX_AGE'])\"";
@@ -96,6 +100,14 @@ impl Check for ConnSettingPlaced {
                 CheckOutcome::fail(format!("{}, and no connection of the app outlives its request", seen()), todo)
             }
             (None, _) if !ignored.is_empty() => CheckOutcome::weak(seen(), todo),
+            (Some(false), Some(_)) if !facts.open.is_empty() => CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "no connection of the app outlives its request, and whether a CONN_MAX_AGE is ignored is not known: {}",
+                    facts.open.join("; ")
+                ),
+                "see what counts: python manage.py shell -c \"from django.db import connection as c; \
+                 print(c.settings_dict['CONN_MAX_AGE'])\"",
+            )),
             (Some(false), _) if facts.way == Way::Pooled => CheckOutcome::NotApplicable(
                 "the app closes its connection after each request, which is cheap behind a pooler; no setting is ignored".to_owned(),
             ),
@@ -104,7 +116,7 @@ impl Check for ConnSettingPlaced {
             ),
             (Some(false), None) => CheckOutcome::Unknown(Missing::new(
                 "no connection of the app outlives its request, and there are no settings to see why",
-                "keep rampup.toml in the app's repository, beside manage.py or in a folder below it",
+                source::KEEP,
             )),
             (None, _) => CheckOutcome::Unknown(Missing::new(
                 "nobody can say whether connections of the app outlive its requests",
@@ -124,7 +136,8 @@ mod tests {
         let facts = |way, kept, ignored: bool, read: bool| Facts {
             way,
             files: read.then(|| vec!["shop/settings.py".to_owned()]),
-            ignored: if ignored { vec!["shop/settings.py".to_owned()] } else { Vec::new() },
+            ignored: if ignored { vec!["shop/settings.py:7".to_owned()] } else { Vec::new() },
+            open: Vec::new(),
             kept,
         };
         for (word, facts) in [
@@ -141,6 +154,11 @@ mod tests {
             ("n/a", facts(Way::Direct, Some(false), false, true)),
             ("unknown", facts(Way::Direct, Some(false), false, false)),
             ("unknown", facts(Way::Pooled, None, false, true)),
+            // DATABASES is built in a way that is not followed: the effect still decides.
+            ("unknown", Facts { open: vec!["made".to_owned()], ..facts(Way::Pooled, Some(false), false, true) }),
+            ("unknown", Facts { open: vec!["made".to_owned()], ..facts(Way::Direct, Some(false), false, true) }),
+            ("fail", Facts { open: vec!["made".to_owned()], ..facts(Way::Pooled, Some(false), true, true) }),
+            ("pass", Facts { open: vec!["made".to_owned()], ..facts(Way::Pooled, Some(true), false, true) }),
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
         }

@@ -50,7 +50,7 @@ impl Check for FitsServer {
     async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
         let probes = ctx.probes;
         let way = Way::ask(probes).await?;
-        if matches!(way, Way::Own(_)) || (way == Way::Direct && probes.access.pooler_console.is_none()) {
+        if matches!(way, Way::Own(_) | Way::Open(_)) || (way == Way::Direct && probes.access.pooler_console.is_none()) {
             return Ok(Facts { way, sizes: Vec::new(), most: 0, reserved: 0 });
         }
         let sizes = probes.pooler().await?.sizes().await?;
@@ -122,6 +122,7 @@ mod tests {
             ("unknown", Facts { most: 0, ..facts(1, 0, 1, 0) }),
             ("n/a", Facts { way: Way::Direct, sizes: Vec::new(), ..facts(1, 0, 1, 0) }),
             ("n/a", Facts { way: Way::Own("s.py".to_owned()), sizes: Vec::new(), ..facts(1, 0, 1, 0) }),
+            ("unknown", Facts { way: Way::Open("made".to_owned()), sizes: Vec::new(), ..facts(1, 0, 1, 0) }),
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
         }

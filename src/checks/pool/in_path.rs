@@ -45,7 +45,7 @@ impl Check for InPath {
             pgbouncer: behind.pgbouncer,
             renamed: behind.renamed,
             shared: behind.shared,
-            way: if behind.pooled() { Way::Pooled } else { Way::straight(ctx.probes) },
+            way: if behind.pooled() { Way::Pooled } else { Way::straight(ctx.probes).await },
         })
     }
 
@@ -53,7 +53,7 @@ impl Check for InPath {
         let variable = &facts.variable;
         match &facts.way {
             Way::Pooled => CheckOutcome::Pass,
-            Way::Own(_) => facts.way.without_pooler().unwrap_or(CheckOutcome::Pass),
+            Way::Own(_) | Way::Open(_) => facts.way.without_pooler().unwrap_or(CheckOutcome::Pass),
             Way::Direct => CheckOutcome::fail(
                 format!(
                     "{variable} leads straight to PostgreSQL: each connection has the very server process that its handshake named"
@@ -88,6 +88,8 @@ mod tests {
             // It runs beside.
             ("fail", facts(false, false, false, Way::Direct)),
             ("n/a", facts(false, false, false, Way::Own("shop/settings.py".to_owned()))),
+            // A variable may give it a pool.
+            ("unknown", facts(false, false, false, Way::Open("the variable POOL decides".to_owned()))),
         ] {
             assert_eq!(InPath {}.judge(&facts).word(), word, "{facts:?}");
         }

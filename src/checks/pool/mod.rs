@@ -11,7 +11,7 @@ mod multiplexes;
 mod no_queue;
 mod prepared;
 mod server_cursors;
-mod text;
+mod settings;
 mod transaction;
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::domain::check::{CheckOutcome, Missing};
 use crate::domain::measurement::FarSide;
 use crate::probes::{ProbeError, Probes, path};
 
-use super::{Check, Context, Entry, counting, ramp};
+use super::{Check, Context, Entry, counting, ramp, source};
 
 /// The checks of this group.
 pub const CHECKS: &[Entry] = &[
@@ -52,24 +52,25 @@ enum Way {
     Pooled,
     /// Straight, and this settings file gives Django a pool of its own.
     Own(String),
+    /// Straight, and why nobody can say whether Django has a pool of its own.
+    Open(String),
     /// Straight.
     Direct,
 }
 
 impl Way {
-    /// Asks the app's own address; the settings' text only when that leads straight to the server.
+    /// Asks the app's own address; the settings only when that leads straight to the server.
     async fn ask(probes: &Probes) -> Result<Self, ProbeError> {
         if path::behind(probes.app_dsn()?).await?.pooled() {
             return Ok(Self::Pooled);
         }
-        Ok(Self::straight(probes))
+        Ok(Self::straight(probes).await)
     }
 
     /// Without a pooler: whether the settings give Django a pool of its own.
-    fn straight(probes: &Probes) -> Self {
+    async fn straight(probes: &Probes) -> Self {
         // No settings to read is no pool of Django's: the question is then answered by effects alone.
-        let files = probes.settings().unwrap_or_default();
-        files.into_iter().find(|file| text::own_pool(&file.text)).map_or(Self::Direct, |file| Self::Own(file.path))
+        source::ask(probes, settings::straight).await.unwrap_or(Self::Direct)
     }
 
     /// The answer of a check about poolers when there is none; none when there is one.
@@ -79,11 +80,22 @@ impl Way {
             Self::Own(file) => Some(CheckOutcome::NotApplicable(format!(
                 "{file} gives each process of Django a pool of its own (OPTIONS pool); pool.conn-reuse and pool.headroom show what that does"
             ))),
+            Self::Open(why) => Some(CheckOutcome::Unknown(Missing::new(
+                format!("no pooler is in the app's path, and whether Django has a pool of its own is not known: {why}"),
+                "see it: python manage.py shell -c \"from django.db import connection as c; \
+                 print(c.settings_dict['OPTIONS'].get('pool'))\"; write it down in DATABASES[\"default\"], or put PgBouncer into the path",
+            ))),
             Self::Direct => {
                 Some(CheckOutcome::NotApplicable("no pooler is in the app's path; pool.in-path says so".to_owned()))
             }
         }
     }
+}
+
+/// True when the app's own database address speaks of one of these.
+fn address_says(probes: &Probes, words: &[&str]) -> bool {
+    let address = probes.app_dsn().map(|key| key.secret.expose().to_ascii_lowercase()).unwrap_or_default();
+    words.iter().any(|word| address.contains(&word.to_ascii_lowercase()))
 }
 
 /// Seconds of the hold, and in how many of them a series has a value.

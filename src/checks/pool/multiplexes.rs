@@ -102,7 +102,7 @@ impl Check for Multiplexes {
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
         match &facts.way {
-            Way::Own(_) => return facts.way.without_pooler().unwrap_or(CheckOutcome::Pass),
+            Way::Own(_) | Way::Open(_) => return facts.way.without_pooler().unwrap_or(CheckOutcome::Pass),
             Way::Direct => {
                 return CheckOutcome::fail(
                     "the app's address leads straight to PostgreSQL: every client has a server process of its own",
@@ -299,6 +299,7 @@ mod tests {
             ("unknown", Facts { requests: 0, ..load() }),
             ("fail", Facts { way: Way::Direct, covered: 0, ..load() }),
             ("n/a", Facts { way: Way::Own("s.py".to_owned()), covered: 0, ..load() }),
+            ("unknown", Facts { way: Way::Open("made".to_owned()), covered: 0, ..load() }),
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
         }

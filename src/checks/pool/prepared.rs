@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::probes::path;
 
-use super::{CONFIG, Check, Context, DJANGO, Way, text};
+use super::{CONFIG, Check, Context, DJANGO, Way, address_says, settings, source};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,15 +20,17 @@ pub(super) struct Facts {
     version: String,
     /// `max_prepared_statements`; none before 1.21.
     kept: Option<u64>,
-    /// Whether the settings make psycopg prepare by name; none when there are no settings to read.
+    /// Whether the settings make psycopg prepare by name; none when that is not known.
     prepares: Option<bool>,
+    /// Why it is not.
+    open: Vec<String>,
 }
 
 impl Check for PreparedSafe {
     const ID: &'static str = "pool.prepared-safe";
     const TITLE: &'static str = "statements prepared by name survive the pooler";
     const ABOUT: &'static str = "Asks PgBouncer for its version and for max_prepared_statements: since 1.21, with a number above 0, it prepares \
-        anew on whatever server connection it lends. Where it does not, reads whether the settings make psycopg prepare by name \
+        anew on whatever server connection it lends. Where it does not, follows whether the settings make psycopg prepare by name \
         (server_side_binding, prepare_threshold): Django alone never does. Traps: it works as long as one client has one server \
         connection and breaks under load; session mode does not need it.";
     const PHASE: Phase = Phase::Before;
@@ -42,14 +44,19 @@ impl Check for PreparedSafe {
         let probes = ctx.probes;
         let way = Way::ask(probes).await?;
         let shares = way == Way::Pooled && path::sharing(probes.app_dsn()?).await?.shares();
-        let mut facts = Facts { way, shares, version: String::new(), kept: None, prepares: None };
+        let mut facts = Facts { way, shares, version: String::new(), kept: None, prepares: None, open: Vec::new() };
         if !shares {
             return Ok(facts);
         }
         let console = probes.pooler().await?;
         facts.version = console.version().await?;
         facts.kept = console.setting("max_prepared_statements").await?.and_then(|kept| kept.parse().ok());
-        facts.prepares = probes.settings().ok().map(|files| files.iter().any(|file| text::prepares(&file.text)));
+        let in_address = address_says(probes, &settings::PREPARES);
+        let read = source::ask(probes, move |repository| settings::prepares(repository, in_address)).await;
+        match read.unwrap_or_else(|missing| Err(missing.what)) {
+            Ok(prepares) => facts.prepares = Some(prepares),
+            Err(why) => facts.open.push(why),
+        }
         Ok(facts)
     }
 
@@ -81,8 +88,8 @@ impl Check for PreparedSafe {
             ),
             Some(false) => CheckOutcome::weak(format!("{why}; the settings do not make psycopg prepare by name"), todo),
             None => CheckOutcome::Unknown(Missing::new(
-                format!("{why}, and there are no settings to read whether the app needs it"),
-                "keep rampup.toml in the app's repository, beside manage.py or in a folder below it; or upgrade PgBouncer",
+                format!("{why}, and whether the app needs it is not known: {}", facts.open.join("; ")),
+                format!("upgrade PgBouncer to 1.21 or newer, or write it down in DATABASES; {}", source::KEEP),
             )),
         }
     }
@@ -100,6 +107,7 @@ mod tests {
             version: "PgBouncer 1.22.0".to_owned(),
             kept,
             prepares,
+            open: Vec::new(),
         };
         for (word, facts) in [
             ("pass", facts(Some(200), Some(true))),

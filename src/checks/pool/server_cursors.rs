@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checks::written::Written;
 use crate::domain::check::{CheckOutcome, Missing, Phase, Rung};
 use crate::probes::path;
 use crate::probes::postgres::Postgres;
-use crate::probes::repo::{InForce, SettingsFile};
 
 use super::counting::{Meter, around};
-use super::text::{self, Written};
-use super::{Check, Context, DJANGO, Way};
+use super::settings::{self, CURSORS};
+use super::{Check, Context, DJANGO, Way, address_says, source};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,38 +24,33 @@ impl Default for ServerCursorsOff {
     }
 }
 
+/// How to see what counts.
+const SEE: &str = "see it: python manage.py shell -c \"from django.db import connection as c; \
+                   print(c.settings_dict['DISABLE_SERVER_SIDE_CURSORS'])\"";
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Facts {
     way: Way,
     /// A server connection is lent for less than a session.
     shares: bool,
-    /// What the settings say, and the files that were read; none when there are none.
+    /// The most that the settings say which may run, and the files that say it; none when there are none.
     written: Option<Written>,
     files: Vec<String>,
-    /// Settings files that say less, and that may be the ones that run.
-    #[serde(default)]
+    /// Those that say less, and that may be the ones that run.
     beside: Vec<String>,
+    /// The variables that decide what they say, and where.
+    by: Vec<String>,
+    /// Why it is not known what they say.
+    open: Vec<String>,
     /// Server-side cursors that were declared while we looked; none when nobody could count them.
     declared: Option<u64>,
 }
 
 impl Facts {
-    /// What the settings that run say. One that builds on the named one may run in its place, by the environment.
-    fn reads(&mut self, settings: &InForce) {
-        let said = |way: &Vec<SettingsFile>| Some((text::cursors_of(way)?, way.first()?.path.clone()));
-        let named = settings.named.iter().filter_map(said);
-        let ways: Vec<(Written, String)> = named.chain(settings.others.iter().filter_map(said)).collect();
-        self.written = ways.iter().map(|(written, _)| *written).max();
-        let (most, less): (Vec<_>, Vec<_>) = ways.into_iter().partition(|(written, _)| Some(*written) == self.written);
-        self.files = most.into_iter().map(|(_, file)| file).collect();
-        self.beside = less.into_iter().map(|(_, file)| file).collect();
-        self.files.dedup();
-        // Settings that were read and name no DATABASES have no such line either.
-        if self.written.is_none() {
-            let all = settings.named.iter().chain(&settings.others);
-            self.files = all.filter_map(|way| Some(way.first()?.path.clone())).collect();
-            self.written = (!self.files.is_empty()).then_some(Written::Absent);
-        }
+    /// Before the server's cursors are counted.
+    fn unasked(way: Way, shares: bool, said: settings::Cursors) -> Self {
+        let settings::Cursors { written, files, beside, by, open } = said;
+        Self { way, shares, written, files, beside, by, open, declared: None }
     }
 }
 
@@ -63,10 +58,10 @@ impl Check for ServerCursorsOff {
     const ID: &'static str = "pool.server-cursors-off";
     const TITLE: &'static str = "Django declares no server-side cursors behind the pooler";
     const ABOUT: &'static str = "Behind a pooler in transaction mode, counts the cursors that Django declares at the server \
-        (_django_curs_ in pg_stat_statements) around visits of the public pages, and reads whether the settings beside rampup.toml \
-        hold DISABLE_SERVER_SIDE_CURSORS inside DATABASES. Traps: session mode and Django's own pool do not need it (not applicable), \
-        the setting at the top level, where nobody reads it, a settings file that has it and is not the one that runs. An expression that is false as it runs is seen only where a page that we \
-        visit uses iterator().";
+        (_django_curs_ in pg_stat_statements) around visits of the public pages, and follows the settings beside rampup.toml that run \
+        to DISABLE_SERVER_SIDE_CURSORS inside DATABASES. Traps: session mode and Django's own pool do not need it (not applicable), \
+        the setting at the top level, where nobody reads it, a settings file that has it and is not the one that runs. A variable that \
+        says no as it runs is seen only where a page that we visit uses iterator().";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
     const HOW: Rung = Rung::Counted;
@@ -78,13 +73,12 @@ impl Check for ServerCursorsOff {
         let probes = ctx.probes;
         let way = Way::ask(probes).await?;
         let shares = way == Way::Pooled && path::sharing(probes.app_dsn()?).await?.shares();
-        let mut facts = Facts { way, shares, written: None, files: Vec::new(), declared: None, beside: Vec::new() };
         if !shares {
-            return Ok(facts);
+            return Ok(Facts::unasked(way, shares, settings::Cursors::default()));
         }
-        if let Ok(settings) = probes.settings_in_force() {
-            facts.reads(&settings);
-        }
+        let in_address = address_says(probes, &[CURSORS]);
+        let read = source::ask(probes, move |repository| settings::cursors(repository, in_address)).await;
+        let mut facts = Facts::unasked(way, shares, read.unwrap_or_default());
         // By the app's own address: a role sees the text of its own statements, of others' only with a grant.
         let server = Postgres::connect(probes.app_dsn()?, "the app's database").await?;
         // Without the extension the text is left, which is weak.
@@ -123,6 +117,10 @@ impl Check for ServerCursorsOff {
                 ),
                 todo,
             ),
+            (_, Some(_)) if !facts.open.is_empty() => CheckOutcome::weak(
+                format!("whether the settings switch server-side cursors off is not known: {}", facts.open.join("; ")),
+                SEE,
+            ),
             (_, Some(Written::Absent)) => CheckOutcome::fail(
                 format!(
                     "no DATABASES in {files} has DISABLE_SERVER_SIDE_CURSORS, and the pooler lends connections by the transaction"
@@ -137,18 +135,25 @@ impl Check for ServerCursorsOff {
                     "{files} switches server-side cursors off, {} does not, and nothing here says which of them runs",
                     facts.beside.join(", ")
                 ),
-                "write it into the DATABASES of each of them, or name the one that runs in wsgi.py (DJANGO_SETTINGS_MODULE); see it: \
-                 python manage.py shell -c \"from django.db import connection as c; \
-                 print(c.settings_dict['DISABLE_SERVER_SIDE_CURSORS'])\"",
+                format!(
+                    "write it into the DATABASES of each of them, or name the one that runs in wsgi.py (DJANGO_SETTINGS_MODULE); {SEE}"
+                ),
             ),
             (Some(_), Some(Written::On)) => CheckOutcome::Pass,
             (None, Some(Written::On)) => CheckOutcome::weak(
-                format!("{files} switches server-side cursors off; nobody could count whether any is declared"),
+                match facts.by.first() {
+                    None => {
+                        format!("{files} switches server-side cursors off; nobody could count whether any is declared")
+                    }
+                    Some(by) => format!(
+                        "{files} may switch server-side cursors off ({by}); nobody could count whether any is declared"
+                    ),
+                },
                 "as a superuser: CREATE EXTENSION pg_stat_statements in the app's database, with the library preloaded",
             ),
             (_, None) => CheckOutcome::Unknown(Missing::new(
                 "there are no settings to read whether server-side cursors are off",
-                "keep rampup.toml in the app's repository, beside manage.py or in a folder below it",
+                source::KEEP,
             )),
         }
     }
@@ -167,8 +172,11 @@ mod tests {
             written,
             files: vec!["shop/settings.py".to_owned()],
             beside: Vec::new(),
+            by: Vec::new(),
+            open: Vec::new(),
             declared,
         };
+        let open = |facts| Facts { open: vec!["shop/settings.py:7: made".to_owned()], ..facts };
         for (word, facts) in [
             ("pass", facts(Some(Written::On), Some(0))),
             // Two settings disagree, and either may run.
@@ -179,6 +187,10 @@ mod tests {
             ("fail", facts(Some(Written::Absent), Some(0))),
             ("fail", facts(Some(Written::Off), None)),
             ("weak", facts(Some(Written::On), None)),
+            // What is built in a way that is not followed may be anything.
+            ("weak", open(facts(Some(Written::On), Some(0)))),
+            ("weak", open(facts(Some(Written::Absent), Some(0)))),
+            ("fail", open(facts(Some(Written::On), Some(1)))),
             ("unknown", facts(None, Some(0))),
             ("unknown", facts(None, None)),
             ("n/a", Facts { shares: false, ..facts(Some(Written::Absent), None) }),

@@ -69,7 +69,7 @@ impl Check for Transaction {
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
         match &facts.way {
-            Way::Own(_) => return facts.way.without_pooler().unwrap_or(CheckOutcome::Pass),
+            Way::Own(_) | Way::Open(_) => return facts.way.without_pooler().unwrap_or(CheckOutcome::Pass),
             Way::Direct => {
                 return CheckOutcome::fail(
                     "nothing lends connections: the app's address leads straight to PostgreSQL",
@@ -156,6 +156,7 @@ mod tests {
             ("fail", facts(1, true, Some("statement"))),
             ("fail", Facts { way: Way::Direct, ..facts(8, false, None) }),
             ("n/a", Facts { way: Way::Own("s.py".to_owned()), ..facts(8, false, None) }),
+            ("unknown", Facts { way: Way::Open("made".to_owned()), ..facts(8, false, None) }),
             ("unknown", facts(0, false, Some("transaction"))),
             ("unknown", Facts { connections: 1, ..facts(1, false, None) }),
         ] {
