@@ -38,7 +38,7 @@ pub(super) struct OriginFacts {
 #[serde(default)]
 struct Address {
     url: String,
-    /// A settings file that it was read from; none when the owner named it in rampup.toml.
+    /// The line of the settings that it was read from; none when the owner named it in rampup.toml.
     read_from: Option<String>,
     /// Its name leads somewhere.
     exists: bool,
@@ -132,7 +132,7 @@ impl Check for OriginNotBypassable {
         let header = site.edge.as_ref().and_then(|edge| edge.secret_header.clone());
         let name = site.url[Position::BeforeHost..Position::AfterPort].to_owned();
         let mut facts = OriginFacts { site: tame(&name, 120), header, addresses: Vec::new() };
-        for (url, read_from) in look::addresses(probes) {
+        for (url, read_from) in look::addresses(probes).await {
             facts.addresses.push(look::look(probes, &url, read_from, &pages, facts.header.as_deref()).await?);
         }
         Ok(facts)

@@ -9,6 +9,8 @@ use super::{Address, End, Knock, Way};
 use crate::checks::edge::alike::alike;
 use crate::checks::edge::authority;
 use crate::checks::edge::redirects::{PLATFORMS, platforms_own};
+use crate::checks::source;
+use crate::django::Repository;
 use crate::domain::check::Missing;
 use crate::domain::text::tame;
 use crate::probes::http::answer::{Answer, Trail};
@@ -146,13 +148,12 @@ fn end(answer: &Answer, through_edge: &Answer, site: &Url, platforms: bool) -> E
 }
 
 /// Where the app may stand: what the owner named, and platforms' names in the settings.
-pub(super) fn addresses(probes: &Probes) -> Vec<(Url, Option<String>)> {
+pub(super) async fn addresses(probes: &Probes) -> Vec<(Url, Option<String>)> {
     let site = &probes.site;
     let named = site.origin.iter().chain(site.edge.iter().flat_map(|edge| &edge.origins)).cloned();
     let mut found: BTreeMap<String, (Url, Option<String>)> = BTreeMap::new();
-    let read = probes.settings().unwrap_or_default();
-    let guessed = read.iter().flat_map(|file| platform_names(&file.text).into_iter().map(|n| (n, file.path.clone())));
-    let guessed = guessed.filter_map(|(name, file)| Some((Url::parse(&format!("https://{name}/")).ok()?, Some(file))));
+    let read = source::ask(probes, platform_names).await.unwrap_or_default().into_iter();
+    let guessed = read.filter_map(|(name, place)| Some((Url::parse(&format!("https://{name}/")).ok()?, Some(place))));
     for (url, read_from) in named.map(|url| (url, None)).chain(guessed) {
         if url.origin() != site.url.origin() && url.host() != site.url.host().filter(|_| read_from.is_some()) {
             found.entry(authority(&url)).or_insert((url, read_from));
@@ -165,34 +166,31 @@ pub(super) fn addresses(probes: &Probes) -> Vec<(Url, Option<String>)> {
     all
 }
 
-/// Names that a platform gave to an app, in the settings that list the site's own names; not bare wildcards like
-/// ".up.railway.app". Elsewhere stand other people's.
-fn platform_names(text: &str) -> Vec<String> {
+/// Names that a platform gave to an app, in the settings that list the site's own names, and where; not bare wildcards
+/// like ".up.railway.app". Elsewhere stand other people's.
+fn platform_names(repository: &Repository) -> BTreeMap<String, String> {
     let endings: Vec<String> = PLATFORMS.iter().map(|ending| regex::escape(ending)).collect();
     let Ok(name) = Regex::new(&format!(r"(?i)[a-z0-9][a-z0-9.-]{{0,80}}(?:{})\b", endings.join("|"))) else {
-        return Vec::new();
+        return BTreeMap::new();
     };
-    let live: String =
-        text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|l| format!("{l}\n")).collect();
-    let lists = ["ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"].into_iter().flat_map(|list| live.match_indices(list));
-    let values = lists.map(|(at, _)| {
-        let rest = &live[at..];
-        // A literal to its end, or the rest of the line.
-        let line = rest.find('\n').unwrap_or(rest.len());
-        let open = rest[..line].find(['[', '(']);
-        let end = open.and_then(|_| rest.find([']', ')'])).unwrap_or(line);
-        &rest[..end]
-    });
-    let mut names: Vec<String> =
-        values.flat_map(|value| name.find_iter(value)).map(|found| found.as_str().to_ascii_lowercase()).collect();
-    names.sort();
-    names.dedup();
+    let mut names = BTreeMap::new();
+    for settings in repository.running() {
+        for way in ["ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS"].iter().flat_map(|list| settings.at(&[list])) {
+            let place = way.place().unwrap_or_else(|| settings.file.clone());
+            for text in way.texts() {
+                for found in name.find_iter(&text) {
+                    names.entry(found.as_str().to_ascii_lowercase()).or_insert_with(|| place.clone());
+                }
+            }
+        }
+    }
     names
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::source::tests::of_settings;
     use crate::probes::http::tests::{answer, server};
 
     #[tokio::test]
@@ -248,9 +246,16 @@ mod tests {
 
     #[test]
     fn platforms_names_are_found_in_settings() {
+        let names = |text: &str| of_settings(text, platform_names).into_iter().collect::<Vec<_>>();
+        let at = |line: u32, name: &str| (name.to_owned(), format!("shop/settings.py:{line}"));
         let text = "ALLOWED_HOSTS = ['shop.test', 'Shop-prod.up.railway.app', '.up.railway.app']\n# old.up.railway.app\n\
                     CSRF_TRUSTED_ORIGINS = [\n  'https://a.b.herokuapp.com',\n  'https://shop-prod.up.railway.app'\n]\n\
                     PAYMENTS_URL = 'https://somebody-else.herokuapp.com'\n";
-        assert_eq!(platform_names(text), ["a.b.herokuapp.com", "shop-prod.up.railway.app"]);
+        assert_eq!(names(text), [at(6, "a.b.herokuapp.com"), at(4, "shop-prod.up.railway.app")]);
+        // What a variable adds, its default, and one list made of the other.
+        let text = "ALLOWED_HOSTS = os.environ.get('HOSTS', 'a.up.railway.app,b.up.railway.app').split(',')\n\
+                    HOST = 'c.up.railway.app'\nALLOWED_HOSTS += [HOST]\n";
+        let names: Vec<String> = names(text).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a.up.railway.app", "b.up.railway.app", "c.up.railway.app"]);
     }
 }
