@@ -108,7 +108,7 @@ fn describe(project: &Path, environment: &Environment, run: &RunId, quick: bool)
     let prepared = steps.iter().map(|step| prepare(step, &settings, &pace)).collect();
     let probes = Probes::new(settings.site.clone(), access, run.clone())
         .map_err(|e| Trouble::Broken(e.into()))?
-        .in_project(settings.project_dir.clone());
+        .in_project(settings.project_dir.clone(), crate::checks::library);
     let sign = settings.ownership.as_ref().map(|o| Sign { path: o.path.clone(), nonce: o.nonce.clone() });
     let mix = settings.mix.clone();
     let reach = Reach { probes: Arc::new(probes), mix, passwords: Arc::new(passwords), sign };

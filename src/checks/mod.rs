@@ -35,6 +35,8 @@ use crate::domain::measurement::{RampFacts, RampRecord};
 use crate::domain::progress::Standing;
 use crate::probes::Probes;
 
+pub use jobs::library;
+
 /// What a check may look at.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {

@@ -8,7 +8,6 @@ pub mod bucket;
 pub mod cloudflare;
 pub mod error;
 pub mod http;
-mod in_force;
 pub mod jobs;
 pub mod lease;
 pub mod lifecycle;
@@ -24,7 +23,6 @@ mod put;
 pub mod railway;
 pub mod redis;
 mod release;
-pub mod repo;
 pub mod s3;
 pub mod sentry;
 
@@ -33,7 +31,7 @@ pub use error::ProbeError;
 use std::path::{Path, PathBuf};
 
 use crate::domain::ids::RunId;
-use crate::domain::site::{Access, Key, Site};
+use crate::domain::site::{Access, Key, QueueKind, Site};
 
 use http::Http;
 use http::session::Session;
@@ -53,6 +51,8 @@ pub struct Probes {
     pub http: Http,
     /// The folder of `rampup.toml`, when there is one.
     pub project: Option<PathBuf>,
+    /// Which library the settings in a folder name for the background work.
+    library: fn(&Path) -> Option<QueueKind>,
 }
 
 impl Probes {
@@ -62,29 +62,14 @@ impl Probes {
     /// When an HTTP client cannot be built (no TLS roots, a header in `[site.probe_headers]` that is none).
     pub fn new(site: Site, access: Access, run: RunId) -> Result<Self, ProbeError> {
         let http = Http::new(&site, &run)?.keyed(&site, access.edge_secret.as_ref())?;
-        Ok(Self { site, access, run, http, project: None })
+        Ok(Self { site, access, run, http, project: None, library: |_| None })
     }
 
-    /// The same, with the folder that the app's source text is looked for in.
+    /// The same, with the folder that the app's source is looked for in, and with whoever reads off the settings there
+    /// which library does the background work.
     #[must_use]
-    pub fn in_project(self, dir: PathBuf) -> Self {
-        Self { project: Some(dir), ..self }
-    }
-
-    /// The app's settings as they are written.
-    ///
-    /// # Errors
-    /// When no settings are found.
-    pub fn settings(&self) -> Result<Vec<repo::SettingsFile>, ProbeError> {
-        repo::settings_files(self.project.as_deref().unwrap_or(Path::new("")))
-    }
-
-    /// Which of them run, as far as the project says.
-    ///
-    /// # Errors
-    /// When no settings are found.
-    pub fn settings_in_force(&self) -> Result<repo::InForce, ProbeError> {
-        repo::in_force(self.project.as_deref().unwrap_or(Path::new("")))
+    pub fn in_project(self, dir: PathBuf, library: fn(&Path) -> Option<QueueKind>) -> Self {
+        Self { project: Some(dir), library, ..self }
     }
 
     /// The database itself: the direct DSN, or the app's own when there is only that one.
@@ -128,7 +113,11 @@ impl Probes {
     /// When it is not given or cannot be reached.
     pub async fn broker(&self) -> Result<jobs::Broker, ProbeError> {
         let key = given(self.access.broker.as_ref(), "the job broker's Redis", "broker_env")?;
-        let written = || self.settings().ok().and_then(|files| jobs::written(files.iter().map(|f| f.text.as_str())));
+        let (project, library) = (self.project.clone(), self.library);
+        let written = async move {
+            let project = project?;
+            tokio::task::spawn_blocking(move || library(&project)).await.ok().flatten()
+        };
         jobs::Broker::connect(key, &self.site.queue, self.site.queue_kind, written).await
     }
 

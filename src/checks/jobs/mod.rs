@@ -9,6 +9,9 @@ mod consumed;
 mod depth;
 mod offloaded;
 mod own_service;
+mod spoken;
+
+pub use spoken::library;
 
 use super::Entry;
 

@@ -1,5 +1,4 @@
-//! Which library does the background work: its keys on the broker tell, or its listeners, or the app's settings. Knows
-//! none of them well.
+//! Which library does the background work: its keys on the broker tell, or its listeners. Knows none of them well.
 
 use std::time::Duration;
 
@@ -26,22 +25,6 @@ pub(super) async fn detect(redis: &Redis, variable: &str) -> Result<Option<Queue
     // An idle Huey leaves no key at all; whoever waits for a task here and is none of the others is its consumer.
     let idle = huey::Broker::new(redis.clone(), UNNAMED).workers(Duration::ZERO).await;
     Ok(idle.is_ok_and(|workers| !workers.heard.is_empty()).then_some(QueueKind::Huey))
-}
-
-/// Which library the app's settings speak of; none when they speak of several or of none.
-pub(in crate::probes) fn written<'a>(texts: impl Iterator<Item = &'a str>) -> Option<QueueKind> {
-    let words = [
-        ("CELERY_", QueueKind::Celery),
-        ("RQ_QUEUES", QueueKind::Rq),
-        ("RQ_", QueueKind::Rq),
-        ("HUEY", QueueKind::Huey),
-    ];
-    let mut found: Vec<QueueKind> = Vec::new();
-    for line in texts.flat_map(str::lines).map(str::trim_start) {
-        let kind = words.iter().find(|(word, _)| line.starts_with(word)).map(|(_, kind)| *kind);
-        found.extend(kind.filter(|kind| !found.contains(kind)));
-    }
-    if let [only] = found.as_slice() { Some(*only) } else { None }
 }
 
 /// A broker that is spoken to in another protocol.
@@ -104,15 +87,5 @@ mod tests {
             let kind = detect(&server.redis().await, "BROKER_URL").await.unwrap();
             assert_eq!(kind, expected, "rq {rq} kombu {kombu} listens {listens}");
         }
-    }
-
-    #[test]
-    fn settings_tell_the_library_only_when_they_speak_of_one() {
-        let of = |text: &str| written(std::iter::once(text));
-        assert_eq!(of("CELERY_BROKER_URL = 1\nCELERY_X = 2"), Some(QueueKind::Celery));
-        assert_eq!(of("RQ_QUEUES = {}"), Some(QueueKind::Rq));
-        assert_eq!(of("HUEY = {}\n"), Some(QueueKind::Huey));
-        assert_eq!(of("HUEY = {}\nCELERY_BROKER_URL = 1"), None);
-        assert_eq!(of("# HUEY is not used"), None);
     }
 }

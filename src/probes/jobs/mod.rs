@@ -21,8 +21,6 @@ pub use facts::{Canary, Conf, Done, Waiting, Workers};
 pub use heads::Heads;
 pub use tally::{Came, Tally, Watch};
 
-pub(super) use kinds::written;
-
 use super::ProbeError;
 use super::redis::Redis;
 
@@ -57,7 +55,7 @@ impl Broker {
         key: &Key,
         named: &str,
         kind: Option<QueueKind>,
-        written: impl FnOnce() -> Option<QueueKind>,
+        written: impl Future<Output = Option<QueueKind>>,
     ) -> Result<Self, ProbeError> {
         if let Some(error) = kinds::other_transport(key.secret.expose(), &key.variable) {
             return Err(error);
@@ -65,7 +63,10 @@ impl Broker {
         let redis = Redis::connect(key, SYSTEM).await?;
         let kind = match kind {
             Some(kind) => kind,
-            None => kinds::detect(&redis, &key.variable).await?.or_else(written).unwrap_or_default(),
+            None => match kinds::detect(&redis, &key.variable).await? {
+                Some(kind) => kind,
+                None => written.await.unwrap_or_default(),
+            },
         };
         let unnamed = named == UNNAMED;
         let queue = match kind {
