@@ -60,12 +60,7 @@ def cloudflare(stack, path, query):
     if rest == "cache/tiered_cache_smart_topology_enable":
         # It does not work for an origin that is everywhere, as Railway's is.
         return setting("tiered_cache_smart_topology_enable", "off")
-    settings = {
-        "ssl": stack.ssl,
-        "cache_level": "aggressive",
-        "development_mode": "off",
-        "browser_cache_ttl": 14400,
-    }
+    settings = {"ssl": stack.ssl, "cache_level": "aggressive"}
     name = rest.removeprefix("settings/")
     if name != rest and name in settings:
         return setting(name, settings[name])

@@ -87,8 +87,8 @@ pub struct Cloudflare<'a> {
 
 /// A setting of a zone.
 #[derive(Deserialize)]
-struct Setting<T> {
-    value: T,
+struct Setting {
+    value: String,
 }
 
 impl Probes {
@@ -182,7 +182,7 @@ impl Cloudflare<'_> {
     /// No answer, no right.
     pub async fn tiered_cache(&self) -> Result<TieredCache, ProbeError> {
         let on = async |path| {
-            let setting: Setting<String> = self.get(path, &[], Right::ZoneSettings).await?;
+            let setting: Setting = self.get(path, &[], Right::ZoneSettings).await?;
             Ok(setting.value == "on")
         };
         Ok(TieredCache {
@@ -207,23 +207,6 @@ impl Cloudflare<'_> {
         self.word("cache_level").await
     }
 
-    /// Whether development mode is on: then nothing is cached, for three hours.
-    ///
-    /// # Errors
-    /// No answer, no right.
-    pub async fn development_mode(&self) -> Result<bool, ProbeError> {
-        Ok(self.word("development_mode").await? == "on")
-    }
-
-    /// How long browsers keep what says nothing of it, seconds; 0 when they are told what the origin says.
-    ///
-    /// # Errors
-    /// No answer, no right.
-    pub async fn browser_ttl(&self) -> Result<u64, ProbeError> {
-        let setting: Setting<u64> = self.get("settings/browser_cache_ttl", &[], Right::ZoneSettings).await?;
-        Ok(setting.value)
-    }
-
     /// Addresses that a Worker answers.
     ///
     /// # Errors
@@ -246,7 +229,7 @@ impl Cloudflare<'_> {
     }
 
     async fn word(&self, setting: &str) -> Result<String, ProbeError> {
-        let setting: Setting<String> = self.get(&format!("settings/{setting}"), &[], Right::ZoneSettings).await?;
+        let setting: Setting = self.get(&format!("settings/{setting}"), &[], Right::ZoneSettings).await?;
         Ok(crate::domain::text::tame(&setting.value, 60))
     }
 

@@ -104,8 +104,6 @@ async fn every_question_is_documented_and_every_fitting_answer_is_understood() {
         setting("tiered_cache_smart_topology_enable", json!("off")),
         setting("ssl", json!("full")),
         setting("cache_level", json!("aggressive")),
-        setting("development_mode", json!("off")),
-        setting("browser_cache_ttl", json!(14400)),
         fine(json!([{ "id": ID, "pattern": "shop.example/api/*", "script": "edge" }])),
         fine(json!({ "status_code": 200, "trace": [
             { "step_name": "http_request_firewall_custom", "type": "ruleset", "matched": true, "trace": [
@@ -134,8 +132,6 @@ async fn every_question_is_documented_and_every_fitting_answer_is_understood() {
     assert_eq!(cloudflare.tiered_cache().await.unwrap(), TieredCache { on: true, smart: false });
     assert_eq!(cloudflare.ssl_mode().await.unwrap(), "full");
     assert_eq!(cloudflare.cache_level().await.unwrap(), "aggressive");
-    assert!(!cloudflare.development_mode().await.unwrap());
-    assert_eq!(cloudflare.browser_ttl().await.unwrap(), 14_400);
     assert_eq!(cloudflare.workers_routes().await.unwrap()[0].script.as_deref(), Some("edge"));
     assert_eq!(cloudflare.trace("/").await.unwrap().effects(), ["skip"]);
     let traffic = cloudflare.traffic("shop.example", Duration::from_secs(86_400)).await.unwrap();
@@ -219,8 +215,6 @@ async fn the_practice_stand_in_speaks_as_cloudflare_does() {
         format!("zones/{zone}/cache/tiered_cache_smart_topology_enable"),
         format!("zones/{zone}/settings/ssl"),
         format!("zones/{zone}/settings/cache_level"),
-        format!("zones/{zone}/settings/development_mode"),
-        format!("zones/{zone}/settings/browser_cache_ttl"),
         format!("zones/{zone}/settings/nothing"),
     ];
     for path in paths {
