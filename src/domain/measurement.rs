@@ -448,10 +448,12 @@ pub mod series {
     pub const EDGE_BLOCKED_SHARE: &str = "edge.blocked-share";
     /// Timer lag of the load generator, p99 of the second, ms.
     pub const GENERATOR_LAG: &str = "generator.lag";
-    /// Tasks waiting: lists of the queue and its priorities, plus those that are due and unacknowledged.
+    /// Tasks waiting: lists of the broker's queues and their priorities, plus those that are due and unacknowledged.
     pub const QUEUE_DEPTH: &str = "queue.depth";
     /// Tasks that workers hold until they are due (Celery's countdown and eta).
     pub const QUEUE_LATER: &str = "queue.later";
+    /// Tries of tasks that failed before, counted since the sampler's first look (Celery).
+    pub const QUEUE_RETRIED: &str = "queue.retried";
     /// Of the tasks counted as waiting, those being worked on, where the library or its workers say so.
     pub const QUEUE_ACTIVE: &str = "queue.active";
     /// Tasks the workers have begun or finished since the sampler first heard of each, summed.

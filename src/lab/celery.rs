@@ -47,7 +47,12 @@ async fn ping(url: &str) -> Result<(), String> {
     let channel = format!("/{}.celery.pidbox", url.rsplit('/').next().unwrap_or("0"));
     let ticket = format!("{:032x}", rand::random::<u128>());
     let queue = format!("{ticket}.reply.celery.pidbox");
-    let binding = format!("{ticket}\u{6}\u{16}\u{6}\u{16}{queue}");
+    let said = |e: redis::RedisError| e.to_string();
+    // What stands between a binding's parts may be set; the worker's own begins with it twice.
+    let own: Vec<String> = broker.smembers("_kombu.binding.celery.pidbox").await.map_err(said)?;
+    let twice = own.iter().find_map(|member| Some(&member[..member.find(char::is_alphanumeric)?]));
+    let between = twice.filter(|twice| !twice.is_empty()).map_or("\u{6}\u{16}", |twice| &twice[..twice.len() / 2]);
+    let binding = format!("{ticket}{between}{between}{queue}");
     let question = serde_json::json!({
         "method": "ping", "arguments": {}, "destination": null, "pattern": null, "matcher": null, "ticket": ticket,
         "reply_to": {"exchange": "reply.celery.pidbox", "routing_key": ticket},
@@ -59,7 +64,6 @@ async fn ping(url: &str) -> Result<(), String> {
             "delivery_info": {"exchange": "celery.pidbox", "routing_key": ""},
         },
     });
-    let said = |e: redis::RedisError| e.to_string();
     let _: usize = broker.sadd(BINDINGS, &binding).await.map_err(said)?;
     let answer = async {
         let heard: usize = broker.publish(channel, envelope.to_string()).await.map_err(said)?;
@@ -80,11 +84,11 @@ async fn ping(url: &str) -> Result<(), String> {
 }
 
 /// Forgets whatever the workers left, under any name or prefix, so that it is not worked off, or taken for the next
-/// library's, in the next load test. Only Kombu's own bindings stay: a shop that runs on would miss them.
-pub(crate) async fn purge(broker_port: u16, library: &str) -> Result<(), String> {
+/// library's, in the next load test. Kombu's own bindings stay where the shop runs on, which would miss them.
+pub(crate) async fn purge(broker_port: u16, shop_runs_on: bool) -> Result<(), String> {
     let mut broker = connect(broker_port).await?;
     let mut keys: Vec<String> = broker.keys("*").await.map_err(|e| e.to_string())?;
-    keys.retain(|key| library != "celery" || !key.starts_with("_kombu."));
+    keys.retain(|key| !shop_runs_on || !key.contains("_kombu."));
     if keys.is_empty() {
         return Ok(());
     }

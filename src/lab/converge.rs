@@ -64,7 +64,7 @@ impl Lab {
             celery::empty(setup.port("redis_cache")).await.map_err(|_| LabError::NotRunning("the cache"))?;
         }
         if outdated.contains(&Service::Worker) || missing.contains(&Service::Worker) {
-            celery::purge(setup.port("redis_broker"), setup.library())
+            celery::purge(setup.port("redis_broker"), !missing.contains(&Service::Web))
                 .await
                 .map_err(|_| LabError::NotRunning("the broker"))?;
         }

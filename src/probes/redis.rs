@@ -116,10 +116,10 @@ impl Redis {
         self.client.get_connection_info().redis_settings().db()
     }
 
-    /// Keys that match a pattern, at most `most` of them, of the first 200,000 looked at.
+    /// Keys that match a pattern, at most `most` of them.
     ///
     /// # Errors
-    /// No answer in time or no right to ask.
+    /// No answer in time or no right to ask; more than 200,000 keys in all, of which not all were looked at.
     pub async fn keys(&self, pattern: &str, most: usize) -> Result<Vec<String>, ProbeError> {
         self.scan(pattern, most, &[]).await
     }
@@ -136,6 +136,14 @@ impl Redis {
             if cursor == 0 || found.len() >= most {
                 break;
             }
+        }
+        if cursor != 0 && found.len() < most {
+            return Err(ProbeError::NotGiven {
+                what: format!("{} holds more than {SCANNED} keys, so not all that match {pattern:?} can be found", self.system),
+                provide: "put what is not the queue's elsewhere: results (CELERY_RESULT_BACKEND) and the cache into another database, \
+                          then verify again; see it: redis-cli INFO keyspace"
+                    .to_owned(),
+            });
         }
         found.sort_unstable();
         found.dedup();

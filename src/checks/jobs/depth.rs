@@ -1,5 +1,7 @@
 //! Do the workers keep up while the users of this step are there?
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{Check, Context, ramp};
@@ -28,6 +30,9 @@ impl Default for DepthStable {
 pub(super) struct DepthFacts {
     kind: QueueKind,
     queue: String,
+    /// What waits in each queue of the broker now that the users are gone.
+    #[serde(default)]
+    now: BTreeMap<String, u64>,
     hold_seconds: u32,
     /// Seconds with a figure.
     covered: usize,
@@ -42,7 +47,7 @@ pub(super) struct DepthFacts {
 impl Check for DepthStable {
     const ID: &'static str = "jobs.depth-stable";
     const TITLE: &'static str = "the queue does not grow under this load";
-    const ABOUT: &'static str = "Looks once a second at what waits: tasks in the queue's list, in the lists of its priorities and those \
+    const ABOUT: &'static str = "Looks once a second at what waits in all queues of the broker: tasks in their lists, in those of their priorities and those \
         handed out, without those being worked on. Its lowest point in the last third of the hold must be near nothing or no higher \
         than in the first; else the growth since all users came, with an interval against chance, decides. Traps: LLEN alone is 0 while \
         hundreds are handed out; tasks with a countdown are handed out at once and are no backlog; a batch that drains is no growth; a \
@@ -60,6 +65,7 @@ impl Check for DepthStable {
         Ok(DepthFacts {
             kind: broker.kind(),
             queue: broker.queue().to_owned(),
+            now: broker.queues().await?,
             hold_seconds: to.saturating_sub(from),
             covered: far_side.held(series::QUEUE_DEPTH).count(),
             backlog: Backlog::of(far_side, facts.plan.users).unwrap_or_default(),
@@ -75,7 +81,8 @@ impl Check for DepthStable {
                 "keep the broker reachable during the ramp, then run the step again",
             ));
         }
-        let (DepthFacts { queue, kind, backlog, .. }, seconds) = (facts, f64::from(facts.hold_seconds));
+        let (DepthFacts { kind, backlog, .. }, seconds) = (facts, f64::from(facts.hold_seconds));
+        let (queue, queues) = (facts.longest(), facts.watched());
         let growth = backlog.growth.map_or(0.0, |[growth, _]| growth.max(0.0));
         let rate = facts.processed.unwrap_or(0.0) / seconds + growth;
         let [first, _, last] = backlog.lows;
@@ -84,7 +91,7 @@ impl Check for DepthStable {
             Pace::Kept => CheckOutcome::Pass,
             Pace::Behind => CheckOutcome::fail(
                 format!(
-                    "the fewest tasks that waited in queue {queue:?} were {first:.0} in the first third of {seconds:.0} s and {last:.0} in \
+                    "the fewest tasks that waited in {queues} were {first:.0} in the first third of {seconds:.0} s and {last:.0} in \
                      the last{done}: of every hundred that come in, {:.0} stay",
                     100.0 * growth / rate.max(f64::EPSILON)
                 ),
@@ -96,7 +103,7 @@ impl Check for DepthStable {
             ),
             Pace::Open => CheckOutcome::Unknown(Missing::new(
                 format!(
-                    "{:.0} tasks waited in queue {queue:?} when the hold ended and at least {last:.0} all through its last third{done}; \
+                    "{:.0} tasks waited in {queues} when the hold ended and at least {last:.0} all through its last third{done}; \
                      whether it grows cannot be told from chance",
                     backlog.end
                 ),
@@ -106,6 +113,25 @@ impl Check for DepthStable {
                     look(*kind, queue)
                 ),
             )),
+        }
+    }
+}
+
+impl DepthFacts {
+    /// The queue in which most waits now; the one that matters when none does.
+    fn longest(&self) -> &str {
+        let longest = self.now.iter().filter(|(_, tasks)| **tasks > 0).max_by_key(|(_, tasks)| **tasks);
+        longest.map_or(self.queue.as_str(), |(queue, _)| queue)
+    }
+
+    /// The queues that were watched, and which of them to look at.
+    fn watched(&self) -> String {
+        let longest = self.longest();
+        match self.now.get(longest) {
+            Some(tasks) if self.now.len() > 1 => {
+                format!("the broker's {} queues (most now in {longest:?}: {tasks})", self.now.len())
+            }
+            _ => format!("queue {longest:?}"),
         }
     }
 }
@@ -134,10 +160,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_queue_that_grows_is_named() {
+        let facts = |now: &[(&str, u64)]| DepthFacts {
+            kind: QueueKind::Celery,
+            queue: "celery".to_owned(),
+            now: now.iter().map(|(queue, tasks)| ((*queue).to_owned(), *tasks)).collect(),
+            hold_seconds: 60,
+            covered: 60,
+            backlog: Backlog { lows: [3.0, 12.0, 24.0], most: 34.0, end: 34.0, growth: Some([0.5, 0.4]) },
+            processed: None,
+            later: 0.0,
+        };
+        for (now, seen, todo) in [
+            (&[][..], "in queue \"celery\"", "LLEN celery"),
+            (&[("celery", 30)], "in queue \"celery\"", "LLEN celery"),
+            (&[("celery", 0), ("mail", 34)], "the broker's 2 queues (most now in \"mail\": 34)", "LLEN mail"),
+            (&[("celery", 0), ("mail", 0)], "the broker's 2 queues (most now in \"celery\": 0)", "LLEN celery"),
+        ] {
+            let outcome = DepthStable::default().judge(&facts(now));
+            let said = format!("{} {:?}", outcome.seen(), outcome.said());
+            assert!(said.contains(seen) && said.contains(todo), "{now:?}: {said}");
+        }
+    }
+
+    #[test]
     fn growth_is_told_from_a_long_queue_from_waves_and_from_noise() {
         let facts = |lows, most, end, growth, processed| DepthFacts {
             kind: QueueKind::Celery,
             queue: "celery".to_owned(),
+            now: BTreeMap::new(),
             hold_seconds: 60,
             covered: 60,
             backlog: Backlog { lows, most, end, growth },

@@ -50,6 +50,9 @@ pub(super) struct OffloadFacts {
     /// Of these, not due yet.
     #[serde(default)]
     later: f64,
+    /// Tries of tasks that had failed before, as far as they were seen (Celery).
+    #[serde(default)]
+    retried: f64,
     /// What came in while nobody used the site; none when it did not matter or was not seen.
     #[serde(default)]
     idle: Option<Came>,
@@ -68,7 +71,7 @@ impl Check for SlowWorkOffloaded {
     const TITLE: &'static str = "slow endpoints answer at once, and workers do their work";
     const ABOUT: &'static str = "Looks at the endpoints you named as slow in the ramp itself: their p95 must be under the limit, and the \
         tasks that came into the queue, done or waiting, must have risen with their requests; what comes in when the users are gone is \
-        counted for a minute and taken off. Traps: CELERY_TASK_ALWAYS_EAGER (RQ: ASYNC = False; Huey: immediate) runs the task inside \
+        counted for a minute and taken off. Celery's workers do not say which tasks failed: only those that are tried again are seen. Traps: CELERY_TASK_ALWAYS_EAGER (RQ: ASYNC = False; Huey: immediate) runs the task inside \
         the request, so everything works and nothing is offloaded; other tasks, of a job that runs every minute, look like those.";
     const PHASE: Phase = Phase::After;
     const HOW: Rung = Rung::Counted;
@@ -116,6 +119,7 @@ impl Check for SlowWorkOffloaded {
             failed: far_side.rise(series::QUEUE_FAILED),
             queued: more(far_side, series::QUEUE_DEPTH) + later - twice,
             later,
+            retried: far_side.rise(series::QUEUE_RETRIED).unwrap_or(0.0),
             idle: None,
         };
         // What comes in anyway matters only where the rest would pass; the users of the ramp are gone by now.
@@ -149,7 +153,8 @@ impl Check for SlowWorkOffloaded {
                 counter(facts.kind),
             ));
         }
-        let (wanted, came) = (self.wanted(facts), facts.processed + facts.queued);
+        // A task that is tried again is begun twice, or was begun and waits.
+        let (wanted, came) = (self.wanted(facts), facts.processed + facts.queued - facts.retried);
         if came < wanted {
             findings.push(inside(format!(
                 "{requests} slow requests gave the workers {:.0} tasks: the work is done inside the request",
@@ -177,6 +182,17 @@ impl Check for SlowWorkOffloaded {
         }
         if !findings.is_empty() {
             return CheckOutcome::Fail(findings);
+        }
+        if came - failed - facts.retried < wanted {
+            return CheckOutcome::Unknown(Missing::new(
+                format!(
+                    "{came:.0} tasks came in and {:.0} tries failed and were made anew: whether the work of {requests} slow requests gets done \
+                     is not seen",
+                    facts.retried
+                ),
+                "read in the worker's log why they fail, mend it and run the step again; see them: celery -A yourproject inspect \
+                 scheduled. Where a task asks again and again by design, let the slow request send its work as a task of its own",
+            ));
         }
         let Some(idle) = facts.idle.filter(|idle| idle.seconds > 0.0) else {
             return CheckOutcome::Unknown(Missing::new(

@@ -169,7 +169,8 @@ impl Check for OwnService {
         }
         let alive = async {
             let workers = probes.broker().await?.workers(LISTEN).await?;
-            Ok::<_, ProbeError>(workers.heard.len() as u64 + workers.silent)
+            // With --without-heartbeat a worker answers, and is not heard otherwise.
+            Ok::<_, ProbeError>((workers.heard.len() as u64).max(workers.consumed.len() as u64 + workers.silent))
         };
         let (alive, api) = tokio::join!(alive, Api::ask(true, self.services(probes)));
         Ok(Facts { alive: Some(alive.map_err(Missing::from)), api })

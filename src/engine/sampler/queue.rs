@@ -13,7 +13,7 @@ use super::sources::{READING, Source, Values, real};
 /// A worker that was not heard for this long is not counted on. Heartbeats come every two seconds.
 const SILENCE: Duration = Duration::from_secs(6);
 
-/// The queue's length.
+/// What waits in the broker's queues.
 #[derive(Debug)]
 pub(super) struct Queue;
 
@@ -21,7 +21,7 @@ impl Source for Queue {
     type Connection = Watch;
 
     async fn connect(&self, probes: &Probes) -> Result<Watch, ProbeError> {
-        Ok(probes.broker().await?.watch())
+        probes.broker().await?.watch().await
     }
 
     async fn read(&mut self, connection: &mut Watch) -> Result<Values, ProbeError> {
@@ -29,6 +29,7 @@ impl Source for Queue {
         let mut values = vec![
             (series::QUEUE_DEPTH, real(waiting.queued + waiting.taken)),
             (series::QUEUE_LATER, real(waiting.later)),
+            (series::QUEUE_RETRIED, real(connection.retried())),
         ];
         if connection.taken_is_active() {
             values.push((series::QUEUE_ACTIVE, real(waiting.taken)));

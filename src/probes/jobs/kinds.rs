@@ -15,11 +15,11 @@ pub(super) async fn detect(redis: &Redis, variable: &str) -> Result<Option<Queue
     let (rq, kombu): (u64, u64) = redis.ask_all(&pipe).await?;
     let other = if rq > 0 { Some(QueueKind::Rq) } else { redis.find("huey.*").await?.map(|_| QueueKind::Huey) };
     // Keys outlive a library that was given up. Celery's workers can be called: whether one listens, decides.
-    let call = celery::Broker::new(redis.clone(), UNNAMED, variable);
-    if other.is_some() && (kombu == 0 || call.ask("ping", Duration::ZERO).await?.asked == 0) {
+    let kombu = kombu > 0 || redis.find("*_kombu.binding.*").await?.is_some();
+    if other.is_some() && !(kombu && celery::listens(redis, UNNAMED, variable).await?) {
         return Ok(other);
     }
-    if kombu > 0 || redis.find("_kombu.binding.*").await?.is_some() {
+    if kombu {
         return Ok(Some(QueueKind::Celery));
     }
     // An idle Huey leaves no key at all; whoever waits for a task here and is none of the others is its consumer.

@@ -72,15 +72,18 @@ impl Broker {
         let queue = match kind {
             QueueKind::Rq if unnamed => "default".to_owned(),
             QueueKind::Huey if unnamed => huey::only(&redis).await?,
-            QueueKind::Huey => huey::clean(named),
+            QueueKind::Huey => huey::named(&redis, named).await?,
             _ => named.to_owned(),
         };
-        if kind == QueueKind::Celery {
-            celery::layout::read(&redis, &queue).await?;
-        }
         let library = match kind {
-            QueueKind::Celery => Library::Celery(celery::Broker::new(redis.clone(), &queue, &key.variable)),
-            QueueKind::Rq => Library::Rq(rq::Broker::new(redis.clone(), &queue)),
+            QueueKind::Celery => {
+                let layout = celery::Layout::read(&redis, &queue, &key.variable).await?;
+                Library::Celery(celery::Broker::new(redis.clone(), layout, &queue, &key.variable))
+            }
+            QueueKind::Rq => {
+                rq::named_as_usual(&redis).await?;
+                Library::Rq(rq::Broker::new(redis.clone(), &queue))
+            }
             QueueKind::Huey => Library::Huey(huey::Broker::new(redis.clone(), &queue)),
         };
         Ok(Self { redis, queue, library })
@@ -113,10 +116,14 @@ impl Broker {
     /// # Errors
     /// No answer in time.
     pub async fn waiting(&self) -> Result<Waiting, ProbeError> {
+        self.waiting_in(std::slice::from_ref(&self.queue), &mut celery::Reserved::default()).await
+    }
+
+    async fn waiting_in(&self, queues: &[String], reserved: &mut celery::Reserved) -> Result<Waiting, ProbeError> {
         match &self.library {
-            Library::Celery(library) => library.waiting(&mut celery::Reserved::default()).await,
-            Library::Rq(library) => library.waiting().await,
-            Library::Huey(library) => library.waiting().await,
+            Library::Celery(library) => library.waiting(queues, reserved).await,
+            Library::Rq(library) => library.waiting(queues).await,
+            Library::Huey(library) => library.waiting(queues).await,
         }
     }
 

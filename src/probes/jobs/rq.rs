@@ -41,17 +41,42 @@ fn listening(name: &str, subscribers: &redis::Value, fields: &redis::Value) -> O
     Some(Listening { name: tame(name, 120), queues: queues.unwrap_or_default(), done, failed })
 }
 
+/// Says no when RQ's keys begin otherwise than they are read (`RQ_KEY_PREFIX`, RQ 3): none of its workers would be seen.
+///
+/// # Errors
+/// No answer in time; keys under another prefix.
+pub(super) async fn named_as_usual(redis: &Redis) -> Result<(), ProbeError> {
+    let known: u64 = redis.ask(redis::cmd("EXISTS").arg("rq:workers").arg("rq:queues")).await?;
+    let other = if known == 0 { redis.find("*:workers").await? } else { None };
+    let Some(prefix) = other.as_deref().and_then(|key| key.strip_suffix(":workers")) else { return Ok(()) };
+    if !redis.ask::<bool>(redis::cmd("EXISTS").arg(format!("{prefix}:queues"))).await? {
+        return Ok(());
+    }
+    Err(ProbeError::NotGiven {
+        what: format!("RQ's keys on the broker begin with {:?} (RQ_KEY_PREFIX), which rampup does not read", tame(prefix, 60)),
+        provide: "leave RQ_KEY_PREFIX alone and give each app a Redis database of its own; or see it yourself (rq info), and waive the \
+                  check with what you saw"
+            .to_owned(),
+    })
+}
+
 impl Broker {
     pub fn new(redis: Redis, queue: &str) -> Self {
         Self { redis, queue: queue.to_owned() }
     }
 
-    /// The queue's list and what is being worked on.
-    pub async fn waiting(&self) -> Result<Waiting, ProbeError> {
-        let list = format!("rq:queue:{}", self.queue);
+    /// What waits in these queues, and what is being worked on; the oldest is that of the queue that matters.
+    pub async fn waiting(&self, queues: &[String]) -> Result<Waiting, ProbeError> {
         let mut pipe = redis::pipe();
-        pipe.llen(&list).zcard(format!("rq:wip:{}", self.queue)).lindex(&list, 0);
-        let (queued, taken, next): (u64, u64, Option<String>) = self.redis.ask_all(&pipe).await?;
+        for queue in queues {
+            pipe.llen(format!("rq:queue:{queue}")).zcard(format!("rq:wip:{queue}"));
+        }
+        let mut first = redis::cmd("LINDEX");
+        first.arg(format!("rq:queue:{}", self.queue)).arg(0);
+        let (counts, next) = tokio::join!(self.redis.ask_all(&pipe), self.redis.ask(&first));
+        let (counts, next): (Vec<u64>, Option<String>) = (counts?, next?);
+        let pairs = counts.chunks_exact(2);
+        let (queued, taken) = pairs.fold((0, 0), |(queued, taken), pair| (queued + pair[0], taken + pair[1]));
         let mut oldest_s = None;
         if let Some(job) = next {
             let since: Option<String> =
@@ -160,6 +185,26 @@ mod tests {
 
     /// What one reading of the sampler may take.
     const READING: Duration = Duration::from_millis(900);
+
+    #[tokio::test]
+    async fn keys_under_another_prefix_are_no_rq_without_workers() {
+        for (usual, workers, queues, refused) in [
+            (1, None, 0, false),
+            (0, None, 0, false),
+            (0, Some("shop:workers"), 1, true),
+            (0, Some("a:workers"), 0, false),
+        ] {
+            let answer = move |words: &[String]| match (words[0].as_str(), words[1].as_str()) {
+                ("EXISTS", "rq:workers") => wire::number(usual),
+                ("EXISTS", _) => wire::number(queues),
+                ("SCAN", _) => wire::list([wire::text("0"), wire::list(workers.map(wire::text))]),
+                _ => wire::ok(),
+            };
+            let server = wire::serve(Duration::ZERO, answer).await;
+            let said = named_as_usual(&server.redis().await).await;
+            assert_eq!(said.is_err(), refused, "{workers:?}: {said:?}");
+        }
+    }
 
     #[tokio::test]
     async fn thirty_workers_are_read_within_a_second_over_a_slow_network() {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::probes::ProbeError;
 
@@ -12,14 +14,49 @@ use super::{Broker, Done, Library, Waiting, celery, huey, rq};
 
 /// Workers that speak by themselves are heard at least once in this time.
 const HEARD: Duration = Duration::from_millis(2300);
+/// How often queues are looked for that were not there before.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Workers that are asked how they acknowledge answer in this time, or it is not known.
 const ASKED: Duration = Duration::from_secs(1);
 
-/// Looks at what waits again and again; what it read once of a task it does not read again.
+/// Looks at what waits in all queues of the broker again and again: tasks that are sent to another queue than the one that
+/// matters wait all the same. What it read once of a task it does not read again.
 #[derive(Debug)]
 pub struct Watch {
     broker: Broker,
     reserved: celery::Reserved,
+    queues: Queues,
+}
+
+/// The names of all queues. They are looked for beside the readings: one may be declared in the midst of a ramp, and a
+/// search through many keys takes longer than a reading may.
+#[derive(Debug)]
+struct Queues {
+    names: watch::Receiver<Vec<String>>,
+    looking: JoinHandle<()>,
+}
+
+impl Queues {
+    async fn of(broker: &Broker) -> Result<Self, ProbeError> {
+        let (sender, names) = watch::channel(broker.queues().await?.into_keys().collect());
+        let broker = broker.clone();
+        let looking = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(AGAIN).await;
+                // What cannot be asked now is asked the next time; until then those are watched that are known.
+                if let Ok(found) = broker.queues().await {
+                    sender.send_replace(found.into_keys().collect());
+                }
+            }
+        });
+        Ok(Self { names, looking })
+    }
+}
+
+impl Drop for Queues {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
 }
 
 /// Counts what the workers do.
@@ -48,9 +85,12 @@ pub struct Came {
 
 impl Broker {
     /// Begins to look at what waits.
-    #[must_use]
-    pub fn watch(&self) -> Watch {
-        Watch { broker: self.clone(), reserved: celery::Reserved::default() }
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn watch(&self) -> Result<Watch, ProbeError> {
+        let queues = Queues::of(self).await?;
+        Ok(Watch { broker: self.clone(), reserved: celery::Reserved::default(), queues })
     }
 
     /// Begins to count.
@@ -72,9 +112,10 @@ impl Broker {
     /// # Errors
     /// No answer in time.
     pub async fn came(&self, over: Duration) -> Result<Option<Came>, ProbeError> {
-        let (mut watch, mut tally) = (self.watch(), self.tally().await?);
+        let (mut watch, mut tally) = (self.watch().await?, self.tally().await?);
         let first = tally.read(HEARD).await?;
         let (before, began) = (watch.read().await?, tokio::time::Instant::now());
+        let retried = watch.retried();
         tokio::time::sleep(over).await;
         let later = tally.read(HEARD).await?;
         let (after, seconds) = (watch.read().await?, began.elapsed().as_secs_f64());
@@ -84,7 +125,9 @@ impl Broker {
             return Ok(None);
         };
         #[expect(clippy::cast_precision_loss, reason = "tasks of a minute")]
-        let tasks = (done as f64 + held(after) as f64 - held(before) as f64).max(0.0);
+        let [done, after, before, again] =
+            [done, held(after), held(before), watch.retried() - retried].map(|n| n as f64);
+        let tasks = (done + after - before - again).max(0.0);
         Ok(Some(Came { tasks, seconds }))
     }
 }
@@ -107,10 +150,14 @@ impl Watch {
     /// # Errors
     /// No answer in time.
     pub async fn read(&mut self) -> Result<Waiting, ProbeError> {
-        match &self.broker.library {
-            Library::Celery(library) => library.waiting(&mut self.reserved).await,
-            _ => self.broker.waiting().await,
-        }
+        let queues = self.queues.names.borrow().clone();
+        self.broker.waiting_in(&queues, &mut self.reserved).await
+    }
+
+    /// Tasks that were seen waiting to be tried again since the first reading, each try counted (Celery).
+    #[must_use]
+    pub fn retried(&self) -> u64 {
+        self.reserved.retried()
     }
 
     /// True where what was taken is what is being worked on: no worker holds more in its hands.

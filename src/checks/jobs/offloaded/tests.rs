@@ -10,6 +10,7 @@ fn offload_traps() {
         kind: QueueKind::Celery,
         failed: None,
         later: 0.0,
+        retried: 0.0,
         idle: Some(Came { tasks: 0.0, seconds: 60.0 }),
         endpoints: vec![Slow { name: "checkout".to_owned(), requests, p95_ms }],
         hold_seconds: 60,
@@ -51,6 +52,12 @@ fn offload_traps() {
         ("fail", OffloadFacts { failed: Some(20.0), ..facts(20, Some(42.0), 20.0, 0.0) }),
         ("fail", OffloadFacts { failed: Some(120.0), ..facts(20, Some(42.0), 120.0, 0.0) }),
         ("pass", OffloadFacts { failed: Some(6.0), ..facts(20, Some(42.0), 26.0, 0.0) }),
+        // Each was begun, raised, and waits to be tried again; or was tried six times meanwhile. A few fail, and most do not.
+        ("unknown", OffloadFacts { retried: 100.0, ..facts(20, Some(42.0), 120.0, 0.0) }),
+        ("unknown", OffloadFacts { later: 20.0, retried: 20.0, ..facts(20, Some(42.0), 20.0, 20.0) }),
+        ("pass", OffloadFacts { later: 2.0, retried: 2.0, ..facts(20, Some(42.0), 20.0, 2.0) }),
+        // What is begun twice is one task: two fifths of the work left the request.
+        ("fail", OffloadFacts { later: 8.0, retried: 8.0, ..facts(20, Some(42.0), 8.0, 8.0) }),
         // Drained meanwhile: what was done in the hold was sent before it.
         ("fail", facts(20, Some(42.0), 20.0, -18.0)),
         // To be done in a quarter of an hour: a worker holds them until then.

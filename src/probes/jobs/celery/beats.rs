@@ -34,7 +34,7 @@ impl Broker {
     /// # Errors
     /// No connection.
     pub async fn heartbeats(&self) -> Result<Heartbeats, ProbeError> {
-        let pattern = format!("/{}.celeryev/worker.heartbeat", self.database);
+        let pattern = self.layout.pattern(&format!("/{}.celeryev/worker.heartbeat", self.database));
         let subscribing = async {
             let failed = |e| failed(&e, SYSTEM, &self.variable);
             let mut listener = self.redis.client().get_async_pubsub().await.map_err(failed)?;

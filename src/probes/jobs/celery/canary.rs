@@ -36,10 +36,11 @@ impl Broker {
         })
         .to_string();
         let result = format!("celery-task-meta-{id}");
+        let list = self.layout.key(&self.queue);
         let mut heartbeats = self.heartbeats().await?;
         let before: u64 = heartbeats.gather(HEARD).await.iter().map(|beat| beat.processed).sum();
         let began = tokio::time::Instant::now();
-        let _: u64 = self.redis.ask(redis::cmd("LPUSH").arg(&self.queue).arg(&message)).await?;
+        let _: u64 = self.redis.ask(redis::cmd("LPUSH").arg(&list).arg(&message)).await?;
         let mut seen = Canary { id: id.clone(), ..Canary::default() };
         while began.elapsed() < limit {
             let answer: Option<String> = self.redis.ask(redis::cmd("GET").arg(&result)).await?;
@@ -50,8 +51,7 @@ impl Broker {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
-            seen.taken |=
-                self.redis.ask::<Option<i64>>(redis::cmd("LPOS").arg(&self.queue).arg(&message)).await?.is_none();
+            seen.taken |= self.redis.ask::<Option<i64>>(redis::cmd("LPOS").arg(&list).arg(&message)).await?.is_none();
             if seen.taken && began.elapsed() > limit / 2 {
                 // Without a place for results, the workers' own count tells that something was done.
                 let after: u64 = heartbeats.gather(HEARD).await.iter().map(|beat| beat.processed).sum();
@@ -63,7 +63,7 @@ impl Broker {
             }
         }
         seen.taken |= seen.done_ms.is_some();
-        let _: u64 = self.redis.ask(redis::cmd("LREM").arg(&self.queue).arg(0).arg(&message)).await?;
+        let _: u64 = self.redis.ask(redis::cmd("LREM").arg(&list).arg(0).arg(&message)).await?;
         let _: u64 = self.redis.ask(redis::cmd("DEL").arg(&result)).await?;
         Ok(seen)
     }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::domain::text::tame;
 use crate::probes::ProbeError;
 
-use super::{Broker, SEPARATOR, body, uuid};
+use super::layout::REPLIES;
+use super::{Broker, body, uuid};
 
 /// How often it is looked whether another worker answered.
 const LOOK: Duration = Duration::from_millis(50);
@@ -47,12 +48,12 @@ impl Broker {
     /// As [`Self::ask`].
     pub async fn ask_for(&self, method: &str, about: Value, limit: Duration) -> Result<Answers, ProbeError> {
         let id = uuid();
-        let reply = format!("{id}.reply.celery.pidbox");
-        let binding = "_kombu.binding.reply.celery.pidbox";
-        let member = format!("{id}{SEPARATOR}{SEPARATOR}{reply}");
+        let reply = format!("{id}.{REPLIES}");
+        let (binding, member) = (self.layout.replies(), self.layout.bound(&id, &reply));
+        let reply = self.layout.key(&reply);
         let question = json!({
             "method": method, "arguments": about, "destination": null, "pattern": null, "matcher": null, "ticket": uuid(),
-            "reply_to": { "exchange": "reply.celery.pidbox", "routing_key": id },
+            "reply_to": { "exchange": REPLIES, "routing_key": id },
         });
         // A plain body: `body_encoding` may be left out, then kombu takes it as it is.
         let message = json!({
@@ -63,7 +64,7 @@ impl Broker {
                 "priority": 0, "delivery_tag": uuid(),
             },
         });
-        let _: () = self.redis.ask(redis::cmd("SADD").arg(binding).arg(&member)).await?;
+        let _: () = self.redis.ask(redis::cmd("SADD").arg(&binding).arg(&member)).await?;
         let asked = self.publish_and_gather(&message.to_string(), &reply, limit).await;
         // Both keys are ours and go, whatever came of the question.
         let _: () = self.redis.ask(redis::cmd("SREM").arg(binding).arg(&member)).await?;
@@ -83,7 +84,7 @@ impl Broker {
     }
 
     async fn publish_and_gather(&self, message: &str, reply: &str, limit: Duration) -> Result<Answers, ProbeError> {
-        let channel = format!("/{}.celery.pidbox", self.database);
+        let channel = self.layout.key(&format!("/{}.celery.pidbox", self.database));
         let mut answers = Answers {
             asked: self.redis.ask(redis::cmd("PUBLISH").arg(channel).arg(message)).await?,
             ..Answers::default()

@@ -6,7 +6,7 @@
 mod beats;
 mod canary;
 mod control;
-pub(super) mod layout;
+mod layout;
 mod reserved;
 
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ use crate::probes::{ProbeError, unix_now};
 use super::clients;
 use super::heads::{self, End, Heads};
 use super::{MOST, Waiting, Workers};
+use layout::LISTS;
 
 pub(super) use beats::Heartbeats;
+pub(super) use layout::{Layout, listens};
 pub(super) use reserved::Reserved;
 
-/// Between a queue's name and a priority.
-const SEPARATOR: &str = "\u{6}\u{16}";
-/// Priorities that kombu keeps in lists of their own; 0 is the plain list.
-const PRIORITIES: [u8; 3] = [3, 6, 9];
+/// Where tasks stand that were handed out and not acknowledged.
+const UNACKED: &str = "unacked";
 /// A consumer asks about once a second.
 const SILENCE: u64 = 15;
 
@@ -37,6 +37,7 @@ const SILENCE: u64 = 15;
 #[derive(Debug, Clone)]
 pub(super) struct Broker {
     redis: Redis,
+    layout: Layout,
     database: i64,
     queue: String,
     variable: String,
@@ -45,30 +46,32 @@ pub(super) struct Broker {
 impl Broker {
     /// A queue of this broker.
     #[must_use]
-    pub fn new(redis: Redis, queue: &str, variable: &str) -> Self {
+    pub fn new(redis: Redis, layout: Layout, queue: &str, variable: &str) -> Self {
         let database = redis.database();
-        Self { redis, database, queue: queue.to_owned(), variable: variable.to_owned() }
+        Self { redis, layout, database, queue: queue.to_owned(), variable: variable.to_owned() }
     }
 
-    /// What waits: the queue's list, its priorities' lists, and those handed out but not acknowledged, of which those
-    /// that are not due yet are told apart. A queue without tasks has no key at all, which counts 0.
+    /// What waits: the lists of these queues and of their priorities, and those handed out but not acknowledged, of which
+    /// those that are not due yet are told apart. A queue without tasks has no key at all, which counts 0.
     ///
     /// # Errors
     /// No answer in time.
-    pub async fn waiting(&self, reserved: &mut Reserved) -> Result<Waiting, ProbeError> {
-        let mut pipe = redis::pipe();
-        for list in lists(&self.queue) {
-            pipe.llen(list);
+    pub async fn waiting(&self, queues: &[String], reserved: &mut Reserved) -> Result<Waiting, ProbeError> {
+        let (mut lists, mut handed) = (redis::pipe(), redis::pipe());
+        for list in queues.iter().flat_map(|queue| self.layout.lists(queue)) {
+            lists.llen(list);
         }
         // The score is when it was handed out.
-        pipe.hlen("unacked").cmd("ZRANGE").arg("unacked_index").arg(0).arg(0).arg("WITHSCORES");
-        let (plain, low, middle, high, handed, oldest): (u64, u64, u64, u64, u64, Vec<(String, f64)>) =
-            self.redis.ask_all(&pipe).await?;
+        handed.hlen(self.layout.key(UNACKED)).cmd("ZRANGE").arg(self.layout.key("unacked_index"));
+        handed.arg(0).arg(0).arg("WITHSCORES");
+        let (queued, handed) = tokio::join!(self.redis.ask_all(&lists), self.redis.ask_all(&handed));
+        let queued: Vec<u64> = queued?;
+        let (handed, oldest): (u64, Vec<(String, f64)>) = handed?;
         let now = unix_now();
-        let (later, later_s) = reserved.look(&self.redis, handed, now).await?;
+        let (later, later_s) = reserved.look(&self.redis, &self.layout.key(UNACKED), handed, now).await?;
         let oldest_s = oldest.first().map(|(_, at)| (now - at).max(0.0));
         let taken = handed.saturating_sub(later);
-        Ok(Waiting { queued: plain + low + middle + high, taken, later, later_s, oldest_s })
+        Ok(Waiting { queued: queued.iter().sum(), taken, later, later_s, oldest_s })
     }
 
     /// Every queue that somebody declared here, and what waits in its lists. Kombu keeps them in sets named after the
@@ -77,23 +80,23 @@ impl Broker {
     /// # Errors
     /// No answer in time.
     pub async fn queues(&self) -> Result<BTreeMap<String, u64>, ProbeError> {
-        let bindings = self.redis.keys("_kombu.binding.*", MOST).await?;
+        let bindings = self.redis.keys(&self.layout.bindings(), MOST).await?;
         let mut pipe = redis::pipe();
         for key in &bindings {
             pipe.smembers(key);
         }
         let members: Vec<Vec<String>> = if bindings.is_empty() { vec![] } else { self.redis.ask_all(&pipe).await? };
         let mut names: Vec<&str> =
-            members.iter().flat_map(|all| all.iter().take(MOST)).filter_map(|m| declared(m)).collect();
+            members.iter().flat_map(|all| all.iter().take(MOST)).filter_map(|m| self.layout.declared(m)).collect();
         names.push(&self.queue);
         names.sort_unstable();
         names.dedup();
         let mut pipe = redis::pipe();
-        for list in names.iter().flat_map(|name| lists(name)) {
+        for list in names.iter().flat_map(|name| self.layout.lists(name)) {
             pipe.llen(list);
         }
         let counts: Vec<u64> = self.redis.ask_all(&pipe).await?;
-        let sums = counts.chunks(PRIORITIES.len() + 1).map(|of| of.iter().sum());
+        let sums = counts.chunks(LISTS).map(|of| of.iter().sum());
         Ok(names.iter().map(|name| tame(name, 120)).zip(sums).collect())
     }
 
@@ -102,7 +105,9 @@ impl Broker {
     /// # Errors
     /// No answer in time.
     pub async fn heads(&self, queues: &[&str]) -> Result<Heads, ProbeError> {
-        let keys = queues.iter().flat_map(|queue| lists(queue).map(|list| ((*queue).to_owned(), list, End::Right)));
+        let keys = queues
+            .iter()
+            .flat_map(|queue| self.layout.lists(queue).map(|list| ((*queue).to_owned(), list, End::Right)));
         heads::look(&self.redis, keys.collect()).await
     }
 
@@ -125,22 +130,10 @@ impl Broker {
     }
 }
 
-/// The lists of one queue: the plain one, and those of its priorities.
-fn lists(queue: &str) -> impl Iterator<Item = String> + use<'_> {
-    let of = move |priority: &u8| format!("{queue}{SEPARATOR}{priority}");
-    std::iter::once(queue.to_owned()).chain(PRIORITIES.iter().map(of))
-}
-
 /// Names of the queues in an answer to `active_queues`.
 fn names(said: &Value) -> Vec<String> {
     let queues = said.as_array().map(Vec::as_slice).unwrap_or_default();
     queues.iter().filter_map(|queue| queue["name"].as_str().map(|name| tame(name, 120))).collect()
-}
-
-/// The queue in a member of a binding's set; none for those that workers talk over.
-fn declared(member: &str) -> Option<&str> {
-    let queue = member.rsplit(SEPARATOR).next().filter(|queue| !queue.is_empty())?;
-    (!queue.ends_with(".pidbox") && !queue.starts_with("celeryev")).then_some(queue)
 }
 
 /// The JSON inside a kombu message.

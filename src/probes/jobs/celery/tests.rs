@@ -6,13 +6,6 @@ use super::*;
 use crate::probes::jobs::wire;
 
 #[test]
-fn queues_are_found_in_bindings_and_what_workers_talk_over_is_none() {
-    assert_eq!(declared("mail\u{6}\u{16}\u{6}\u{16}mail"), Some("mail"));
-    assert_eq!(declared("\u{6}\u{16}\u{6}\u{16}celery@vm.celery.pidbox"), None);
-    assert_eq!(declared("worker.#\u{6}\u{16}\u{6}\u{16}celeryev.0f2a"), None);
-}
-
-#[test]
 fn an_answer_to_a_ping_is_read() {
     let reply = r#"{"body": "eyJjZWxlcnlAdm0iOiB7Im9rIjogInBvbmcifX0=", "properties": {"body_encoding": "base64"}}"#;
     assert_eq!(body(reply).unwrap()["celery@vm"]["ok"], "pong");
@@ -34,7 +27,7 @@ async fn broker(asked: u64, answer_of: Option<&'static str>, late: Duration, cli
         _ => wire::ok(),
     };
     let server = wire::serve(Duration::ZERO, answer).await;
-    Broker::new(server.redis().await, "celery", "BROKER_URL")
+    Broker::new(server.redis().await, Layout::default(), "celery", "BROKER_URL")
 }
 
 #[tokio::test]

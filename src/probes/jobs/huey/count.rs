@@ -11,6 +11,8 @@ use super::{Broker, Keeps};
 #[derive(Debug)]
 pub(in crate::probes::jobs) struct Counter {
     broker: Broker,
+    /// All of them: the server counts what is put into any.
+    queues: Vec<String>,
     taken: Taken,
 }
 
@@ -36,18 +38,20 @@ struct Look {
 
 impl Counter {
     pub async fn begin(broker: &Broker) -> Result<Self, ProbeError> {
-        Ok(Self { broker: broker.clone(), taken: Taken::since(look(broker, None).await?) })
+        let queues: Vec<String> = broker.queues().await?.into_keys().collect();
+        let taken = Taken::since(look(broker, &queues, None).await?);
+        Ok(Self { broker: broker.clone(), queues, taken })
     }
 
     pub async fn done(&mut self) -> Result<Vec<Done>, ProbeError> {
-        let seen = look(&self.broker, self.taken.keeps).await?;
+        let seen = look(&self.broker, &self.queues, self.taken.keeps).await?;
         Ok(vec![Done { worker: "huey".to_owned(), tasks: self.taken.now(seen), failed: None, active: None }])
     }
 }
 
-async fn look(broker: &Broker, known: Option<Keeps>) -> Result<Look, ProbeError> {
+async fn look(broker: &Broker, queues: &[String], known: Option<Keeps>) -> Result<Look, ProbeError> {
     let keeps = if known.is_some() { known } else { broker.keeps().await? };
-    let waits = broker.waiting().await?.queued;
+    let waits = broker.waiting(queues).await?.queued;
     let text: String = broker.redis.ask(redis::cmd("INFO").arg("commandstats")).await?;
     if !text.contains("cmdstat_") {
         return Err(ProbeError::odd(

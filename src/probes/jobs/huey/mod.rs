@@ -3,7 +3,7 @@
 
 mod count;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::text::tame;
@@ -52,18 +52,45 @@ pub(super) fn clean(name: &str) -> String {
 /// # Errors
 /// When they carry none or several: a queue that was guessed would look empty for ever.
 pub(super) async fn only(redis: &Redis) -> Result<String, ProbeError> {
-    let keys = redis.keys("huey.*", MOST).await?;
-    let mut names: Vec<&str> = keys.iter().filter_map(|key| name_in(key)).collect();
-    names.sort_unstable();
-    names.dedup();
-    if let [name] = names.as_slice() {
-        return Ok((*name).to_owned());
+    let names = names(redis).await?;
+    match Vec::from_iter(&names).as_slice() {
+        [name] => Ok((*name).clone()),
+        _ => Err(unknown("it is not known which queue of Huey is the app's", &names)),
     }
-    let found = if names.is_empty() { "none".to_owned() } else { tame(&names.join(", "), 120) };
-    Err(ProbeError::NotGiven {
-        what: format!("it is not known which queue of Huey is the app's (names on the broker now: {found})"),
+}
+
+/// The name that Huey made of the one which the settings give: it keeps letters, digits and underscores of it; older
+/// versions kept small letters and digits alone, and `clean_name=False` keeps everything.
+///
+/// # Errors
+/// When the broker has keys of Huey and none is of that name: that queue would look empty for ever.
+pub(super) async fn named(redis: &Redis, name: &str) -> Result<String, ProbeError> {
+    let names = names(redis).await?;
+    let small: String = name.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit()).collect();
+    let known = [name.to_owned(), clean(name), small].into_iter().find(|one| names.contains(one));
+    match known {
+        Some(known) => Ok(known),
+        // An idle Huey leaves no key that tells.
+        None if names.is_empty() => Ok(clean(name)),
+        None => {
+            Err(unknown(&format!("no key of Huey is of the queue {:?} that rampup.toml names", tame(name, 60)), &names))
+        }
+    }
+}
+
+/// The names that Huey's keys on this broker carry.
+async fn names(redis: &Redis) -> Result<BTreeSet<String>, ProbeError> {
+    let keys = redis.keys("huey.*", usize::MAX).await?;
+    Ok(keys.iter().filter_map(|key| name_in(key)).map(str::to_owned).collect())
+}
+
+fn unknown(what: &str, names: &BTreeSet<String>) -> ProbeError {
+    let found = Vec::from_iter(names.iter().map(String::as_str)).join(", ");
+    let found = if found.is_empty() { "none".to_owned() } else { tame(&found, 120) };
+    ProbeError::NotGiven {
+        what: format!("{what} (names on the broker now: {found})"),
         provide: "name it in rampup.toml as in RedisHuey(\"NAME\"): [site] queue = \"NAME\"".to_owned(),
-    })
+    }
 }
 
 /// The name in one of Huey's keys; what belongs to one task stands behind another dot.
@@ -76,17 +103,19 @@ fn name_in(key: &str) -> Option<&str> {
     }
 }
 
+/// Where a queue keeps its tasks.
+fn key(queue: &str) -> String {
+    format!("huey.redis.{queue}")
+}
+
 impl Broker {
     pub fn new(redis: Redis, queue: &str) -> Self {
         Self { redis, queue: queue.to_owned() }
     }
 
-    fn key(&self) -> String {
-        format!("huey.redis.{}", self.queue)
-    }
-
-    pub async fn waiting(&self) -> Result<Waiting, ProbeError> {
-        let queued = self.lengths(&[self.key()]).await?.first().map_or(0, |(_, length)| *length);
+    pub async fn waiting(&self, queues: &[String]) -> Result<Waiting, ProbeError> {
+        let keys: Vec<String> = queues.iter().map(|queue| key(queue)).collect();
+        let queued = self.lengths(&keys).await?.iter().map(|(_, length)| length).sum();
         Ok(Waiting { queued, ..Waiting::default() })
     }
 
@@ -119,7 +148,7 @@ impl Broker {
 
     pub async fn queues(&self) -> Result<BTreeMap<String, u64>, ProbeError> {
         let mut keys = self.redis.keys("huey.redis.*", MOST).await?;
-        keys.push(self.key());
+        keys.push(key(&self.queue));
         let lengths = self.lengths(&keys).await?;
         let name = |key: &String| tame(key.trim_start_matches("huey.redis."), 120);
         Ok(keys.iter().map(name).zip(lengths.into_iter().map(|(_, length)| length)).collect())
@@ -127,7 +156,7 @@ impl Broker {
 
     /// The next task of these queues.
     pub async fn heads(&self, queues: &[&str]) -> Result<Heads, ProbeError> {
-        let keys: Vec<String> = queues.iter().map(|queue| format!("huey.redis.{queue}")).collect();
+        let keys: Vec<String> = queues.iter().map(|queue| key(queue)).collect();
         let kinds = self.lengths(&keys).await?;
         let of = |((queue, key), (keeps, _)): ((&&str, String), (Option<Keeps>, u64))| {
             let end = if keeps? == Keeps::Set { End::Lowest } else { End::Right };
@@ -153,7 +182,7 @@ impl Broker {
     /// How the queue keeps its tasks: its key says so, else the command by which a consumer waits for them. None while
     /// neither is there.
     async fn keeps(&self) -> Result<Option<Keeps>, ProbeError> {
-        if let Some((Some(keeps), _)) = self.lengths(&[self.key()]).await?.first() {
+        if let Some((Some(keeps), _)) = self.lengths(&[key(&self.queue)]).await?.first() {
             return Ok(Some(*keeps));
         }
         // A right that is missing leaves it open.
@@ -235,6 +264,28 @@ mod tests {
             ("celery", None),
         ] {
             assert_eq!(name_in(key), name, "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_key_carries_is_no_empty_queue() {
+        use crate::probes::jobs::wire;
+        for (keys, name, expected) in [
+            (&[][..], "my-shop", Some("myshop")),
+            (&["huey.redis.my_shop"], "my_shop", Some("my_shop")),
+            (&["huey.r.myshop.6d1f"], "my_shop", Some("myshop")),
+            (&["huey.schedule.my-shop"], "my-shop", Some("my-shop")),
+            (&["huey.redis.other", "huey.redis.shop"], "shop", Some("shop")),
+            (&["huey.redis.other"], "shop", None),
+        ] {
+            let found: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+            let answer = move |words: &[String]| match words[0].as_str() {
+                "SCAN" => wire::list([wire::text("0"), wire::list(found.iter().map(|key| wire::text(key)))]),
+                _ => wire::ok(),
+            };
+            let server = wire::serve(Duration::ZERO, answer).await;
+            let said = named(&server.redis().await, name).await;
+            assert_eq!(said.as_deref().ok(), expected, "{keys:?} {name}: {said:?}");
         }
     }
 
