@@ -364,13 +364,21 @@ impl Snapshot {
     /// What was executed between this snapshot and a later one, largest total time first.
     ///
     /// # Errors
-    /// When the statistics were reset or overflowed in between.
+    /// When statistics were reset or overflowed in between.
     pub fn until(&self, later: &Snapshot) -> Result<Vec<Statement>, ProbeError> {
-        if self.era != later.era {
-            return Err(ProbeError::odd(
-                "pg_stat_statements",
-                "its statistics were reset, or statements dropped for lack of room (pg_stat_statements.max), in between",
-            ));
+        // One database's statistics can be reset alone, which the era does not show, and before PostgreSQL 14 nothing tells
+        // the era. A snapshot holds all rows, and what ran once stays among them: a row that is gone was taken away.
+        let fell = |(id, before): (&i64, &Statement)| later.rows.get(id).is_none_or(|now| now.calls < before.calls);
+        if self.era != later.era || self.rows.iter().any(fell) {
+            return Err(ProbeError::NotGiven {
+                what: "what the statements cost cannot be told: pg_stat_statements was reset meanwhile, or dropped statements for \
+                       lack of room"
+                    .to_owned(),
+                provide: "as a superuser: ALTER SYSTEM SET pg_stat_statements.max = 10000, or more if it is that already (needs a \
+                          restart of PostgreSQL), and let nothing reset it while rampup looks; see it yourself, from PostgreSQL 14 \
+                          on: SELECT dealloc, stats_reset FROM pg_stat_statements_info"
+                    .to_owned(),
+            });
         }
         let mut spent: Vec<Statement> = later
             .rows
@@ -441,10 +449,11 @@ fn refusal(error: &tokio_postgres::Error, key: &Key, system: &'static str) -> Pr
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn snapshot(era: &str, rows: &[(i64, u64, f64)]) -> Snapshot {
+    /// Statements with their calls and milliseconds. Of two eras nothing is subtracted.
+    pub(crate) fn snapshot(era: &str, rows: &[(i64, u64, f64)]) -> Snapshot {
         Snapshot {
             era: (era.to_owned(), String::new()),
             hidden: 0,
@@ -470,6 +479,21 @@ mod tests {
 
     #[test]
     fn a_reset_in_between_is_no_difference() {
-        assert!(snapshot("0", &[]).until(&snapshot("1", &[(1, 1, 1.0)])).is_err());
+        let before = snapshot("0", &[(1, 10, 5.0), (2, 3, 1.0)]);
+        for (case, subtracted, after) in [
+            ("nothing ran", true, snapshot("0", &[(1, 10, 5.0), (2, 3, 1.0)])),
+            ("all was reset, or rows dropped", false, snapshot("1", &[(1, 11, 6.0), (2, 3, 1.0)])),
+            ("one database's was, and it counts anew", false, snapshot("0", &[(1, 4, 2.0), (2, 3, 1.0)])),
+            ("one statement's was, or it was dropped", false, snapshot("0", &[(1, 11, 6.0)])),
+            ("this database's was, and nothing ran since", false, snapshot("0", &[])),
+        ] {
+            let told = before.until(&after).map_err(|error| error.to_string());
+            assert_eq!(told.is_ok(), subtracted, "{case}: {told:?}");
+            if let Err(told) = told {
+                for part in ["reset", "lack of room", "pg_stat_statements.max = 10000", "restart", "dealloc"] {
+                    assert!(told.contains(part), "{part}: {told}");
+                }
+            }
+        }
     }
 }

@@ -43,6 +43,9 @@ pub(super) struct TopFacts {
     now: Load,
     /// Why earlier ramps cannot be compared with.
     left_out: Vec<String>,
+    /// What could not be read over this ramp; facts from before it was kept have none.
+    #[serde(default)]
+    missing: Vec<Missing>,
 }
 
 impl Check for TopImproved {
@@ -75,16 +78,13 @@ impl Check for TopImproved {
         }
         let mut now = load(&ramp.record(ctx.probes.run.clone(), jiff::Timestamp::now()));
         now.seconds = ramp.far_side.hold.map(|(from, to)| f64::from(to.saturating_sub(from)));
-        Ok(TopFacts { base, now, left_out })
+        Ok(TopFacts { base, now, left_out, missing: ramp.far_side.missing.clone() })
     }
 
     fn judge(&self, facts: &TopFacts) -> CheckOutcome {
         let now = &facts.now;
         if now.statements.is_empty() || now.requests == 0 {
-            return CheckOutcome::Unknown(Missing::new(
-                "the statements of this ramp were not recorded",
-                "name a direct DSN in rampup.toml: [services] database_direct_env, with pg_stat_statements and the right pg_monitor",
-            ));
+            return CheckOutcome::Unknown(not_recorded(&facts.missing));
         }
         let Some(base) = &facts.base else {
             let left_out =
@@ -148,6 +148,19 @@ impl Check for TopImproved {
         }
         if findings.is_empty() { CheckOutcome::Pass } else { CheckOutcome::Fail(findings) }
     }
+}
+
+/// Why there are no statements, as far as that is known.
+fn not_recorded(missing: &[Missing]) -> Missing {
+    let what = "the statements of this ramp were not recorded";
+    if missing.is_empty() {
+        return Missing::new(
+            what,
+            "name a direct DSN in rampup.toml: [services] database_direct_env, with pg_stat_statements and the right pg_monitor",
+        );
+    }
+    let (why, provide): (Vec<_>, Vec<_>) = missing.iter().map(|m| (m.what.as_str(), m.provide.as_str())).unzip();
+    Missing::new(format!("{what}: {}", why.join("; ")), provide.join("; "))
 }
 
 /// Cheap statements that together are still cheap, in measures of one.
@@ -242,7 +255,7 @@ mod tests {
     }
 
     fn facts(base: Option<Load>, now: Load) -> TopFacts {
-        TopFacts { base, now, left_out: vec![] }
+        TopFacts { base, now, left_out: vec![], missing: vec![] }
     }
 
     #[test]
@@ -314,5 +327,23 @@ mod tests {
         ] {
             assert_eq!(check.judge(&facts).word(), word, "{facts:?}");
         }
+    }
+
+    #[test]
+    fn statements_that_are_missing_are_asked_for_by_their_reason() {
+        let full = || Missing::new("pg_stat_statements dropped statements", "raise pg_stat_statements.max");
+        let pooler = || Missing::new("no address of PgBouncer", "name it");
+        for (missing, what, provide) in [
+            (vec![], "not recorded", "name a direct DSN"),
+            (vec![full()], "not recorded: pg_stat_statements dropped", "raise pg_stat_statements.max"),
+            (vec![pooler(), full()], "PgBouncer; pg_stat_statements dropped", "name it; raise pg_stat_statements.max"),
+        ] {
+            let facts = TopFacts { missing, ..facts(None, ramp(1000, &[])) };
+            let CheckOutcome::Unknown(told) = TopImproved::default().judge(&facts) else { panic!("{facts:?}") };
+            assert!(told.what.contains(what) && told.provide.starts_with(provide), "{told:?}");
+        }
+        let mut old = serde_json::to_value(facts(None, ramp(1, &[]))).unwrap();
+        old.as_object_mut().unwrap().remove("missing");
+        assert!(serde_json::from_value::<TopFacts>(old).unwrap().missing.is_empty());
     }
 }

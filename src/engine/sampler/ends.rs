@@ -111,29 +111,40 @@ pub(super) async fn spent(
     hold: watch::Receiver<Hold>,
     stop: CancellationToken,
 ) -> Result<Spent, ProbeError> {
-    let Some([(tables, before), (tables_after, after)]) = at_both_ends(database, probes, hold, stop).await? else {
-        return Ok(Spent::default());
-    };
+    let ends = at_both_ends(database, probes, hold, stop).await?;
+    Ok(ends.map_or_else(Spent::default, |[began, ended]| between(began, ended)))
+}
+
+/// The difference. How the tables were read can be told without the statements.
+fn between((tables, before): Read, (tables_after, after): Read) -> Spent {
     let mut spent = Spent { tables: reads(&tables, &tables_after), ..Spent::default() };
-    match (before, after) {
-        (Ok(before), Ok(after)) => {
-            spent.statements = before.until(&after)?;
-            if spent.statements.is_empty() && after.hidden > 0 {
-                spent.missing = Some(ProbeError::Refused {
-                    system: "pg_stat_statements",
-                    why: format!("{} statements of other users are hidden", after.hidden),
-                    provide: sources::GRANT.to_owned(),
-                });
-            }
-        }
-        (Err(error), _) | (_, Err(error)) => spent.missing = Some(error),
+    match statements(before, after) {
+        Ok(statements) => spent.statements = statements,
+        Err(error) => spent.missing = Some(error),
     }
     // A dump's few long statements must not crowd out what the users' requests run; the sort keeps the order of cost.
     spent.statements.sort_by_key(|statement| statement.calls < OFTEN);
     spent.statements.truncate(STATEMENTS);
     spent.statements.sort_by(|a, b| b.total_ms.total_cmp(&a.total_ms));
     spent.tables = most_read(spent.tables);
-    Ok(spent)
+    spent
+}
+
+/// The statements between the two looks, or why they cannot be told.
+fn statements(
+    before: Result<Snapshot, ProbeError>,
+    after: Result<Snapshot, ProbeError>,
+) -> Result<Vec<Statement>, ProbeError> {
+    let (before, after) = (before?, after?);
+    let statements = before.until(&after)?;
+    if statements.is_empty() && after.hidden > 0 {
+        return Err(ProbeError::Refused {
+            system: "pg_stat_statements",
+            why: format!("{} statements of other users are hidden", after.hidden),
+            provide: sources::GRANT.to_owned(),
+        });
+    }
+    Ok(statements)
 }
 
 /// The tables that were read most, and the largest of all, however it was read: by its rows a check sees whether a missing
@@ -159,6 +170,36 @@ async fn database(probes: Arc<Probes>) -> Result<Read, ProbeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probes::postgres::tests::snapshot;
+
+    #[test]
+    fn tables_are_told_without_the_statements() {
+        let tables = |scans| {
+            let reads = TableReads { table: "a".to_owned(), rows: 9, scans, rows_read: 9 * scans, by_index: 0 };
+            BTreeMap::from([("a".to_owned(), reads)])
+        };
+        let seen = || Ok(snapshot("0", &[(1, 10, 5.0)]));
+        let hidden = |hidden| {
+            let mut snapshot = snapshot("0", &[(1, 10, 5.0)]);
+            snapshot.hidden = hidden;
+            Ok(snapshot)
+        };
+        let refused = || Err(ProbeError::odd("pg_stat_statements", "refused"));
+        for (statements, missing, before, after) in [
+            (1, None, seen(), Ok(snapshot("0", &[(1, 14, 9.0)]))),
+            (0, None, seen(), seen()),
+            (0, Some("lack of room"), seen(), Ok(snapshot("1", &[(1, 14, 9.0)]))),
+            (0, Some("12 statements of other users"), seen(), hidden(12)),
+            (0, Some("refused"), refused(), seen()),
+            (0, Some("refused"), seen(), refused()),
+        ] {
+            let spent = between((tables(2), before), (tables(5), after));
+            assert_eq!((spent.statements.len(), spent.tables[0].scans), (statements, 3), "{missing:?}");
+            let told = spent.missing.map(|error| error.to_string());
+            assert_eq!(told.is_some(), missing.is_some(), "{told:?}");
+            assert!(told.unwrap_or_default().contains(missing.unwrap_or_default()), "{missing:?}");
+        }
+    }
 
     #[test]
     fn the_largest_table_is_kept_though_nobody_reads_it_whole() {
