@@ -65,7 +65,12 @@ fn about_the_cache(rule: &PageRule) -> Option<String> {
     let does: Vec<&str> = rule.actions.iter().filter_map(|action| action.id.as_deref()).collect();
     let does: Vec<&str> = does.into_iter().filter(|id| OF_THE_CACHE.contains(id)).collect();
     let pattern = rule.targets.first().map_or("any address", |target| target.constraint.value.as_str());
-    (!does.is_empty()).then(|| format!("the page rule for {} ({})", tame(pattern, 80), does.join(", ")))
+    // A query may hold a key.
+    let pattern = match pattern.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => pattern.to_owned(),
+    };
+    (!does.is_empty()).then(|| format!("the page rule for {} ({})", tame(&pattern, 80), does.join(", ")))
 }
 
 #[cfg(test)]
@@ -92,7 +97,7 @@ mod tests {
         ] });
         let page_rule = |action: &str| {
             json!({
-                "targets": [{ "target": "url", "constraint": { "operator": "matches", "value": "*shop.example/a*" } }],
+                "targets": [{ "target": "url", "constraint": { "operator": "matches", "value": "*shop.example/a*?k=s3" } }],
                 "actions": [{ "id": action, "value": "x" }],
             })
         };
@@ -102,7 +107,7 @@ mod tests {
         let Api::Said(keepers) = ask(&probes).await else { panic!("nothing was said: {:?}", asked.lock().unwrap()) };
         let words = keepers.words("/account/");
         for part in
-            ["the rule \"all\", the rule \"forced\", the page rule for *shop.example/a* (cache_level)", "aggressive"]
+            ["the rule \"all\", the rule \"forced\", the page rule for *shop.example/a*?… (cache_level)", "aggressive"]
         {
             assert!(words.contains(part), "{part}: {words}");
         }

@@ -6,6 +6,7 @@ mod app_answers;
 mod compressed;
 mod cookies;
 mod deception;
+mod expression;
 mod firewall;
 mod hit;
 mod hit_ratio;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::expression;
 use crate::checks::clouds::{Api, on_this_machine};
 use crate::domain::check::{CheckOutcome, Finding};
 use crate::domain::text::tame;
@@ -23,7 +24,7 @@ const REFUSALS: [&str; 4] = ["block", "managed_challenge", "js_challenge", "chal
 pub(super) struct RuleFacts {
     pub enabled: bool,
     pub action: String,
-    /// The beginning of its expression.
+    /// The beginning of its expression, with the values of paths and hosts alone: another may be a key.
     pub expression: String,
     pub description: Option<String>,
     /// Where it is a rate limit: when it counts requests as too many.
@@ -58,7 +59,7 @@ impl Sent {
 
 impl From<Rule> for RuleFacts {
     fn from(rule: Rule) -> Self {
-        let expression = tame(&rule.expression, KEPT);
+        let expression = tame(&expression::shown(&rule.expression), KEPT);
         let (enabled, action, description) = (rule.enabled, rule.action, rule.description);
         Self { enabled, action, expression, description, limit: rule.ratelimit.map(Limit::from) }
     }
@@ -281,11 +282,16 @@ pub(super) mod tests {
             "description": "searches", "action_parameters": {},
             "ratelimit": { "characteristics": ["ip.src", "cf.colo.id"], "period": 10, "requests_per_period": 50,
                 "mitigation_timeout": 10 },
+        }, {
+            "enabled": true, "action": "block",
+            "expression": "http.request.uri.path eq \"/x\" and http.request.headers[\"x-key\"][0] ne \"s3cr3t\"",
         }] });
         let (probes, asked) = probes(&api(&[rules])).await;
         let Api::Said(rules) = of(&probes, Phase::RateLimit).await else { panic!("no rules") };
         assert_eq!((rules[0].name().as_str(), rules[0].refuses()), ("the rule \"searches\"", false));
         assert_eq!(rules[0].limit.as_ref().unwrap().requests, Some(50));
+        let [kept, shown] = [serde_json::to_string(&rules).unwrap(), let_through(&rules, "/x")];
+        assert!(!kept.contains("s3cr3t") && shown.contains("x-key") && !shown.contains("s3cr3t"), "{kept} {shown}");
         assert!(asked.lock().unwrap()[2].contains("/zones/z1/rulesets/phases/http_ratelimit/entrypoint"));
         let nobody = Probes::new(site("http://127.0.0.1:9/"), Access::default(), RunId::from("run-1")).unwrap();
         assert_eq!(of(&nobody, Phase::Firewall).await, Api::NotNamed);
