@@ -132,16 +132,30 @@ impl Check for DeceptionSafe {
                 "switch the proxy on first (orange cloud): edge.proxied of step 2 says for which host",
             ));
         }
-        let spoilt = |t: &&Tried| [&t.user, &t.stranger].iter().any(|trail| trail.status == 429 || trail.status >= 500);
-        let spoilt = facts.tried.iter().filter(spoilt).count();
-        if spoilt * 2 > facts.tried.len() {
-            return CheckOutcome::Unknown(Missing::new(
-                format!("{spoilt} of {} crafted addresses were answered by a failure or a limit", facts.tried.len()),
-                "look into the app's log for /account/….css and the like, or allow the User-Agent rampup/ in the limit, and verify again",
-            ));
-        }
-        CheckOutcome::Pass
+        // Of one page all may be refused while another's are answered.
+        facts.personal.iter().find_map(|page| unseen(page, facts)).map_or(CheckOutcome::Pass, CheckOutcome::Unknown)
     }
+}
+
+/// Why it was not seen what the app gives below this page, where that is so of most addresses that were tried.
+fn unseen(page: &str, facts: &DeceptionFacts) -> Option<Missing> {
+    // What the edge answers itself, such as a challenge, says nothing of the app.
+    let by_app = |trail: &Trail| trail.status != 429 && trail.status < 500 && !trail.by_edge();
+    let of_page: Vec<&Tried> = facts.tried.iter().filter(|tried| tried.page == page).collect();
+    let spoilt = of_page.iter().filter(|tried| !by_app(&tried.user) || !by_app(&tried.stranger)).count();
+    (spoilt * 2 > of_page.len()).then(|| {
+        Missing::new(
+            format!(
+                "{spoilt} of {} addresses crafted from {page} were answered by a failure, a limit or the edge itself",
+                of_page.len()
+            ),
+            format!(
+                "look into the app's log for {}/….css and the like; allow the User-Agent rampup/ in the limit or the rule that refuses \
+                 it at the edge, and verify again",
+                page.trim_end_matches('/')
+            ),
+        )
+    })
 }
 
 async fn attempt(
@@ -212,7 +226,14 @@ mod tests {
             leaked,
         };
         let safe = || tried(trail(404, "MISS"), trail(404, "HIT"), false, false);
+        let refused = || {
+            let challenge = || Trail { status: 403, edge: true, ..Trail::default() };
+            tried(challenge(), challenge(), false, false)
+        };
+        let below = |tried: Tried| Tried { page: "/api/me".into(), ..tried };
         let facts = |tried| DeceptionFacts { site: String::new(), personal: vec!["/account/".into()], tried };
+        let two =
+            |tried: Vec<Tried>| DeceptionFacts { personal: vec!["/account/".into(), "/api/me".into()], ..facts(tried) };
         for (word, facts) in [
             // Django's 404, kept or not.
             ("pass", facts(vec![safe()])),
@@ -243,8 +264,20 @@ mod tests {
             ("unknown", DeceptionFacts { personal: vec![], ..facts(vec![]) }),
             ("unknown", facts(vec![tried(trail(429, ""), trail(429, ""), false, false)])),
             ("unknown", facts(vec![tried(trail(502, "DYNAMIC"), trail(502, "DYNAMIC"), false, false)])),
+            // The edge's own refusal or challenge; of one in two, the other one tells.
+            ("unknown", facts(vec![refused()])),
+            ("unknown", facts(vec![safe(), refused(), refused()])),
+            ("pass", facts(vec![safe(), refused()])),
+            // The app's own refusal.
+            ("pass", facts(vec![tried(trail(403, "DYNAMIC"), trail(403, "DYNAMIC"), false, false)])),
+            // All below one page was refused; what was seen below another does not make up for it.
+            ("unknown", two(vec![safe(), safe(), safe(), below(refused())])),
+            ("pass", two(vec![safe(), below(safe()), below(refused())])),
+            ("fail", two(vec![tried(trail(200, "MISS"), trail(302, "MISS"), true, false), below(refused())])),
         ] {
             assert_eq!(DeceptionSafe {}.judge(&facts).word(), word, "{facts:?}");
         }
+        let told = DeceptionSafe {}.judge(&two(vec![safe(), below(refused())]));
+        assert!(told.said()[0].0.contains("1 of 1 addresses crafted from /api/me"), "{told:?}");
     }
 }
