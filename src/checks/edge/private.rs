@@ -331,6 +331,14 @@ mod tests {
             });
             page
         };
+        let behind = |word: &str| {
+            let mut page = page(|_, _, _| "DYNAMIC");
+            page.asked.iter_mut().for_each(|asked| {
+                asked.trail.platform_cache = Some(word.to_owned());
+                asked.trail.cache_control = "private, no-store".to_owned();
+            });
+            page
+        };
         let silent = || every(cloudfront);
         for (word, pages) in [
             ("fail", vec![PrivatePage { leaked_to: Some(Who::OtherSession), ..bypass() }]),
@@ -346,6 +354,9 @@ mod tests {
             // CloudFront calls MISS what it never keeps, too.
             ("pass", vec![says("MISS")]),
             ("fail", vec![says("HIT")]),
+            // So does an nginx or Varnish behind Cloudflare.
+            ("pass", vec![behind("MISS")]),
+            ("fail", vec![behind("HIT")]),
             ("unknown", vec![every(|trail| trail.status = 404)]),
             ("unknown", vec![every(|trail| trail.status = 429)]),
             ("unknown", vec![every(|trail| trail.status = 302)]),

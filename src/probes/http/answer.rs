@@ -224,18 +224,15 @@ impl Trail {
         served(&self.cache) || served(&self.platform_cache)
     }
 
-    /// True when a shared cache answered, or would keep this answer for the next one. CloudFront, Fastly and others say
-    /// "Miss" of all they did not have, also of what they will not keep: there the answer's own words decide, and a second
-    /// one that is a hit.
+    /// True when a shared cache answered, or would keep this answer for the next one. Cloudflare and Railway have a word
+    /// for what they will not keep. CloudFront, Fastly, Varnish, nginx and others say "Miss" of all they did not have, alone
+    /// or behind Cloudflare: there the answer's own words decide, and a second one that is a hit.
     #[must_use]
     pub fn may_be_kept(&self) -> bool {
         let forbidden = self.directive("no-store").is_some() || self.directive("private").is_some();
-        let has_a_word = matches!(self.carrier(), None | Some("Cloudflare" | RAILWAY));
-        if forbidden && !has_a_word {
-            return self.from_cache();
-        }
-        let eligible = |status: &Option<String>| status.as_deref().is_some_and(|s| matches!(s, "MISS" | "EXPIRED"));
-        self.from_cache() || eligible(&self.cache) || eligible(&self.platform_cache)
+        let wordless = self.cdn.as_deref() != Some(RAILWAY);
+        let missed = |status: &Option<String>| status.as_deref().is_some_and(|s| matches!(s, "MISS" | "EXPIRED"));
+        self.from_cache() || missed(&self.cache) || (missed(&self.platform_cache) && !(forbidden && wordless))
     }
 
     /// True when the edge itself made this answer: it bears the edge's mark, and nothing that only an answer from behind
@@ -347,6 +344,33 @@ mod tests {
         assert!(kept("Hit from cloudfront", "no-store") && kept("RefreshHit from cloudfront", "private"));
         let cloudflare = answer(&[("cf-ray", "1"), ("cf-cache-status", "MISS"), ("cache-control", "no-store")]);
         assert!(cloudflare.trail().may_be_kept());
+    }
+
+    #[test]
+    fn a_cache_behind_cloudflare_says_miss_of_what_it_will_not_keep() {
+        let never = "private, no-store";
+        for (kept, cloudflare, behind, control) in [
+            (false, "DYNAMIC", "MISS", never),
+            (false, "BYPASS", "Miss from cloudfront", never),
+            (false, "DYNAMIC", "EXPIRED", "private"),
+            (false, "DYNAMIC", "MISS, MISS", "max-age=0, no-cache, no-store"),
+            // Nobody forbids it, or it was kept all the same.
+            (true, "DYNAMIC", "MISS", "max-age=60"),
+            (true, "DYNAMIC", "MISS", ""),
+            (true, "DYNAMIC", "HIT", never),
+            (true, "DYNAMIC", "MISS, HIT", never),
+            // Cloudflare's own word counts as before.
+            (true, "MISS", "MISS", never),
+            (true, "HIT", "MISS", never),
+        ] {
+            let headers =
+                [("cf-ray", "1"), ("cf-cache-status", cloudflare), ("x-cache", behind), ("cache-control", control)];
+            assert_eq!(answer(&headers).trail().may_be_kept(), kept, "{headers:?}");
+            let varnish = answer(&headers[2..]).trail();
+            assert_eq!(varnish.may_be_kept(), kept && cloudflare == "DYNAMIC", "without Cloudflare: {headers:?}");
+            let railway = answer(&[("x-railway-edge", "e"), headers[2], headers[3]]).trail();
+            assert!(railway.may_be_kept(), "Railway has a word for it: {headers:?}");
+        }
     }
 
     #[test]
