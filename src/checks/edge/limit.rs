@@ -68,9 +68,9 @@ impl Check for RateLimitFires {
     const ABOUT: &'static str = "Sends a burst of at most 80 requests from one address at the harmless path you named, every other one with a \
         made-up X-Forwarded-For: the edge must refuse or challenge itself (its mark, and nothing that only an answer from the app \
         has), and let us in again afterwards. Edges count with a delay, so it asks once a second for up to 30 s more. Traps: a \
-        rule that only logs or never matches, the app's own throttle (its 429 means that the flood did reach it), a limit that counts by \
-        a header which the caller writes, an edge that challenges everybody. A limit that exists and does not fire is none; where your \
-        zone is named, Cloudflare's API explains why it did not.";
+        rule that only logs or never matches, the app's own throttle in its place (its 429 is a second line; where no other refuses, \
+        the whole flood did reach the app), a limit that counts by a header which the caller writes, an edge that challenges \
+        everybody. A limit that exists and does not fire is none; where your zone is named, Cloudflare's API explains why it did not.";
     const PHASE: Phase = Phase::Before;
     const ALONE: bool = true;
     const HOW: Rung = Rung::Caused;
@@ -202,11 +202,11 @@ impl RateLimitFires {
                 ),
             );
         }
-        // What the app refused before a late edge did is its second line.
-        if facts.limited_by_app > 0 && facts.fired_after_seconds.is_none() {
+        // Beside refusals of the edge's own, those of the app are its second line: what came through before the edge acted.
+        if facts.limited_by_app > 0 && facts.limited_by_edge == 0 {
             return CheckOutcome::fail(
                 format!(
-                    "{} of {} refusals came from the app or its platform: the flood got that far",
+                    "{} of {} refusals came from the app or its platform and none from the edge: the flood got that far",
                     facts.limited_by_app, facts.limited
                 ),
                 format!(
@@ -374,14 +374,19 @@ mod tests {
             ("fail", none()),
             // A rule that only logs.
             ("fail", facts(0, 0, 0, None)),
-            // The app's own throttle.
-            ("fail", facts(55, 0, 55, Some(4.0))),
-            ("fail", facts(55, 20, 35, Some(4.0))),
+            // The app's own throttle, and nothing before it, however late it would be.
+            ("fail", LimitFacts { made_up_limited: 0, ..facts(55, 0, 55, Some(4.0)) }),
+            ("fail", LimitFacts { limited: 40, limited_by_app: 40, ..none() }),
+            // As a second line it may well fire in the same burst: the edge counts with a delay and lets some through first.
+            ("pass", LimitFacts { made_up_limited: 10, ..facts(55, 20, 35, Some(4.0)) }),
             ("fail", facts(55, 55, 0, None)),
-            // A limit that counts by a header which the caller writes.
+            ("fail", LimitFacts { made_up_limited: 10, ..facts(55, 20, 35, None) }),
+            // A limit that counts by a header which the caller writes; the app's own behind it does not make up for it.
             ("fail", LimitFacts { made_up_limited: 0, ..facts(25, 25, 0, Some(4.0)) }),
+            ("fail", LimitFacts { made_up_limited: 0, ..facts(55, 20, 35, Some(4.0)) }),
             // A router that marks what it makes and what it passes on alike.
             ("unknown", facts(55, 0, 0, Some(4.0))),
+            ("unknown", facts(55, 20, 5, Some(4.0))),
             ("unknown", LimitFacts { usual: 429, ..good() }),
             ("unknown", LimitFacts { statuses: BTreeMap::new(), ..good() }),
             ("unknown", LimitFacts::default()),
