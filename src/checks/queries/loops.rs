@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::measurement::Statement;
 
+use super::{remedy, shape};
+
 /// A SELECT that ran more than once for one request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Repeated {
@@ -35,9 +37,18 @@ pub(super) fn fits(runs: f64, list: f64) -> bool {
     (1..=FOR_EACH).any(|each| list.mul_add(-f64::from(each), runs).abs() < 0.05)
 }
 
+/// Tables of which Django reads many rows for itself, beside those of [`shape::FRAMEWORK`]: what the test user may do.
+const RIGHTS: [&str; 2] = ["auth_permission", "auth_group"];
+
+/// True for rows that Django or a library reads for itself: no page shows them as its list.
+fn read_for_itself(statement: &Statement) -> bool {
+    remedy::table(&statement.text)
+        .is_some_and(|t| RIGHTS.contains(&t.as_str()) || shape::FRAMEWORK.contains(&t.as_str()))
+}
+
 /// The list that a statement of so many runs may be asked for row by row: one it fits, or a longer one.
 pub(super) fn list_for(runs: f64, queryid: i64, rounds: &[Vec<Statement>]) -> Option<f64> {
-    let others = rounds.iter().flatten().filter(|s| s.queryid != queryid);
+    let others = rounds.iter().flatten().filter(|s| s.queryid != queryid && !read_for_itself(s));
     let lists: Vec<f64> = others.map(|s| s.rows as f64 / s.calls.max(1) as f64).filter(|rows| *rows >= 2.0).collect();
     let longest = lists.iter().copied().fold(0.0, f64::max);
     lists.iter().copied().find(|list| fits(runs, *list)).or_else(|| Some(longest).filter(|longest| *longest > runs))
@@ -56,5 +67,30 @@ mod tests {
             assert_eq!(list_for(runs, 3, &rounds), list, "{runs}");
         }
         assert_eq!(list_for(6.0, 1, &rounds), None, "no list loops over itself");
+    }
+
+    #[test]
+    fn what_django_reads_for_itself_is_no_list_of_the_page() {
+        let ran =
+            |queryid, rows, text: &str| Statement { queryid, text: text.to_owned(), calls: 3, total_ms: 1.0, rows };
+        for (list, text) in [
+            (
+                None,
+                r#"SELECT "django_content_type"."app_label", "auth_permission"."codename" FROM "auth_permission" INNER JOIN "auth_user_user_permissions" ON ("auth_permission"."id" = "auth_user_user_permissions"."permission_id") WHERE "auth_user_user_permissions"."user_id" = $1"#,
+            ),
+            (
+                None,
+                r#"SELECT "auth_group"."id", "auth_group"."name" FROM "auth_group" INNER JOIN "auth_user_groups" ON ("auth_group"."id" = "auth_user_groups"."group_id") WHERE "auth_user_groups"."user_id" = $1"#,
+            ),
+            (None, r#"SELECT "django_content_type"."id" FROM "django_content_type""#),
+            (None, r#"SELECT "django_session"."session_data" FROM "django_session""#),
+            // Users in a list are what a page shows: who is signed in is one row.
+            (Some(40.0), r#"SELECT "auth_user"."id" FROM "auth_user" ORDER BY "auth_user"."id" ASC LIMIT $1"#),
+            (Some(40.0), r#"SELECT "shop_product"."id" FROM "shop_product" LIMIT $1"#),
+        ] {
+            let rounds =
+                [vec![ran(1, 120, text), ran(2, 3, r#"SELECT "auth_user"."id" FROM "auth_user" WHERE "id" = $1"#)]];
+            assert_eq!(list_for(4.0, 3, &rounds), list, "{text}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::remedy;
 
 /// Tables of frameworks that are asked by key and not row by row: who is signed in, which site this is, what a model is
 /// called. Asked three times they are a bad habit; a loop over them reaches the limit for any statement.
-const FRAMEWORK: [&str; 4] = ["django_session", "django_site", "django_content_type", "constance_constance"];
+pub(super) const FRAMEWORK: [&str; 4] = ["django_session", "django_site", "django_content_type", "constance_constance"];
 
 /// Health checks of kept connections are no query of the page.
 pub(super) fn is_select(text: &str) -> bool {
