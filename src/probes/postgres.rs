@@ -20,7 +20,7 @@ use crate::domain::text::tame;
 use super::ProbeError;
 use super::error::within;
 
-pub use schema::{ForeignKey, IndexState, Readiness, reads};
+pub use schema::{ForeignKey, IndexState, Readiness, Refusal, reads};
 
 /// Longest wait for a connection or an answer.
 pub const LIMIT: Duration = Duration::from_secs(5);

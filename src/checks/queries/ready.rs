@@ -17,6 +17,12 @@ pub(super) struct Facts {
     loaded: bool,
     /// The server's words when it did not.
     refusal: Option<String>,
+    /// It refused because we lack a right; facts from before that was told apart do not say.
+    #[serde(default)]
+    denied: bool,
+    /// The schema that holds the view.
+    #[serde(default)]
+    schema: String,
     counted: u64,
     hidden: u64,
     role: String,
@@ -35,12 +41,22 @@ impl Check for StatementsReady {
 
     async fn gather(&self, ctx: &Context<'_>) -> Result<Facts, Missing> {
         let seen = ctx.probes.database().await?.readiness().await?;
-        let (loaded, counted, refusal) = match seen.loaded {
-            Some(Ok(counted)) => (true, counted, None),
-            Some(Err(why)) => (false, 0, Some(why)),
-            None => (false, 0, None),
+        let mut facts = Facts {
+            created: seen.created,
+            loaded: false,
+            refusal: None,
+            denied: false,
+            schema: seen.schema,
+            counted: 0,
+            hidden: seen.hidden,
+            role: seen.role,
         };
-        Ok(Facts { created: seen.created, loaded, refusal, counted, hidden: seen.hidden, role: seen.role })
+        match seen.loaded {
+            Some(Ok(counted)) => (facts.loaded, facts.counted) = (true, counted),
+            Some(Err(refusal)) => (facts.refusal, facts.denied) = (Some(refusal.why), refusal.denied),
+            None => {}
+        }
+        Ok(facts)
     }
 
     fn judge(&self, facts: &Facts) -> CheckOutcome {
@@ -50,6 +66,17 @@ impl Check for StatementsReady {
                 "as a superuser, in the app's own database: CREATE EXTENSION pg_stat_statements (its library must be in \
                  shared_preload_libraries, which takes a restart); see it yourself: \\dx in psql",
             );
+        }
+        if let Some(why) = facts.refusal.as_ref().filter(|_| facts.denied) {
+            let Facts { role, schema, .. } = facts;
+            // A restart would not help, and whether the library is loaded was not seen.
+            return CheckOutcome::Unknown(Missing::new(
+                format!("{role} may not read the view {schema}.pg_stat_statements: {why}"),
+                format!(
+                    "as a superuser, in the app's own database: GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON \
+                     {schema}.pg_stat_statements TO {role}; GRANT pg_monitor TO {role}"
+                ),
+            ));
         }
         if let Some(why) = &facts.refusal {
             return CheckOutcome::fail(
@@ -87,19 +114,40 @@ mod tests {
 
     #[test]
     fn readiness_traps() {
-        let good =
-            || Facts { created: true, loaded: true, refusal: None, counted: 40, hidden: 0, role: "watcher".to_owned() };
+        let good = || Facts {
+            created: true,
+            loaded: true,
+            refusal: None,
+            denied: false,
+            schema: "extensions".to_owned(),
+            counted: 40,
+            hidden: 0,
+            role: "watcher".to_owned(),
+        };
         let refused = Some("pg_stat_statements must be loaded via shared_preload_libraries".to_owned());
+        let denied = || Facts {
+            loaded: false,
+            counted: 0,
+            refusal: Some("keine Berechtigung für Schema extensions".to_owned()),
+            denied: true,
+            ..good()
+        };
         for (word, facts) in [
             ("pass", good()),
             ("fail", Facts { created: false, loaded: false, counted: 0, ..good() }),
             // Created, not loaded.
             ("fail", Facts { loaded: false, counted: 0, refusal: refused, ..good() }),
+            // A right is missing: neither the extension nor a restart.
+            ("unknown", denied()),
             ("fail", Facts { hidden: 12, ..good() }),
             ("unknown", Facts { counted: 0, ..good() }),
             ("unknown", Facts { loaded: false, ..good() }),
         ] {
             assert_eq!(StatementsReady {}.judge(&facts).word(), word, "{facts:?}");
+        }
+        let CheckOutcome::Unknown(told) = StatementsReady {}.judge(&denied()) else { panic!() };
+        for part in ["GRANT USAGE ON SCHEMA extensions TO watcher", "GRANT pg_monitor TO watcher"] {
+            assert!(told.provide.contains(part) && !told.provide.contains("restart"), "{part}: {told:?}");
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
+
 use crate::domain::measurement::TableReads;
 use crate::domain::text::tame;
 use crate::probes::ProbeError;
+use crate::probes::error::within;
 
-use super::{MARK, OURS_DB, Postgres, number};
+use super::{LIMIT, MARK, OURS_DB, Postgres, number};
 
 /// Rows of a catalogue that are kept.
 const MOST: usize = 200;
@@ -16,12 +20,23 @@ const MOST: usize = 200;
 pub struct Readiness {
     /// `CREATE EXTENSION` was done in this database.
     pub created: bool,
-    /// The statements it counts: the library is loaded. Otherwise the server's own words; none when it was not asked.
-    pub loaded: Option<Result<u64, String>>,
+    /// The schema that holds its view, quoted where it must be.
+    pub schema: String,
+    /// The statements it counts: the library is loaded. Otherwise why it said nothing; none when it was not asked.
+    pub loaded: Option<Result<u64, Refusal>>,
     /// Statements whose text or id we may not see.
     pub hidden: u64,
     /// Our role, to be named in a GRANT.
     pub role: String,
+}
+
+/// Why the server gave no answer from its statistics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its own words, tamed.
+    pub why: String,
+    /// We lack a right (SQLSTATE 42501). Its words are in the server's language.
+    pub denied: bool,
 }
 
 /// An index that is there and not used.
@@ -74,21 +89,39 @@ impl Postgres {
             Err(other) => return Err(other),
         };
         found.created = true;
-        let asked = self
-            .rows(&format!(
-                "select {MARK} count(*) as rows, count(*) filter (where s.queryid is null \
-                 or s.query = '<insufficient privilege>') as hidden from {view} s where {OURS_DB}"
-            ))
-            .await;
-        match asked {
-            Ok(rows) => {
-                found.loaded = Some(Ok(rows.first().and_then(|r| number(r, "rows")).unwrap_or(0)));
-                found.hidden = rows.first().and_then(|r| number(r, "hidden")).unwrap_or(0);
-            }
-            Err(ProbeError::Refused { why, .. }) => found.loaded = Some(Err(why)),
-            Err(other) => return Err(other),
-        }
+        found.schema = view.rsplit_once('.').map_or_else(String::new, |(schema, _)| schema.to_owned());
+        let (counted, hidden) = match self.counted(&view).await? {
+            Ok((counted, hidden)) => (Ok(counted), hidden),
+            Err(refusal) => (Err(refusal), 0),
+        };
+        (found.loaded, found.hidden) = (Some(counted), hidden);
         Ok(found)
+    }
+
+    /// Statements in the view, and those of them that are hidden from us; or the server's refusal.
+    async fn counted(&self, view: &str) -> Result<Result<(u64, u64), Refusal>, ProbeError> {
+        let sql = format!(
+            "select {MARK} count(*) as rows, count(*) filter (where s.queryid is null \
+             or s.query = '<insufficient privilege>') as hidden from {view} s where {OURS_DB}"
+        );
+        let asked = async {
+            let messages = match self.client.simple_query(&sql).await {
+                Ok(messages) => messages,
+                Err(error) => {
+                    return match error.as_db_error() {
+                        Some(db) => {
+                            let denied = *db.code() == SqlState::INSUFFICIENT_PRIVILEGE;
+                            Ok(Err(Refusal { why: tame(db.message(), 200), denied }))
+                        }
+                        None => Err(ProbeError::unreachable(self.system, &error)),
+                    };
+                }
+            };
+            let row = messages.iter().find_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
+            let count = |name| row.and_then(|row| number(row, name)).unwrap_or(0);
+            Ok(Ok((count("rows"), count("hidden"))))
+        };
+        within(self.system, LIMIT, asked).await
     }
 
     /// Every index of the app's own tables.
