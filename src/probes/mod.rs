@@ -25,6 +25,7 @@ pub mod redis;
 mod release;
 pub mod s3;
 pub mod sentry;
+mod tls;
 
 pub use error::ProbeError;
 

@@ -1,21 +1,23 @@
 //! Who stands behind a database address: PostgreSQL itself, or a pooler that lends its connections.
 
+mod named;
+
 use std::collections::BTreeSet;
 
-use tokio::io::AsyncReadExt;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::domain::site::Key;
 
 use super::ProbeError;
 use super::error::within;
-use super::postgres::{LIMIT, Postgres, config};
+use super::postgres::address::Address;
+use super::postgres::{LIMIT, Postgres};
+
+use named::named;
 
 const SYSTEM: &str = "the app's database";
 /// How many connections show whether a pooler shares.
 const CONNECTIONS: usize = 8;
-/// A cancel request: length, code, process id, secret key; 4 bytes each.
-const CANCEL_REQUEST: usize = 16;
 
 /// Who answered behind a DSN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,23 +95,13 @@ async fn pids(open: &[Postgres]) -> Result<Vec<u32>, ProbeError> {
     Ok(pids)
 }
 
-/// The process id that the handshake named (`BackendKeyData`). The driver keeps it for cancelling only, so a cancel
-/// request is written into a pipe of our own instead of to the server.
-async fn named(client: &Client) -> Result<Option<u32>, ProbeError> {
-    let (ours, theirs) = tokio::io::duplex(CANCEL_REQUEST);
-    client.cancel_token().cancel_query_raw(theirs, NoTls).await.map_err(|e| ProbeError::odd(SYSTEM, e))?;
-    let mut request = Vec::with_capacity(CANCEL_REQUEST);
-    let mut ours = ours.take(CANCEL_REQUEST as u64);
-    ours.read_to_end(&mut request).await.map_err(|e| ProbeError::odd(SYSTEM, e))?;
-    Ok(request.get(8..12).and_then(|pid| pid.try_into().ok()).map(u32::from_be_bytes))
-}
-
 async fn pgbouncer_words(key: &Key) -> Result<bool, ProbeError> {
-    let config = config(key)?;
+    let address = Address::read(key)?;
+    let tls = address.tls()?;
     for name in ["pgbouncer", "rampup_no_such_database"] {
-        let mut other = config.clone();
+        let mut other = address.config.clone();
         other.dbname(name);
-        let pgbouncer = match within(SYSTEM, LIMIT, async { Ok(other.connect(NoTls).await) }).await? {
+        let pgbouncer = match within(SYSTEM, LIMIT, async { Ok(other.connect(tls.clone()).await) }).await? {
             // Only PgBouncer has a database `pgbouncer` that a stats user may enter.
             Ok((client, connection)) => {
                 let connection = tokio::spawn(connection);
@@ -138,6 +130,6 @@ async fn is_console(client: &Client) -> bool {
 /// # Errors
 /// When it is no address.
 pub fn database_of(key: &Key) -> Result<String, ProbeError> {
-    let config = config(key)?;
+    let config = Address::read(key)?.config;
     Ok(config.get_dbname().or(config.get_user()).unwrap_or_default().to_owned())
 }

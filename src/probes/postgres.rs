@@ -3,6 +3,7 @@
 //! Speaks the simple query protocol alone, because a pooler may stand between. Our own statements carry a mark and are
 //! left out of every count. Never resets statistics: two snapshots are subtracted.
 
+pub(super) mod address;
 mod plan;
 mod schema;
 mod text;
@@ -10,20 +11,24 @@ mod text;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::domain::measurement::Statement;
 use crate::domain::site::Key;
 use crate::domain::statement::is_upkeep;
 use crate::domain::text::tame;
 
-use super::ProbeError;
 use super::error::within;
+use super::{ProbeError, tls};
+
+use address::Address;
 
 pub use schema::{ForeignKey, IndexState, Readiness, Refusal, reads};
 
 /// Longest wait for a connection or an answer.
 pub const LIMIT: Duration = Duration::from_secs(5);
+/// The driver's own words for a server that has no TLS.
+const NO_TLS: &str = "server does not support TLS";
 /// Every statement of ours holds this comment; `pg_stat_statements` keeps it.
 pub(super) const MARK: &str = "/* rampup */";
 /// Statements of this database, in the view under the name `s`.
@@ -94,11 +99,12 @@ impl Postgres {
     /// Connects.
     ///
     /// # Errors
-    /// A DSN that is none, no connection, no permission, TLS demanded.
+    /// A DSN that is none, no connection, no permission, a certificate that is not trusted.
     pub async fn connect(key: &Key, system: &'static str) -> Result<Self, ProbeError> {
-        let config = config(key)?;
+        let address = Address::read(key)?;
+        let tls = address.tls()?;
         let connecting = async {
-            let (client, connection) = config.connect(NoTls).await.map_err(|e| refusal(&e, key, system))?;
+            let (client, connection) = address.config.connect(tls).await.map_err(|e| refusal(&e, key, system))?;
             let connection = tokio::spawn(async move {
                 // A connection that breaks is seen by the next question asked through it.
                 let _ = connection.await;
@@ -414,37 +420,40 @@ fn number(row: &SimpleQueryRow, column: &str) -> Option<u64> {
     row.try_get(column).ok().flatten()?.parse().ok()
 }
 
-pub(super) fn config(key: &Key) -> Result<Config, ProbeError> {
-    let mut config: Config = key.secret.expose().parse().map_err(|_| ProbeError::NotGiven {
-        what: format!("{} does not hold a PostgreSQL address", key.variable),
-        provide: "write it as postgres://user:password@host:5432/database".to_owned(),
-    })?;
-    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
-        return Err(ProbeError::NotGiven {
-            what: format!(
-                "{} demands TLS (sslmode=require), which rampup does not speak to databases yet",
+fn refusal(error: &tokio_postgres::Error, key: &Key, system: &'static str) -> ProbeError {
+    if let Some(why) = error.as_db_error().map(tokio_postgres::error::DbError::message) {
+        return ProbeError::Refused { system, why: tame(why, 200), provide: remedy(why, &key.variable) };
+    }
+    if let Some(error) = tls::cause(error) {
+        return tls::refusal(error, &address::WORDS, system, &key.variable);
+    }
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    if cause == NO_TLS {
+        return ProbeError::Refused {
+            system,
+            why: "it speaks no TLS, and its address asks for it".to_owned(),
+            provide: format!(
+                "switch TLS on at the server, or write sslmode=prefer into {} where the network is yours alone",
                 key.variable
             ),
-            provide: "run rampup inside the database's private network, with an address that says sslmode=prefer"
-                .to_owned(),
-        });
+        };
     }
-    config.connect_timeout(LIMIT).application_name("rampup");
-    Ok(config)
+    ProbeError::unreachable(system, cause)
 }
 
-fn refusal(error: &tokio_postgres::Error, key: &Key, system: &'static str) -> ProbeError {
-    let why = error.as_db_error().map(|e| e.message().to_owned());
-    match why {
-        Some(why) => ProbeError::Refused {
-            system,
-            why: tame(&why, 200),
-            provide: format!("check user, password and database in {}", key.variable),
-        },
-        None => {
-            let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-            ProbeError::unreachable(system, cause)
-        }
+/// What to do about the server's own words. Those on encryption are PostgreSQL's since 14 and before it, PgBouncer's,
+/// Supabase's and Neon's.
+fn remedy(why: &str, variable: &str) -> String {
+    let low = why.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| low.contains(word));
+    if says(&["no encryption", "ssl off", "ssl required", "ssl connection is required", "sslmode=require"]) {
+        format!("it wants TLS: write sslmode=require into {variable}")
+    } else if says(&["no pg_hba.conf entry"]) && says(&["ssl encryption", "ssl on"]) {
+        format!("it lets nobody in this way: allow it in pg_hba.conf, or write sslmode=disable into {variable}")
+    } else if says(&["valid client certificate"]) {
+        format!("it wants a certificate of ours: name the files in {variable}: sslcert=FILE, sslkey=FILE")
+    } else {
+        format!("check user, password and database in {variable}")
     }
 }
 
@@ -494,6 +503,29 @@ pub(crate) mod tests {
                     assert!(told.contains(part), "{part}: {told}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_leads_to_what_to_write() {
+        for (said, remedy) in [
+            (
+                "no pg_hba.conf entry for host \"10.0.0.7\", user \"u\", database \"d\", no encryption",
+                "sslmode=require",
+            ),
+            ("no pg_hba.conf entry for host \"10.0.0.7\", user \"u\", database \"d\", SSL off", "sslmode=require"),
+            ("connection is insecure (try using `sslmode=require`)", "sslmode=require"),
+            ("SSL connection is required", "sslmode=require"),
+            ("SSL required", "sslmode=require"),
+            (
+                "no pg_hba.conf entry for host \"10.0.0.7\", user \"u\", database \"d\", SSL encryption",
+                "sslmode=disable",
+            ),
+            ("connection requires a valid client certificate", "sslcert=FILE"),
+            ("password authentication failed for user \"u\"", "check user, password"),
+        ] {
+            let told = super::remedy(said, "DATABASE_URL");
+            assert!(told.contains(remedy) && told.contains("DATABASE_URL"), "{said}: {told}");
         }
     }
 }
