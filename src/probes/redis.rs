@@ -1,17 +1,21 @@
 //! Redis and what speaks its protocol: counters by INFO, and a bounded look for keys. INFO is enough; CONFIG and
 //! CLIENT are often denied.
 
+mod address;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client};
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{AsyncConnectionConfig, ErrorKind};
 
 use crate::domain::site::Key;
 use crate::domain::text::tame;
 
 use super::ProbeError;
 use super::error::within;
+
+use address::Address;
 
 /// Longest wait for a connection or an answer.
 pub const LIMIT: Duration = Duration::from_secs(3);
@@ -22,7 +26,7 @@ const SCANNED: usize = 200_000;
 #[derive(Clone)]
 pub struct Redis {
     connection: MultiplexedConnection,
-    client: Client,
+    address: Address,
     system: &'static str,
     variable: String,
 }
@@ -64,20 +68,22 @@ impl Redis {
     /// # Errors
     /// An address that is none, no connection, no permission.
     pub async fn connect(key: &Key, system: &'static str) -> Result<Self, ProbeError> {
-        // The client's own error may quote the address with its password.
-        let client = Client::open(key.secret.expose()).map_err(|_| ProbeError::NotGiven {
-            what: format!("{} does not hold a Redis address that can be used", key.variable),
-            provide: "write it as redis://user:password@host:6379/0 (rediss://, with TLS, is not spoken yet: run rampup inside \
-                      the private network)"
-                .to_owned(),
-        })?;
+        let address = Address::read(key)?;
         let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(LIMIT)).set_response_timeout(Some(LIMIT));
+        let failed = |e| failed(&e, system, &key.variable);
         let connection = within(system, LIMIT * 2, async {
-            let connecting = client.get_multiplexed_async_connection_with_config(&limits).await;
-            connecting.map_err(|e| failed(&e, system, &key.variable))
+            let Some(stream) = address.encrypted(system, &key.variable).await? else {
+                let connecting = address.client.get_multiplexed_async_connection_with_config(&limits).await;
+                return connecting.map_err(|e| garbled(&e, system, &key.variable).unwrap_or_else(|| failed(e)));
+            };
+            let opening = MultiplexedConnection::new_with_config(address.settings(), stream, limits).await;
+            let (connection, driver) = opening.map_err(failed)?;
+            // It ends with the last handle of the connection.
+            tokio::spawn(driver);
+            Ok(connection)
         })
         .await?;
-        Ok(Self { connection, client, system, variable: key.variable.clone() })
+        Ok(Self { connection, address, system, variable: key.variable.clone() })
     }
 
     /// What INFO says in its default sections.
@@ -113,7 +119,7 @@ impl Redis {
     /// The database number that the address names.
     #[must_use]
     pub fn database(&self) -> i64 {
-        self.client.get_connection_info().redis_settings().db()
+        self.address.settings().db()
     }
 
     /// Keys that match a pattern, at most `most` of them.
@@ -191,9 +197,27 @@ impl Redis {
         .await
     }
 
-    pub(in crate::probes) fn client(&self) -> &Client {
-        &self.client
+    /// A connection of its own that listens.
+    pub(in crate::probes) async fn listener(&self) -> Result<PubSub, ProbeError> {
+        let opening = async {
+            let opened = match self.address.encrypted(self.system, &self.variable).await? {
+                Some(stream) => PubSub::new(self.address.settings(), stream).await,
+                None => self.address.client.get_async_pubsub().await,
+            };
+            opened.map_err(|e| failed(&e, self.system, &self.variable))
+        };
+        within(self.system, LIMIT, opening).await
     }
+}
+
+/// A first answer that is none, or no answer at all: so speaks a server that waits for TLS.
+fn garbled(error: &redis::RedisError, system: &'static str, variable: &str) -> Option<ProbeError> {
+    let ended = error.is_connection_dropped() && !error.is_connection_refusal();
+    (ended || error.kind() == ErrorKind::Parse).then(|| ProbeError::Refused {
+        system,
+        why: "it ended the connection without an answer that Redis gives".to_owned(),
+        provide: format!("check host and port in {variable}, and write rediss:// there if it wants TLS"),
+    })
 }
 
 pub(in crate::probes) fn failed(error: &redis::RedisError, system: &'static str, variable: &str) -> ProbeError {

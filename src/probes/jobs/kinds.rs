@@ -62,7 +62,9 @@ mod tests {
             let said = other_transport(address, "BROKER_URL").unwrap().to_string();
             assert!(said.contains(word) && said.contains("BROKER_URL") && !said.contains("geheim"), "{said}");
         }
-        assert!(other_transport("redis://h:6379/0", "BROKER_URL").is_none());
+        for address in ["redis://h:6379/0", "rediss://h:6380/0?ssl_cert_reqs=CERT_NONE"] {
+            assert!(other_transport(address, "BROKER_URL").is_none());
+        }
     }
 
     #[tokio::test]

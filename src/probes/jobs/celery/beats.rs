@@ -37,7 +37,7 @@ impl Broker {
         let pattern = self.layout.pattern(&format!("/{}.celeryev/worker.heartbeat", self.database));
         let subscribing = async {
             let failed = |e| failed(&e, SYSTEM, &self.variable);
-            let mut listener = self.redis.client().get_async_pubsub().await.map_err(failed)?;
+            let mut listener = self.redis.listener().await?;
             listener.psubscribe(pattern).await.map_err(failed)?;
             Ok(Heartbeats(listener))
         };
