@@ -3,7 +3,7 @@
 //! behind. One stack serves all of it.
 //!
 //! `RAMPUP_KILLS=50` makes the number of kills larger than a build server has time for; `RAMPUP_PRACTICE=kills` (or
-//! `lab`, `climb`, `blocked`, `two`, `screen`) plays one part alone.
+//! `lab`, `climb`, `blocked`, `two`, `screen`, `tls`) plays one part alone.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of a test, where a panic is the finding")]
 
@@ -12,6 +12,7 @@ mod blocked;
 mod kill;
 mod lab;
 mod screen;
+mod tls;
 #[path = "../tty/mod.rs"]
 mod tty;
 mod two;
@@ -81,6 +82,9 @@ async fn story(dir: &Path) {
     }
     if plays("screen") {
         screen::story(name);
+    }
+    if plays("tls") {
+        tls::story(dir).await;
     }
     if plays("kills") {
         kill_at_random_moments(name);

@@ -9,6 +9,7 @@ use redis::{Client, ConnectionAddr, RedisConnectionInfo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
@@ -16,6 +17,8 @@ use url::Url;
 use crate::domain::site::Key;
 use crate::probes::ProbeError;
 use crate::probes::tls::{self, Check, Trust, Words};
+
+use super::LIMIT;
 
 /// How these addresses say what is checked.
 const WORDS: Words = Words {
@@ -76,7 +79,9 @@ impl Address {
         let name = ServerName::try_from(host.clone()).map_err(|e| unreachable(&e))?;
         let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|e| unreachable(&e))?;
         stream.set_nodelay(true).map_err(|e| unreachable(&e))?;
-        let shaken = TlsConnector::from(tls.clone()).connect(name, stream).await;
+        // A Redis without TLS waits for the end of a command that never comes.
+        let shaken = timeout(LIMIT, TlsConnector::from(tls.clone()).connect(name, stream)).await;
+        let shaken = shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         shaken.map(Some).map_err(|e| refusal(&e, system, variable))
     }
 }
@@ -87,7 +92,7 @@ fn refusal(error: &io::Error, system: &'static str, variable: &str) -> ProbeErro
         Some(error) => tls::refusal(error, &WORDS, system, variable),
         None => ProbeError::Refused {
             system,
-            why: format!("it ended the connection before TLS was spoken ({error})"),
+            why: format!("the TLS handshake came to nothing ({error})"),
             provide: format!("if it speaks no TLS, write {} into {variable}", WORDS.plain),
         },
     }
@@ -230,7 +235,7 @@ mod tests {
         for (error, words) in [
             (io::Error::new(io::ErrorKind::InvalidData, unknown), ["ssl_cert_reqs=none", "ssl_ca_certs=FILE"]),
             (io::Error::new(io::ErrorKind::InvalidData, garbled), ["speaks no TLS", "redis:// instead"]),
-            (io::ErrorKind::UnexpectedEof.into(), ["before TLS was spoken", "redis:// instead"]),
+            (io::ErrorKind::UnexpectedEof.into(), ["came to nothing", "redis:// instead"]),
         ] {
             let said = refusal(&error, "the job broker's Redis", "BROKER_URL").to_string();
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
