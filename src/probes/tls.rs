@@ -294,11 +294,11 @@ mod tests {
         let empty = dir.path().join("geheim.pem");
         std::fs::File::create(&empty).unwrap();
         let missing = dir.path().join("geheim.none");
-        let own = |files: (&Path, &Path)| Some((files.0.to_owned(), files.1.to_owned()));
+        let own = |certificate: &Path, key: &Path| Some((certificate.to_owned(), key.to_owned()));
         for (trust, word) in [
             (Trust { check: Check::Issuer, roots: Some(missing.clone()), own: None }, "roots in DB"),
             (Trust { check: Check::Name, roots: Some(empty.clone()), own: None }, "roots in DB"),
-            (Trust { own: own((&empty, &missing)), ..Trust::default() }, "cert in DB"),
+            (Trust { own: own(&empty, &missing), ..Trust::default() }, "cert in DB"),
         ] {
             let said = trust.config(&WORDS, "DB").unwrap_err().to_string();
             assert!(said.contains(word) && !said.contains("geheim"), "{said}");
