@@ -96,12 +96,11 @@ async fn pids(open: &[Postgres]) -> Result<Vec<u32>, ProbeError> {
 }
 
 async fn pgbouncer_words(key: &Key) -> Result<bool, ProbeError> {
-    let address = Address::read(key)?;
+    let mut address = Address::read(key)?;
     let tls = address.tls()?;
     for name in ["pgbouncer", "rampup_no_such_database"] {
-        let mut other = address.config.clone();
-        other.dbname(name);
-        let pgbouncer = match within(SYSTEM, LIMIT, async { Ok(other.connect(tls.clone()).await) }).await? {
+        address.config.dbname(name);
+        let pgbouncer = match within(SYSTEM, LIMIT, async { Ok(address.connect(tls.clone()).await) }).await? {
             // Only PgBouncer has a database `pgbouncer` that a stats user may enter.
             Ok((client, connection)) => {
                 let connection = tokio::spawn(connection);

@@ -104,7 +104,7 @@ impl Postgres {
         let address = Address::read(key)?;
         let tls = address.tls()?;
         let connecting = async {
-            let (client, connection) = address.config.connect(tls).await.map_err(|e| refusal(&e, key, system))?;
+            let (client, connection) = address.connect(tls).await.map_err(|e| refusal(&e, key, system))?;
             let connection = tokio::spawn(async move {
                 // A connection that breaks is seen by the next question asked through it.
                 let _ = connection.await;

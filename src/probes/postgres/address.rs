@@ -5,13 +5,14 @@
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
-use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::domain::site::Key;
 use crate::probes::ProbeError;
-use crate::probes::tls::{Check, Trust, Words};
+use crate::probes::tls::{Check, Trust, Words, cause};
 
 use super::LIMIT;
 
@@ -75,6 +76,9 @@ const IDLE: [&str; 25] = [
     "supa",
 ];
 
+/// The driver's handle, and what moves its bytes.
+type Connected = (Client, Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>);
+
 /// What an address says.
 pub(in crate::probes) struct Address {
     /// For the driver.
@@ -125,6 +129,19 @@ impl Address {
             tls.alpn_protocols = vec![b"postgresql".to_vec()];
         }
         Ok(MakeRustlsConnect::new(tls))
+    }
+
+    /// Connects. As with libpq, `prefer` goes on without TLS when the server offers it and no handshake comes about.
+    ///
+    /// # Errors
+    /// The driver's own.
+    pub(in crate::probes) async fn connect(&self, tls: MakeRustlsConnect) -> Result<Connected, tokio_postgres::Error> {
+        match self.config.connect(tls.clone()).await {
+            Err(error) if self.config.get_ssl_mode() == SslMode::Prefer && cause(&error).is_some() => {
+                self.config.clone().ssl_mode(SslMode::Disable).connect(tls).await
+            }
+            other => other,
+        }
     }
 }
 
@@ -186,8 +203,7 @@ impl Said {
         false
     }
 
-    /// What libpq would make of it. `allow` and `prefer` differ only in what is tried first. When a server offers TLS
-    /// to `prefer` and the handshake fails, libpq goes on without; here that is an error, which says what to write.
+    /// What libpq would make of it. `allow` and `prefer` differ only in what is tried first.
     fn trust(self, variable: &str) -> Result<(SslMode, Trust), ProbeError> {
         let wrong = |what: &str, provide: &str| ProbeError::NotGiven {
             what: format!("{what} in {variable}"),
