@@ -20,7 +20,7 @@ use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::{STEPS, StepId};
 use crate::domain::step::Level;
 use crate::domain::verdict::{RampOutcome, TAINTED_LIMIT};
-use crate::headless::{Printer, exit};
+use crate::headless::{Printer, exit, stdout};
 use crate::lab::{Fault, Lab, Progress};
 
 use super::climb::begin_afresh;
@@ -142,7 +142,7 @@ pub async fn bench(
     }
     matrix.missed = matrix.faults.iter().filter(|fault| !fault.caught).count();
     matrix.false_alarms = matrix.healthy.iter().map(|variant| variant.alarms.len()).sum();
-    let mut out = io::stdout();
+    let mut out = stdout();
     if wish.output.json {
         writeln!(out, "{}", serde_json::to_string(&matrix).map_err(|e| Trouble::Broken(e.into()))?)?;
     } else {

@@ -13,7 +13,7 @@ use crate::domain::command::Command;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
-use crate::headless::{Printer, exit};
+use crate::headless::{Printer, exit, stdout};
 use crate::lab::{Lab, Progress};
 
 use super::drive::{Goal, perform, printer};
@@ -175,7 +175,7 @@ fn row(step: StepId, runs: &[Judged], quick: bool) -> Row {
 }
 
 fn report(rows: &[Row], json: bool) -> Result<(), Trouble> {
-    let mut out = io::stdout();
+    let mut out = stdout();
     if json {
         writeln!(out, "{}", serde_json::json!({ "steps": rows }))?;
         return Ok(());

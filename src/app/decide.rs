@@ -1,6 +1,5 @@
 //! What a person decides about the climb: waivers, runs that count no more, the baseline. The machine says whether it may be.
 
-use std::io;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -12,7 +11,7 @@ use crate::domain::command::{Command, Ruling};
 use crate::domain::diagnosis::comparable;
 use crate::domain::event::Feed;
 use crate::domain::ids::RunId;
-use crate::headless::{Lines, Printer, exit};
+use crate::headless::{Lines, Printer, exit, stdout};
 use crate::store::Store;
 
 use super::session::{Session, Trouble, configured};
@@ -37,7 +36,7 @@ pub async fn decide(project: &Path, environment: &Environment, decision: Command
                 if event.kind.decides() {
                     code = exit::PROVEN;
                 }
-                printer.print(&event, &mut io::stdout())?;
+                printer.print(&event, &mut stdout())?;
             }
         }
         Ok::<u8, Trouble>(code)

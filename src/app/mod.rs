@@ -50,7 +50,8 @@ use session::{Trouble, configured};
 /// Does what the command line says.
 pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
     logging::take();
-    let mut out = io::stdout();
+    // Whoever reads along may leave, and the code stays that of what was asked for.
+    let (mut out, mut notes) = (headless::stdout(), headless::stderr());
     let done = match &cli.command {
         None => terminal::open(&cli, &environment).await,
         Some(Verb::Init(wish)) => init::init(&cli, &environment, wish, &mut out).await,
@@ -88,17 +89,17 @@ pub async fn run(cli: Cli, environment: Environment) -> ExitCode {
         Some(Verb::Flow(FlowVerb::Check(wish))) => flows::check(&cli.project, &environment, wish, &mut out).await,
         Some(Verb::Playbook(PlaybookVerb::Lint)) => lint(&cli.project, &mut out),
         Some(Verb::Playbook(PlaybookVerb::Checks)) => name_checks(&mut out),
-        Some(Verb::Flow(FlowVerb::Import(wish))) => exchange::import(&cli.project, wish, &mut out, &mut io::stderr()),
-        Some(Verb::Import(wish)) => exchange::results(wish, &mut out, &mut io::stderr()),
-        Some(Verb::Flow(FlowVerb::Export(wish))) => exchange::export(&cli.project, wish, &mut out, &mut io::stderr()),
+        Some(Verb::Flow(FlowVerb::Import(wish))) => exchange::import(&cli.project, wish, &mut out, &mut notes),
+        Some(Verb::Import(wish)) => exchange::results(wish, &mut out, &mut notes),
+        Some(Verb::Flow(FlowVerb::Export(wish))) => exchange::export(&cli.project, wish, &mut out, &mut notes),
     };
     match done {
         Ok(code) => ExitCode::from(code),
-        // Whoever read our output has seen enough of it.
-        Err(Trouble::Broken(why)) if is_broken_pipe(&why) => ExitCode::SUCCESS,
+        // The screen and its plain lines end with their reader, and their code was never a verdict.
+        Err(Trouble::Broken(why)) if cli.command.is_none() && is_broken_pipe(&why) => ExitCode::SUCCESS,
         Err(trouble) => {
             // The last word before leaving; when even that cannot be written, the code still says it.
-            let _ = writeln!(io::stderr(), "rampup: {trouble:#}");
+            let _ = writeln!(notes, "rampup: {trouble:#}");
             ExitCode::from(trouble.exit())
         }
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 
 use crate::cli::{Cli, Demo, LabFault, LabPlace, LabStep, LabUp, LabVerb};
 use crate::config::Environment;
-use crate::headless::exit;
+use crate::headless::{exit, stdout};
 use crate::lab::{Fault, Lab, Layout, Progress};
 use crate::store::{Store, atomic};
 
@@ -326,7 +326,7 @@ pub(super) fn narrator() -> Progress {
 }
 
 fn say(line: &str) -> Result<(), Trouble> {
-    Ok(writeln!(io::stdout(), "{line}")?)
+    Ok(writeln!(stdout(), "{line}")?)
 }
 
 fn broken(why: impl Into<anyhow::Error>) -> Trouble {

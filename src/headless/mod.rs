@@ -4,11 +4,13 @@ pub mod doctor;
 pub mod exit;
 mod json;
 mod lines;
+mod patient;
 pub mod status;
 
 pub use exit::Tally;
 pub use json::{Json, schema};
 pub use lines::Lines;
+pub use patient::{Patient, stderr, stdout};
 
 use std::io::{self, Write};
 
