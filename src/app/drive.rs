@@ -14,7 +14,8 @@ use crate::config::Environment;
 use crate::domain::command::Command;
 use crate::domain::event::Feed;
 use crate::domain::ids::StepId;
-use crate::headless::{Json, Lines, Printer, Tally, exit};
+use crate::domain::progress::StepState;
+use crate::headless::{Json, Lines, Printer, Tally, exit, stdout};
 use crate::load::LocustDriver;
 
 use super::again;
@@ -118,12 +119,14 @@ pub async fn perform(
 ) -> Result<u8, Trouble> {
     let (sender, receiver) = mpsc::channel(8);
     let (feed, mut fed) = mpsc::channel(1024);
+    let mut tally = Tally::knowing(session.steps.clone(), session.progress().clone());
     let face = async move {
-        let mut tally = Tally::default();
         let mut interrupted = None;
-        let mut code = exit::PROVEN;
+        let (mut code, mut worst) = (exit::PROVEN, None);
+        let mut states: Vec<(StepId, StepState)> = Vec::new();
         let Some(first) = waiting.pop_front() else { return Ok(code) };
         let mut sender = Some(sender);
+        let mut gate = gate_of(&first);
         send(&mut sender, first).await;
         loop {
             tokio::select! {
@@ -136,17 +139,29 @@ pub async fn perform(
                 seen = fed.recv() => match seen {
                     Some(Feed::Event(event)) => {
                         tally.see(&event);
-                        printer.print(&event, &mut io::stdout())?;
+                        // To the end, whoever still reads: the code is that of the verdict.
+                        printer.print(&event, &mut stdout())?;
                     }
-                    Some(Feed::States(_) | Feed::Busy(true)) => {}
+                    Some(Feed::States(now)) => states = now,
+                    Some(Feed::Busy(true)) => {}
                     Some(Feed::Busy(false)) => {
-                        code = interrupted.unwrap_or_else(|| match goal {
-                            Goal::Prove => std::mem::take(&mut tally).proving(),
+                        let locked = gate.is_some_and(|step| states.contains(&(step, StepState::Locked)));
+                        let said = match goal {
+                            _ if tally.refused() && locked => Some(exit::INCONCLUSIVE),
+                            // The settings were well when this began.
+                            _ if tally.refused() => Some(exit::USAGE),
+                            Goal::Prove => Some(tally.proving()),
                             Goal::Look => tally.looking(),
-                        });
+                        };
+                        tally.next_job();
+                        worst = exit::worse(worst, said);
+                        code = interrupted.or(worst).unwrap_or(exit::INCONCLUSIVE);
                         let goes_on = interrupted.is_none() && (goal == Goal::Look || code == exit::PROVEN);
                         match waiting.pop_front().filter(|_| goes_on) {
-                            Some(next) => send(&mut sender, next).await,
+                            Some(next) => {
+                                gate = gate_of(&next);
+                                send(&mut sender, next).await;
+                            }
                             None => sender = None,
                         }
                     }
@@ -160,6 +175,14 @@ pub async fn perform(
     let code = code?;
     session.finish(code)?;
     Ok(code)
+}
+
+/// The step that must be open for this command.
+fn gate_of(command: &Command) -> Option<StepId> {
+    match command {
+        Command::Run(step) | Command::Ramp(step) => Some(*step),
+        _ => None,
+    }
 }
 
 async fn send(sender: &mut Option<mpsc::Sender<Command>>, command: Command) {

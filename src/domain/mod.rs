@@ -11,6 +11,7 @@ pub mod command;
 pub mod diagnosis;
 pub mod doctor;
 pub mod event;
+pub mod excuse;
 pub mod fingerprint;
 pub mod flow;
 pub mod histogram;
