@@ -31,7 +31,7 @@ fn check_faults(
     let mut say = |line: &CheckLine, what: String, todo: String| {
         lints.push(Lint { file: source.file.clone(), line: line_of(&source.text, &line.check.0), what, todo });
     };
-    for (position, line) in checks.iter().enumerate() {
+    for line in checks {
         let name = line.check.0.as_str();
         if !known.contains(&name) {
             let todo = match nearest(name, known.iter().copied()) {
@@ -39,8 +39,6 @@ fn check_faults(
                 None => "see `rampup checks` for the names there are".to_owned(),
             };
             say(line, format!("there is no check named {name:?}"), todo);
-        } else if checks[..position].iter().any(|earlier| earlier.check == line.check) {
-            say(line, format!("{name} is asked for twice"), "keep one of the two lines".to_owned());
         } else if let Err(why) = build(line) {
             say(line, format!("{name}: {why}"), "mend the line's parameters".to_owned());
         }
@@ -48,7 +46,7 @@ fn check_faults(
     lints
 }
 
-/// The line, from 1, of the check's last mention in the front matter (the second one, when it is there twice).
+/// The line, from 1, of the check's last mention in the front matter.
 fn line_of(text: &str, name: &str) -> usize {
     let quoted = format!("\"{name}\"");
     text.lines()

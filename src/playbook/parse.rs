@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use crate::domain::fingerprint::digest;
 use crate::domain::place::{Place, explain};
-use crate::domain::step::{CheckLine, Gate, Step};
+use crate::domain::step::{CheckLine, Gate, Level, Step};
 
 use super::files::step_of;
 use super::{Lint, Source};
@@ -44,16 +44,28 @@ pub fn parse(source: &Source) -> Result<Step, Vec<Lint>> {
         let (place, what) = explain(&error, front);
         vec![at(place.below(1).line, what, "see a playbook that travels with rampup for the shape")]
     })?;
+    let line_of = |key: &str| 1 + Place::of(front, offset(front, key)).line;
     let mut lints = Vec::new();
-    let mut checks = Vec::new();
+    let mut checks: Vec<CheckLine> = Vec::new();
     for line in front_matter.checks {
         let place = Place::of(front, line.span().start).below(1);
         match line.into_inner().try_into::<CheckLine>() {
+            // An answer is known by its check's name: of two the later one would stand for both.
+            Ok(check) if checks.iter().any(|earlier| earlier.check == check.check) => {
+                lints.push(at(place.line, format!("{} is asked for twice", check.check), "keep one of the two lines"));
+            }
             Ok(check) => checks.push(check),
             Err(error) => lints.push(at(place.line, error.message().to_owned(), CHECK_SHAPE)),
         }
     }
-    let gate_line = 1 + Place::of(front, gate_offset(front)).line;
+    if lints.is_empty() && checks.iter().all(|line| line.level == Level::Advised) {
+        lints.push(at(
+            line_of("checks"),
+            "no check is required, so that load alone would prove the step".to_owned(),
+            REQUIRE_ONE,
+        ));
+    }
+    let gate_line = line_of("gate");
     lints.extend(gate_faults(&front_matter.gate).into_iter().map(|(what, todo)| at(gate_line, what, todo)));
     lints.extend(heading_faults(prose).map(|(line, what)| {
         at(
@@ -81,6 +93,9 @@ pub fn parse(source: &Source) -> Result<Step, Vec<Lint>> {
     })
 }
 
+const REQUIRE_ONE: &str =
+    "require one that shows the step's remedy: checks = [{ check = \"name\" }], see `rampup playbook checks`";
+
 const CHECK_SHAPE: &str =
     "write { check = \"name\", level = \"required\" or \"advised\", and the check's own parameters }";
 
@@ -93,8 +108,9 @@ fn split(text: &str) -> Option<(&str, &str, usize)> {
     Some((&rest[..=end], prose, lines))
 }
 
-fn gate_offset(front: &str) -> usize {
-    toml::de::DeTable::parse(front).ok().and_then(|table| Some(table.get_ref().get("gate")?.span().start)).unwrap_or(0)
+/// Where the value of a key begins.
+fn offset(front: &str, key: &str) -> usize {
+    toml::de::DeTable::parse(front).ok().and_then(|table| Some(table.get_ref().get(key)?.span().start)).unwrap_or(0)
 }
 
 fn gate_faults(gate: &Gate) -> Vec<(String, &'static str)> {
@@ -212,6 +228,14 @@ Back.
             ("title", "titel", 2, "titel"),
             ("users = 50", "usres = 50", 8, "did you mean `users`"),
             ("level = \"advised\"", "level = \"adviced\"", 6, "adviced"),
+            ("cache.shared-backend", "cache.page-served", 6, "cache.page-served is asked for twice"),
+            (
+                "cache.shared-backend\", level = \"advised",
+                "cache.page-served\", level = \"required",
+                6,
+                "asked for twice",
+            ),
+            ("min = 0.5 }", "min = 0.5, level = \"advised\" }", 4, "no check is required"),
             ("\"60s\"", "\"60\"", 8, "60"),
             ("users = 50", "users = 0", 8, "no users"),
             ("users = 50", "users = 50, rungs = [10, 50]", 8, "rungs do not rise"),
@@ -228,6 +252,20 @@ Back.
             let found = lints.iter().any(|lint| lint.line == line && lint.to_string().contains(what));
             assert!(found, "{to}: {lints:?}");
         }
+    }
+
+    #[test]
+    fn load_alone_proves_no_step() {
+        let (from, to) = (GOOD.find("checks = [").unwrap(), GOOD.find("gate = ").unwrap());
+        let with = |checks: &str| read(&format!("{}checks = {checks}\n{}", &GOOD[..from], &GOOD[to..]));
+        for none in ["[]", "[{ check = \"a.b\", level = \"advised\" }]"] {
+            let lints = with(none).unwrap_err();
+            assert_eq!((lints.len(), lints[0].line), (1, 4), "{lints:?}");
+            let said = lints[0].to_string();
+            assert!(said.starts_with("playbooks/03-cache.md:4: no check is required"), "{said}");
+            assert!(said.contains("rampup playbook checks"), "{said}");
+        }
+        assert_eq!(with("[{ check = \"a.b\" }]").unwrap().checks.len(), 1);
     }
 
     #[test]
