@@ -1,6 +1,6 @@
 //! One run over one project: what it needs, and the pump that writes an event before a face sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -316,10 +316,15 @@ impl Session {
     }
 
     async fn settle(&mut self, effects: Vec<Effect>, feed: &mpsc::Sender<Feed>) -> Result<(), Trouble> {
-        for effect in effects {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Record(event) => {
                     self.store.record(&event)?;
+                    // Behind what is decided already: events are numbered in the order in which they were made.
+                    for note in self.store.news() {
+                        effects.extend(self.machine.on(Timestamp::now(), Input::Note(note)));
+                    }
                     self.webhook.tell(&event);
                     self.show(*event, feed).await;
                 }

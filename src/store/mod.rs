@@ -2,6 +2,8 @@
 //!
 //! An event goes to the run log first, then into `progress.toml`, then its place is noted in `folded`. So progress is
 //! never ahead of the evidence, and what a crash cut off between two of these is made up for at the next start.
+//! The lock binds neither git nor an editor: what they wrote into `progress.toml` meanwhile is taken in before it is
+//! written, and a file that cannot be understood is left alone.
 //! Knows bytes, files and locks; knows nothing of checks, load or screens.
 
 pub mod atomic;
@@ -32,9 +34,17 @@ use crate::domain::ramps::Ramps;
 
 use lock::Lock;
 use log::Log;
+use progress::Loaded;
 
 /// The folder in a project that belongs to this program.
 pub const FOLDER: &str = ".rampup";
+
+/// Said when the file was changed by somebody else.
+const CHANGED: &str = "progress.toml was changed meanwhile, by git or by hand: that is kept, and so is what this run \
+                       decided; this run goes on with what it knew, and the next one knows both";
+/// Said when the file was taken away.
+const GONE: &str = "progress.toml was gone and is written again with what this run knows; \
+                    to begin anew, remove it while no rampup runs";
 
 /// Only progress and own playbooks are for git; logs are large and each person's own.
 const GITIGNORE: &[u8] = b"*\n!.gitignore\n!progress.toml\n!playbooks/\n!playbooks/*.md\n";
@@ -44,6 +54,10 @@ const GITIGNORE: &[u8] = b"*\n!.gitignore\n!progress.toml\n!playbooks/\n!playboo
 pub struct Store {
     places: Places,
     progress: Progress,
+    /// What the file held when it was last read or written, by whomever: where this memory and the file part.
+    file: Progress,
+    /// The file could not be understood when it was last to be written.
+    barred: bool,
     /// Progress comes from a newer version and is left alone.
     newer: bool,
     /// Something was folded that is not in the file yet.
@@ -52,6 +66,7 @@ pub struct Store {
     this_run: Ramps,
     ramps: Vec<RampRecord>,
     notes: Vec<String>,
+    news: Vec<String>,
     _lock: Lock,
 }
 
@@ -68,16 +83,19 @@ impl Store {
             Ok(()) | Err(StoreError::Exists { .. }) => {}
             Err(error) => return Err(error),
         }
-        let (loaded, position) = places.load()?;
+        let (file, loaded, position) = places.load()?;
         let (ramps, strange) = history::gather(&places.runs, &places.ramps)?;
         let mut store = Self {
             progress: loaded.progress,
+            file,
+            barred: false,
             newer: loaded.newer.is_some(),
             unsaved: position,
             log: Log::new(&places.runs, run.clone()),
             this_run: Ramps::default(),
             ramps,
             notes: [loaded.notes, strange].concat(),
+            news: Vec::new(),
             places,
             _lock: lock,
         };
@@ -90,7 +108,7 @@ impl Store {
     /// # Errors
     /// When a file cannot be read or understood.
     pub fn read(project_dir: &Path) -> Result<(Progress, Vec<String>), StoreError> {
-        let (loaded, _) = Places::of(project_dir).load()?;
+        let (_, loaded, _) = Places::of(project_dir).load()?;
         Ok((loaded.progress, loaded.notes))
     }
 
@@ -99,13 +117,7 @@ impl Store {
     /// # Errors
     /// When a file cannot be read, understood or written, or comes from a newer version.
     pub fn merge(base: &Path, ours: &Path, theirs: &Path) -> Result<(), StoreError> {
-        let read = |path: &Path| {
-            let loaded = progress::read(path)?;
-            match loaded.newer {
-                None => Ok(loaded.progress),
-                Some(found) => Err(StoreError::Newer { path: path.to_owned(), found, known: progress::SCHEMA }),
-            }
-        };
+        let read = |path: &Path| understood(path).map(Option::unwrap_or_default);
         // Git has no common file, and hands over an empty one, when both branches made theirs.
         let none = std::fs::metadata(base).is_ok_and(|file| file.len() == 0);
         let base = if none { Progress::default() } else { read(base)? };
@@ -113,6 +125,9 @@ impl Store {
     }
 
     /// Keeps an event; when this returns, it may be shown. Pulses and samples are not kept and cost nothing.
+    ///
+    /// What somebody else wrote into `progress.toml` meanwhile is kept with it. While that file cannot be understood, a
+    /// decision is in the log alone, and gets into the file by a later call or the next start.
     ///
     /// # Errors
     /// When the event does not belong here or the disk refuses. An event whose line is in the log but whose progress
@@ -198,17 +213,70 @@ impl Store {
         &self.notes
     }
 
+    /// What came up since this was last asked, each worth a line: somebody else changed the file, or it cannot be
+    /// understood any more.
+    pub fn news(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.news)
+    }
+
     /// Progress first, its position after: the other way round, a crash in between would lose a judgement.
     fn save(&mut self) -> Result<(), StoreError> {
         if self.newer {
             return Ok(());
         }
-        if let Some(position) = &self.unsaved {
-            progress::write(&self.places.progress, &self.progress)?;
-            position.write(&self.places.folded)?;
-            self.unsaved = None;
+        let Some(position) = self.unsaved.clone() else { return Ok(()) };
+        if !self.take_in() {
+            return Ok(());
         }
+        let path = &self.places.progress;
+        let written = progress::write(path, &self.progress);
+        // After a failure the new file may be there all the same, and only its name not safe yet.
+        if written.is_ok() || progress::read(path).is_ok_and(|found| found.progress == self.progress) {
+            self.file.clone_from(&self.progress);
+        }
+        written?;
+        position.write(&self.places.folded)?;
+        self.unsaved = None;
         Ok(())
+    }
+
+    /// Takes in what somebody else wrote into the file since it was last read or written. False when it cannot be
+    /// understood now and must stay as it is. Between this and the write there is a moment in which a change goes
+    /// unseen; no lock that git and editors know would close it.
+    fn take_in(&mut self) -> bool {
+        let found = match understood(&self.places.progress) {
+            Ok(found) => found,
+            Err(why) => {
+                if !self.barred {
+                    self.news.push(format!("{why}. Until then, what is decided is kept in the run's log alone"));
+                }
+                self.barred = true;
+                return false;
+            }
+        };
+        self.barred = false;
+        match found {
+            Some(theirs) if theirs != self.file => {
+                self.progress = merge::merge(&self.file, &self.progress, &theirs);
+                self.file = theirs;
+                self.news.push(CHANGED.to_owned());
+            }
+            Some(_) => {}
+            // Git takes a file away before it puts another one there; only a table's absence takes a step back.
+            None if self.file != Progress::default() => self.news.push(GONE.to_owned()),
+            None => {}
+        }
+        true
+    }
+}
+
+/// What the file holds; none when it is not there.
+fn understood(path: &Path) -> Result<Option<Progress>, StoreError> {
+    match progress::find(path)? {
+        Some(Loaded { newer: Some(found), .. }) => {
+            Err(StoreError::Newer { path: path.to_owned(), found, known: progress::SCHEMA })
+        }
+        found => Ok(found.map(|loaded| loaded.progress)),
     }
 }
 
@@ -270,17 +338,19 @@ impl Places {
         disk::sync_folder(&self.folder).map_err(failed)
     }
 
-    /// What the file says, with everything folded in that the logs decided after it; and the last of these, if any.
+    /// What the file says; the same with everything folded in that the logs decided after it; and the last of these, if
+    /// any.
     ///
     /// A newer version's file is taken as it is: its events may mean more than is known here.
-    fn load(&self) -> Result<(progress::Loaded, Option<Position>), StoreError> {
+    fn load(&self) -> Result<(Progress, Loaded, Option<Position>), StoreError> {
         // The position is read before the file: a process that writes meanwhile moves the file on first, and folding
         // an event a second time changes nothing.
         let known = Position::read(&self.folded)?;
         let mut loaded = progress::read(&self.progress)?;
+        let file = loaded.progress.clone();
         let mut latest = None;
         if loaded.newer.is_some() {
-            return Ok((loaded, None));
+            return Ok((file, loaded, None));
         }
         for (run, path) in log::list(&self.runs)? {
             let from = match &known {
@@ -295,7 +365,7 @@ impl Places {
                 latest = Some(Position { run: event.run.clone(), seq: event.seq });
             }
         }
-        Ok((loaded, latest))
+        Ok((file, loaded, latest))
     }
 }
 

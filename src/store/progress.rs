@@ -100,9 +100,17 @@ pub fn write(path: &Path, progress: &Progress) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError::Read`], or [`StoreError::Malformed`] with the place of what is wrong.
 pub fn read(path: &Path) -> Result<Loaded, StoreError> {
+    Ok(find(path)?.unwrap_or_default())
+}
+
+/// The same; none when the file is not there.
+///
+/// # Errors
+/// See [`read`].
+pub fn find(path: &Path) -> Result<Option<Loaded>, StoreError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Loaded::default()),
+        Ok(text) => parse(&text, path).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StoreError::Read { path: path.to_owned(), source }),
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use crate::domain::command::Waiver;
+use crate::domain::command::{Ruling, Waiver};
 use crate::domain::event::SCHEMA;
 use crate::domain::fingerprint::Contract;
 use crate::domain::ids::{StepId, TaskId};
@@ -26,6 +26,10 @@ pub(super) fn contract(flows: &str) -> Contract {
         target: "http://127.0.0.1:1".into(),
         quick: false,
     }
+}
+
+fn id(step: u8) -> StepId {
+    StepId::new(step).unwrap()
 }
 
 pub(super) fn judged(step: u8, state: StepState) -> EventKind {
@@ -274,6 +278,96 @@ fn a_waiver_that_somebody_took_out_of_the_file_does_not_come_back() {
     let text = fs::read_to_string(&path).unwrap();
     atomic::write(&path, text.split("[[waivers]]").next().unwrap().as_bytes()).unwrap();
     assert_eq!(open(project.path(), "b").progress().waivers, []);
+}
+
+/// A project after a first run that proved step 1 and held step 2, and the next run's store.
+fn gone_on() -> (tempfile::TempDir, PathBuf, Store) {
+    let project = tempfile::tempdir().unwrap();
+    let mut store = open(project.path(), "a");
+    let kinds = [judged(1, StepState::Proven), judged(2, StepState::Held), waived(4, "later")];
+    events("a", 0, &kinds).iter().for_each(|event| store.record(event).unwrap());
+    drop(store);
+    let store = open(project.path(), "b");
+    let path = project.path().join(FOLDER).join("progress.toml");
+    (project, path, store)
+}
+
+#[test]
+fn what_somebody_else_writes_meanwhile_is_kept_beside_what_is_decided() {
+    let theirs = |step: u8, state| fold(&events("z", 500, &[judged(step, state)])).steps.remove(&id(step)).unwrap();
+    let ruling = || Ruling { run: "a".into(), reason: "the wrong commit".into(), owner: "eva".into() };
+    let edits: [(&str, &dyn Fn(&mut Progress)); 7] = [
+        ("nothing", &|_| ()),
+        ("a proof", &|file| _ = file.steps.insert(id(5), theirs(5, StepState::Proven))),
+        ("a later judgement", &|file| _ = file.steps.insert(id(1), theirs(1, StepState::Regressed))),
+        ("a run that counts no more", &|file| file.invalidated.push(ruling())),
+        ("a table deleted", &|file| _ = file.steps.remove(&id(1))),
+        ("a waiver deleted", &|file| file.waivers.clear()),
+        ("a baseline", &|file| file.baseline = Some(ruling())),
+    ];
+    for (name, edit) in edits {
+        let (project, path, mut store) = gone_on();
+        let mut wanted = progress::read(&path).unwrap().progress;
+        edit(&mut wanted);
+        progress::write(&path, &wanted).unwrap();
+        let decided = events("b", 100, &[judged(3, StepState::Proven), waived(6, "soon")]);
+        for event in &decided {
+            store.record(event).unwrap();
+        }
+        let ours = fold(&decided);
+        wanted.steps.extend(ours.steps);
+        wanted.waivers.extend(ours.waivers);
+        assert_eq!(progress::read(&path).unwrap().progress, wanted, "{name}");
+        assert_eq!(*store.progress(), wanted, "{name}");
+        // Said once, and only when there was something.
+        assert_eq!(store.news(), if name == "nothing" { vec![] } else { vec![CHANGED] }, "{name}");
+        assert_eq!(store.news(), Vec::<String>::new(), "{name}");
+        drop(store);
+        assert_eq!(*open(project.path(), "c").progress(), wanted, "{name}: at the next start");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_understood_is_left_alone_until_it_can() {
+    let broken: [(&dyn Fn(&str) -> String, &str); 3] = [
+        (&|good| good.replace("[steps.1]", "<<<<<<< HEAD\n[steps.1]"), "a merge conflict of git"),
+        (&|good| good.replace("schema = 1", "schema = 2"), "schema 2 is newer than 1"),
+        (&|_| String::new(), "progress.toml:1:1"),
+    ];
+    for (breaks, why) in broken {
+        for mended_meanwhile in [true, false] {
+            let (project, path, mut store) = gone_on();
+            let good = fs::read_to_string(&path).unwrap();
+            let text = breaks(&good);
+            assert_ne!(text, good);
+            atomic::write(&path, text.as_bytes()).unwrap();
+            let note = |text: &str| EventKind::Note { text: text.into() };
+            let all = events("b", 100, &[judged(3, StepState::Proven), note("on"), note("and on")]);
+            store.record(&all[0]).unwrap();
+            store.record(&all[1]).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "{why}");
+            let news = store.news();
+            assert!(news.len() == 1 && news[0].contains(why) && news[0].contains("log alone"), "{why}: {news:?}");
+            assert_eq!(store.progress().steps.len(), 3, "{why}: known while it runs");
+            atomic::write(&path, good.as_bytes()).unwrap();
+            if mended_meanwhile {
+                store.record(&all[2]).unwrap();
+                assert_eq!(progress::read(&path).unwrap().progress.steps.len(), 3, "{why}");
+            }
+            let known = store.progress().clone();
+            drop(store);
+            assert_eq!(*open(project.path(), "c").progress(), known, "{why}: at the next start");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_was_taken_away_meanwhile_costs_nothing() {
+    let (_project, path, mut store) = gone_on();
+    fs::remove_file(&path).unwrap();
+    store.record(&events("b", 100, &[judged(3, StepState::Proven)])[0]).unwrap();
+    assert_eq!(progress::read(&path).unwrap().progress, *store.progress());
+    assert_eq!((store.progress().steps.len(), store.news()), (3, vec![GONE.to_owned()]));
 }
 
 #[test]
