@@ -296,7 +296,8 @@ fn gone_on() -> (tempfile::TempDir, PathBuf, Store) {
 fn what_somebody_else_writes_meanwhile_is_kept_beside_what_is_decided() {
     let theirs = |step: u8, state| fold(&events("z", 500, &[judged(step, state)])).steps.remove(&id(step)).unwrap();
     let ruling = || Ruling { run: "a".into(), reason: "the wrong commit".into(), owner: "eva".into() };
-    let edits: [(&str, &dyn Fn(&mut Progress)); 7] = [
+    type Edit<'a> = &'a dyn Fn(&mut Progress);
+    let edits: [(&str, Edit); 7] = [
         ("nothing", &|_| ()),
         ("a proof", &|file| _ = file.steps.insert(id(5), theirs(5, StepState::Proven))),
         ("a later judgement", &|file| _ = file.steps.insert(id(1), theirs(1, StepState::Regressed))),
@@ -329,7 +330,8 @@ fn what_somebody_else_writes_meanwhile_is_kept_beside_what_is_decided() {
 
 #[test]
 fn a_file_that_cannot_be_understood_is_left_alone_until_it_can() {
-    let broken: [(&dyn Fn(&str) -> String, &str); 3] = [
+    type Breaks<'a> = &'a dyn Fn(&str) -> String;
+    let broken: [(Breaks, &str); 3] = [
         (&|good| good.replace("[steps.1]", "<<<<<<< HEAD\n[steps.1]"), "a merge conflict of git"),
         (&|good| good.replace("schema = 1", "schema = 2"), "schema 2 is newer than 1"),
         (&|_| String::new(), "progress.toml:1:1"),

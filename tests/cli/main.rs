@@ -3,10 +3,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -40,11 +40,13 @@ fn site() -> String {
 }
 
 /// Answers each request by its address.
-fn serving(answer: fn(&str) -> &'static str) -> String {
+fn serving(answer: impl Fn(&str) -> &'static str + Send + Sync + 'static) -> String {
+    let answer = Arc::new(answer);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
             std::thread::spawn(move || {
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 let (mut stream, mut line, mut asked) = (stream, String::new(), String::new());
@@ -97,6 +99,26 @@ fn told(endings: &[Ending]) -> tempfile::TempDir {
         }
     }
     folder
+}
+
+/// A project's own first step, with these checks.
+fn first_asks(project: &Path, checks: &str) {
+    let playbook = include_str!("../../playbooks/01-baseline.md");
+    let (from, to) = (playbook.find("checks = [").unwrap(), playbook.find("gate = ").unwrap());
+    let own = format!("{}checks = {checks}\n{}", &playbook[..from], &playbook[to..]);
+    let path = project.join("playbooks/01-baseline.md");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    rampup::store::atomic::write(&path, own.as_bytes()).unwrap();
+}
+
+const HEALTH: &str = "[{ check = \"health.answers\" }]";
+
+/// A site that has a health page and nothing else.
+fn healthy_page(path: &str) -> &'static str {
+    match path.split('?').next() == Some("/healthz") {
+        true => "200 OK\r\nContent-Length: 11\r\nContent-Type: application/json\r\n\r\n{\"ok\":true}",
+        false => "404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    }
 }
 
 #[test]
@@ -199,7 +221,6 @@ fn json_is_one_event_a_line_in_order() {
     assert!(events.windows(2).all(|pair| pair[0]["seq"].as_u64() < pair[1]["seq"].as_u64()));
 }
 
-/// Reads a child's lines until one holds the word; fails after a generous limit.
 /// The table of docs/ci.md; what a signal ends has tests of its own.
 #[test]
 fn every_exit_code_is_shown_by_a_command() {
@@ -208,16 +229,8 @@ fn every_exit_code_is_shown_by_a_command() {
     let refusing = serving(|_| "403 Forbidden\r\ncf-ray: 8f0c-FRA\r\nContent-Length: 2\r\n\r\nno");
     // A promise that a short hold can show.
     assert_eq!(output(shut.path(), &["init", "--yes", "--url", &refusing, "--errors", "5"]).0, 0);
-    let answers = project(&serving(|path| match path.split('?').next() == Some("/healthz") {
-        true => "200 OK\r\nContent-Length: 11\r\nContent-Type: application/json\r\n\r\n{\"ok\":true}",
-        false => "404 Not Found\r\nContent-Length: 0\r\n\r\n",
-    }));
-    let playbook = include_str!("../../playbooks/01-baseline.md");
-    let (from, to) = (playbook.find("checks = [").unwrap(), playbook.find("gate = ").unwrap());
-    let own = format!("{}checks = [{{ check = \"health.answers\" }}]\n{}", &playbook[..from], &playbook[to..]);
-    let path = answers.path().join("playbooks/01-baseline.md");
-    std::fs::create_dir(path.parent().unwrap()).unwrap();
-    rampup::store::atomic::write(&path, own.as_bytes()).unwrap();
+    let answers = project(&serving(healthy_page));
+    first_asks(answers.path(), HEALTH);
     let table = include_str!("../../docs/ci.md");
     for (folder, arguments, wanted) in [
         (&answers, &["verify", "1"][..], 0),
@@ -233,6 +246,96 @@ fn every_exit_code_is_shown_by_a_command() {
     }
 }
 
+#[test]
+fn a_check_that_is_waived_holds_no_code_up() {
+    let folder = project(&site());
+    first_asks(folder.path(), HEALTH);
+    assert_eq!(output(folder.path(), &["verify", "1"]).0, 1);
+    let waive = ["waive", "1", "--check", "health.answers", "--reason", "x", "--owner", "ada", "--until", "2098-12-31"];
+    assert_eq!(output(folder.path(), &waive).0, 0);
+    let (code, text) = output(folder.path(), &["verify", "1"]);
+    assert!(code == 0 && text.contains("with health.answers waived"), "{code}: {text}");
+    // Where nothing can be looked at without load, nothing was shown.
+    let (code, text) = output(folder.path(), &["verify", "7"]);
+    assert!(code == 3 && text.contains("no check that looks without load"), "{code}: {text}");
+}
+
+#[test]
+fn settings_that_go_bad_on_the_way_are_no_pass_of_the_steps_behind() {
+    let place: Arc<OnceLock<PathBuf>> = Arc::default();
+    let settings = place.clone();
+    let url = serving(move |path| {
+        if let Some(file) = settings.get() {
+            rampup::store::atomic::write(file, b"schema = 1\n[site]\nnmae = \"x\"\n").unwrap();
+        }
+        healthy_page(path)
+    });
+    let folder = project(&url);
+    first_asks(folder.path(), HEALTH);
+    place.set(folder.path().join("rampup.toml")).unwrap();
+    let (code, text) = output(folder.path(), &["verify", "1-3"]);
+    assert!(code == 2 && text.contains("PASS    health.answers") && text.contains("rampup.toml:3"), "{code}: {text}");
+}
+
+#[test]
+fn a_playbook_by_which_load_alone_proves_or_one_answer_stands_for_two_is_refused() {
+    let folder = project("http://127.0.0.1:9");
+    let twice = "[\n  { check = \"health.answers\" },\n  { check = \"health.answers\", level = \"advised\" },\n]";
+    for (checks, said) in [
+        ("[]", "playbooks/01-baseline.md:4: no check is required"),
+        ("[{ check = \"health.answers\", level = \"advised\" }]", "playbooks/01-baseline.md:4: no check is required"),
+        (twice, "playbooks/01-baseline.md:6: health.answers is asked for twice; keep one"),
+    ] {
+        first_asks(folder.path(), checks);
+        for arguments in [&["run", "1", "--quick"][..], &["verify", "1"], &["status"], &["playbook", "lint"]] {
+            let (code, text) = output(folder.path(), arguments);
+            assert!(code == 2 && text.contains(said), "{arguments:?} {checks}: {code}: {text}");
+        }
+    }
+}
+
+/// The code of a command whose reader has left before it begins, and what it says on the other channel.
+fn unread(project: &Path, arguments: &[&str]) -> (i32, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let Output { status, stderr, .. } = rampup(project, arguments).stdout(writer).output().unwrap();
+    (status.code().unwrap_or(-1), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+#[test]
+fn a_reader_that_leaves_changes_no_verdict() {
+    let (folder, nowhere) = (project(&site()), project("http://192.0.2.1"));
+    let edit = |from: &str, to: &str| {
+        let file = folder.path().join(".rampup/progress.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        rampup::store::atomic::write(&file, text.replacen(from, to, 1).as_bytes()).unwrap();
+    };
+    let check = |project: &Path, arguments: &[&str], wanted: i32| {
+        let (code, said) = unread(project, arguments);
+        assert_eq!(code, wanted, "{arguments:?}: {said}");
+        assert!(!said.contains("pipe"), "{arguments:?}: {said}");
+    };
+    check(folder.path(), &["verify", "1"], 1);
+    check(folder.path(), &["run", "1", "--quick"], 1);
+    check(folder.path(), &["run", "2", "--quick", "--json"], 3);
+    check(nowhere.path(), &["ramp", "1", "--quick"], 5);
+    // What was seen is whole all the same.
+    let runs = Store::runs(folder.path()).unwrap();
+    let ends = runs.iter().map(|run| Store::read_run(folder.path(), run).unwrap().pop().unwrap().kind);
+    let exits = [1, 1, 3].map(|exit| EventKind::RunFinished { exit });
+    assert_eq!(ends.collect::<Vec<_>>(), exits);
+    for printing in [&["status"][..], &["explain"], &["report"], &["schema", "events"], &["verify-evidence"]] {
+        check(folder.path(), printing, 0);
+    }
+    edit("state = \"held\"", "state = \"proven\"");
+    check(folder.path(), &["verify-evidence"], 1);
+    check(folder.path(), &["verify-evidence", "--json"], 1);
+    edit("state = \"proven\"", "state = \"held\"");
+    let waive = ["waive", "1", "--reason", " ", "--owner", "ada", "--until", "2098-12-31"];
+    check(folder.path(), &waive, 2);
+}
+
+/// Reads a child's lines until one holds the word; fails after a generous limit.
 fn wait_for(child: &mut Child, word: &str) -> BufReader<std::process::ChildStdout> {
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     let began = Instant::now();
