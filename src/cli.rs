@@ -211,7 +211,8 @@ pub struct Run {
     /// Stop after so long (as in 45m): what was seen is kept, and the code is 3.
     #[arg(long, value_parser = units::parse_duration, value_name = "TIME")]
     pub deadline: Option<Duration>,
-    /// Say a verdict again, without load, that was reached on this commit and contract within so long.
+    /// Say a verdict again, without load, that was reached on this commit and contract within so long; with --all or
+    /// --until, whatever is proven is asked from step 1 on.
     #[arg(long, value_parser = units::parse_duration, value_name = "AGE", num_args = 0..=1, require_equals = true,
         default_missing_value = "24h")]
     pub once: Option<Duration>,

@@ -1,7 +1,6 @@
 //! `rampup run --once`: a verdict that was already reached on the same commit, under the same contract and lately, is said
 //! again instead of driving load a second time. A platform that starts a failed job anew must not double it.
 
-use std::io;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +9,8 @@ use crate::domain::audit;
 use crate::domain::event::{Event, EventKind};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::StepId;
-use crate::headless::{Printer, Tally, exit};
+use crate::domain::progress::{StepState, within_reach};
+use crate::headless::{Printer, Tally, exit, stdout};
 use crate::store::Store;
 
 use super::session::{Session, Trouble};
@@ -39,13 +39,13 @@ pub async fn known(
             break;
         };
         for event in &events {
-            printer.print(event, &mut io::stdout())?;
+            printer.print(event, &mut stdout())?;
         }
         if let Some(event) = events.last() {
             let said =
                 format!("nothing was measured now: run {} judged this commit so at {} (--once)", event.run, event.at);
             let note = Event { kind: EventKind::Note { text: said }, ..event.clone() };
-            printer.print(&note, &mut io::stdout())?;
+            printer.print(&note, &mut stdout())?;
         }
         if code != exit::PROVEN {
             return Ok((Vec::new(), Some(code)));
@@ -68,9 +68,13 @@ fn verdict(
     let age = Timestamp::now().duration_since(record.at);
     let young = Duration::try_from(age).is_ok_and(|age| age <= lifetime);
     let states = session.states();
-    let reachable = step.previous().is_none_or(|p| states.iter().any(|(id, state)| *id == p && state.unlocks_next()));
-    let counts = session.progress().invalidated(&record.run).is_none();
-    if !young || !reachable || !counts || record.contract != session.contract(step) {
+    let state = |step: StepId| states.iter().find(|(id, _)| *id == step).map_or(StepState::Locked, |(_, state)| *state);
+    let counts = match record.state {
+        // Its state may be `waived`, whatever became of the proof under that.
+        StepState::Proven => session.proof(step).is_some(),
+        _ => session.progress().invalidated(&record.run).is_none() && record.contract == session.contract(step),
+    };
+    if !young || !within_reach(step, &state) || !counts {
         return None;
     }
     let events = Store::read_run(&session.settings.project_dir, &record.run).ok()?;

@@ -278,7 +278,7 @@ fn past(step: StepId) -> Waiver {
         check: None,
         reason: "the fault bench tries a later step".to_owned(),
         owner: "rampup lab bench".to_owned(),
-        until: jiff::Zoned::now().date(),
+        until: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The headless way through a session: one command after the other, printed as it happens, until one does not hold.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,8 @@ use crate::domain::command::Command;
 use crate::domain::event::Feed;
 use crate::domain::ids::StepId;
 use crate::domain::progress::StepState;
-use crate::headless::{Json, Lines, Printer, Tally, exit, stdout};
+use crate::engine::machine;
+use crate::headless::{Json, Lines, Printer, Tally, exit, stderr, stdout};
 use crate::load::LocustDriver;
 
 use super::again;
@@ -31,10 +31,15 @@ const LEAST_TOKEN: usize = 16;
 pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Result<u8, Trouble> {
     let mut session = Session::open(project, environment, wish.pace.quick)?;
     let states = session.states();
-    let first = states.iter().find(|(_, state)| !state.unlocks_next()).map(|(step, _)| *step);
+    let first = states.iter().find(|(_, state)| !state.is_done()).map(|(step, _)| *step);
     let most = wish.until.unwrap_or(StepId::LAST);
     let steps: Vec<StepId> = match (wish.steps, first) {
         (Some(range), _) => StepId::all().filter(|s| (range.from..=range.to).contains(s)).collect(),
+        // Of which commit the proofs are is asked below, not taken from the states: no commit makes one stale.
+        (None, _) if wish.once.is_some() && (wish.all || wish.until.is_some()) => {
+            let asked = states.iter().filter(|(step, state)| *step <= most && *state != StepState::Waived);
+            asked.map(|(step, _)| *step).collect()
+        }
         (None, None) => Vec::new(),
         (None, Some(first)) if wish.all || wish.until.is_some() => {
             StepId::all().filter(|s| *s >= first && *s <= most).collect()
@@ -43,7 +48,12 @@ pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Resul
     };
     if steps.is_empty() {
         let upto = wish.until.map_or_else(String::new, |step| format!(" up to step {step}"));
-        eprintln_line(&format!("every step{upto} is proven or waived; name a step to run it again"))?;
+        let proven = states.iter().filter(|(step, state)| *step <= most && *state == StepState::Proven);
+        let oldest = session.progress().oldest_proof(proven.map(|(step, _)| *step));
+        let oldest = oldest.map_or_else(String::new, |(step, proof)| {
+            format!(" (the oldest proof, of step {step}, is of {:.0} by run {})", proof.at, proof.run)
+        });
+        eprintln_line(&format!("every step{upto} is proven or waived{oldest}; name a step to run it again"))?;
         return Ok(exit::PROVEN);
     }
     let mut printer = printer(wish.output);
@@ -51,13 +61,23 @@ pub async fn run(project: &Path, environment: &Environment, wish: &Run) -> Resul
         None => steps,
         Some(lifetime) => match again::known(&session, steps, lifetime, &mut *printer).await? {
             (_, Some(code)) => return Ok(code),
-            (rest, None) if rest.is_empty() => return Ok(exit::PROVEN),
             (rest, None) => rest,
         },
     };
-    let mut signals = Signals::take()?.within(wish.deadline);
-    let commands = steps.into_iter().map(Command::Run).collect();
-    let code = perform(&mut session, commands, &mut *printer, &mut signals, Goal::Prove).await?;
+    // Practice judges no step that is proven in full; with --once, that proof is not known to be of this commit.
+    let (in_full, steps): (Vec<_>, Vec<_>) = steps.into_iter().partition(|step| session.proven_in_full(*step));
+    in_full.iter().try_for_each(|step| eprintln_line(&machine::in_full(*step)))?;
+    let passed_over = if wish.once.is_some() && !in_full.is_empty() { exit::INCONCLUSIVE } else { exit::PROVEN };
+    let code = if steps.is_empty() {
+        passed_over
+    } else {
+        let mut signals = Signals::take()?.within(wish.deadline);
+        let commands = steps.into_iter().map(Command::Run).collect();
+        match perform(&mut session, commands, &mut *printer, &mut signals, Goal::Prove).await? {
+            exit::PROVEN => passed_over,
+            code => code,
+        }
+    };
     Ok(match (code, wish.on_inconclusive) {
         (exit::INCONCLUSIVE, OnInconclusive::Fail) => exit::FAILED,
         _ => code,
@@ -196,5 +216,5 @@ async fn send(sender: &mut Option<mpsc::Sender<Command>>, command: Command) {
 
 fn eprintln_line(text: &str) -> Result<(), Trouble> {
     use std::io::Write;
-    Ok(writeln!(io::stderr(), "{text}")?)
+    Ok(writeln!(stderr(), "{text}")?)
 }

@@ -154,7 +154,7 @@ fn standing(project: &Path, environment: &Environment) -> Result<Standing, Troub
         let step = &steps[id.index()];
         plan::plan(&step.gate, &settings.slo_of(step), &settings.mix, &pace, 0).1.takes
     };
-    let outdated = progress.outdated(&contract, &takes);
+    let outdated = progress.outdated(&contract, &takes, today);
     let site = settings.site.name.clone();
     Ok(Standing { folder: settings.project_dir.clone(), site, steps: steps.clone(), states, progress, outdated, notes })
 }

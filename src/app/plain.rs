@@ -47,7 +47,7 @@ pub async fn open(cli: &Cli, environment: &Environment) -> Result<u8, Trouble> {
             &standing.outdated,
             &mut out,
         )?;
-        let next = standing.states.iter().find(|(_, state)| !state.unlocks_next()).map(|(id, _)| *id);
+        let next = standing.states.iter().find(|(_, state)| !state.is_done()).map(|(id, _)| *id);
         let step = chosen.or(next).unwrap_or(StepId::FIRST);
         let state = standing.states.iter().find(|(id, _)| *id == step).map_or(StepState::Open, |(_, state)| *state);
         let title = standing.steps.get(step.index()).map_or("", |step| step.title.as_str());

@@ -17,7 +17,7 @@ use crate::domain::fingerprint::{Contract, Fingerprint};
 use crate::domain::ids::{RunId, StepId};
 use crate::domain::measurement::RampRecord;
 use crate::domain::plan;
-use crate::domain::progress::{Outdated, Progress, StepState};
+use crate::domain::progress::{Outdated, Progress, StepRecord, StepState};
 use crate::domain::ramp::{Claim, RampPlan};
 use crate::domain::step::Step;
 use crate::engine::machine::{Effect, Input, Machine, Prepared};
@@ -204,7 +204,19 @@ impl Session {
     pub fn outdated(&self) -> BTreeMap<StepId, Outdated> {
         let plans = self.plans();
         let takes = |id: StepId| plans.get(&id).map_or(Duration::ZERO, |(_, claim)| claim.takes);
-        self.progress().outdated(&|id| self.contract(id), &takes)
+        self.progress().outdated(&|id| self.contract(id), &takes, today())
+    }
+
+    /// The proof of a step, as long as it stands today.
+    #[must_use]
+    pub fn proof(&self, step: StepId) -> Option<&StepRecord> {
+        self.progress().proof(step, &self.contract(step), today())
+    }
+
+    /// True when a full proof of this step stands and only practice measurements are made here.
+    #[must_use]
+    pub fn proven_in_full(&self, step: StepId) -> bool {
+        self.machine.proven_in_full(step, Timestamp::now())
     }
 
     /// The commit that is checked out and what differs from it; where there is no git, what the platform says.
@@ -317,12 +329,14 @@ impl Session {
 
     async fn settle(&mut self, effects: Vec<Effect>, feed: &mpsc::Sender<Feed>) -> Result<(), Trouble> {
         let mut effects = VecDeque::from(effects);
+        let mut taken_in = false;
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Record(event) => {
                     self.store.record(&event)?;
                     // Behind what is decided already: events are numbered in the order in which they were made.
                     for note in self.store.news() {
+                        taken_in = true;
                         effects.extend(self.machine.on(Timestamp::now(), Input::Note(note)));
                     }
                     self.webhook.tell(&event);
@@ -337,6 +351,11 @@ impl Session {
                 }
                 effect => self.runner.carry_out(effect),
             }
+        }
+        if taken_in {
+            // All that was decided is in the store by now, and what somebody else wrote into the file.
+            self.machine.adopt(self.store.progress().clone());
+            let _ = feed.send(Feed::States(self.states())).await;
         }
         Ok(())
     }
@@ -358,6 +377,11 @@ impl Session {
             let _ = feed.send(Feed::States(self.states())).await;
         }
     }
+}
+
+/// The day by which waivers end.
+fn today() -> jiff::civil::Date {
+    Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 /// How ramps of this project are planned.

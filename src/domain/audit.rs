@@ -113,12 +113,20 @@ pub fn answers(step: StepId, events: &[Event]) -> Vec<&Evidence> {
 /// Required checks that did not open or did not answer, and that nobody signed for.
 fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver], required: &[CheckId]) -> Vec<String> {
     let day = record.at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    // A check that several steps ask may have been signed for at an earlier one; with a whole step, only what did not fail.
+    let signatures = Progress { waivers: waivers.to_vec(), ..Progress::default() };
+    let kept = |check: &CheckId| {
+        record.waived.iter().any(|excused| excused.check == *check && signatures.excuses(step, excused, day))
+    };
+    // A judgement from before it kept what was excused. A check that several steps ask may have been signed for at an
+    // earlier one; with a whole step, only what did not fail.
+    let old = record.waived.is_empty();
     let names = |w: &Waiver, evidence: &Evidence| match &w.check {
         Some(check) => *check == evidence.check && w.step <= step,
         None => w.step < step && !matches!(evidence.outcome, CheckOutcome::Fail(_)),
     };
-    let signed = |evidence: &Evidence| waivers.iter().any(|w| w.until >= day && names(w, evidence));
+    let signed = |evidence: &Evidence| {
+        kept(&evidence.check) || (old && waivers.iter().any(|w| w.until >= day && names(w, evidence)))
+    };
     let answers = answers(step, basis);
     if answers.is_empty() {
         return vec!["the log holds no answer of a check for it".to_owned()];
@@ -127,7 +135,8 @@ fn shut(step: StepId, record: &StepRecord, basis: &[Event], waivers: &[Waiver], 
     let shut = answers.iter().filter(shut).map(|e| format!("{} was {}", e.check, e.outcome.word()));
     let by_name =
         |check: &CheckId| waivers.iter().any(|w| w.until >= day && w.check.as_ref() == Some(check) && w.step <= step);
-    let silent = |check: &&CheckId| !by_name(check) && answers.iter().all(|e| e.check != **check);
+    let excused = |check: &CheckId| kept(check) || (old && by_name(check));
+    let silent = |check: &&CheckId| !excused(check) && answers.iter().all(|e| e.check != **check);
     shut.chain(required.iter().filter(silent).map(|check| format!("{check} did not answer"))).collect()
 }
 
@@ -142,6 +151,7 @@ fn fields(one: &StepRecord, other: &StepRecord) -> Vec<&'static str> {
         (one.error_percent == other.error_percent, "the error rate"),
         (one.requests == other.requests, "the requests"),
         (one.held_by == other.held_by, "what held it"),
+        (one.waived == other.waived, "what was waived"),
         (one.contract == other.contract, "the contract"),
     ];
     pairs.into_iter().filter(|(same, _)| !same).map(|(_, field)| field).collect()

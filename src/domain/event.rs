@@ -8,7 +8,7 @@ use super::command::{Ruling, Waiver};
 use super::fingerprint::{Contract, Fingerprint};
 use super::ids::{CheckId, RunId, StepId, TaskId};
 use super::measurement::{FarSide, Measurement};
-use super::progress::StepState;
+use super::progress::{Excused, StepState};
 use super::ramp::{Claim, LoadPulse, RampPhase, RampPlan, ServerSample};
 use super::slo::Slo;
 use super::verdict::Verdict;
@@ -148,6 +148,9 @@ pub enum EventKind {
         seconds: f64,
         /// Required checks that did not open, as "id: what was seen".
         held_by: Vec<String>,
+        /// Required checks that did not open and were excused by a signature.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        waived: Vec<Excused>,
     },
     /// Somebody signed for a debt.
     Waived {

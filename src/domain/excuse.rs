@@ -2,12 +2,23 @@
 
 use super::check::CheckOutcome;
 use super::ids::StepId;
-use super::progress::Progress;
+use super::progress::{Excused, Progress};
 use super::step::{CheckLine, Level, Step};
 
-/// True when this answer (none when there was none) holds nothing up, by a signature: the check is waived here, or with
-/// every earlier step that requires it too. There, too, a check that is waived by name may fail; one that is only part
-/// of a waived step may be unknown, as the uploads of an app that has none, but what fails fails.
+/// The other steps that require this very check.
+pub fn also_required_by<'a>(
+    steps: impl IntoIterator<Item = &'a Step>,
+    step: StepId,
+    line: &CheckLine,
+) -> impl Iterator<Item = StepId> {
+    let same = |theirs: &CheckLine| {
+        (&theirs.check, &theirs.parameters, theirs.level) == (&line.check, &line.parameters, Level::Required)
+    };
+    let others = steps.into_iter().filter(move |other| other.id != step);
+    others.filter(move |other| other.checks.iter().any(&same)).map(|other| other.id)
+}
+
+/// What excuses this answer (none when there was none) by a signature of today, in the form that a judgement keeps.
 #[must_use]
 pub fn excused<'a>(
     steps: impl IntoIterator<Item = &'a Step>,
@@ -16,14 +27,11 @@ pub fn excused<'a>(
     line: &CheckLine,
     outcome: Option<&CheckOutcome>,
     today: jiff::civil::Date,
-) -> bool {
-    let failed = matches!(outcome, Some(CheckOutcome::Fail(_)));
-    let by_name = |step: StepId| signed.check_waived(step, &line.check, today);
-    let with_its_step = |step: StepId| signed.waiver(step, today).is_some() && !failed;
-    let same = |theirs: &CheckLine| {
-        (&theirs.check, &theirs.parameters, theirs.level) == (&line.check, &line.parameters, Level::Required)
+) -> Option<Excused> {
+    let excused = Excused {
+        check: line.check.clone(),
+        earlier: also_required_by(steps, step, line).filter(|other| *other < step).collect(),
+        failed: matches!(outcome, Some(CheckOutcome::Fail(_))),
     };
-    let asks_it = |other: &&Step| other.id < step && other.checks.iter().any(&same);
-    let mut earlier = steps.into_iter().filter(asks_it).map(|other| other.id).peekable();
-    by_name(step) || (earlier.peek().is_some() && earlier.all(|other| by_name(other) || with_its_step(other)))
+    signed.excuses(step, &excused, today).then_some(excused)
 }

@@ -54,6 +54,13 @@ impl Contract {
         }
         changes
     }
+
+    /// In words, why a proof under this contract does not stand where another one is in force; empty when it does. A full
+    /// measurement says no less where a practice one would do, and never the other way round.
+    #[must_use]
+    pub fn lost(&self, now: &Contract) -> Vec<&'static str> {
+        self.changes(&Contract { quick: self.quick && now.quick, ..now.clone() })
+    }
 }
 
 /// What a whole run was about, kept beside its events.

@@ -76,6 +76,12 @@ impl Machine {
         }
     }
 
+    /// Goes on from progress in which somebody else's decisions are folded, too.
+    pub fn adopt(&mut self, progress: Progress) {
+        self.progress = progress;
+        self.history = self.progress.compared(&self.history);
+    }
+
     /// The fold of all events so far, on top of what the run began with.
     #[must_use]
     pub fn progress(&self) -> &Progress {
@@ -211,6 +217,9 @@ impl Machine {
             let text = self.why_locked(step, now);
             return vec![self.record(now, EventKind::Note { text }), Effect::Idle];
         }
+        if wish == Wish::Run && self.proven_in_full(step, now) {
+            return vec![self.record(now, EventKind::Note { text: in_full(step) }), Effect::Idle];
+        }
         let prepared = self.prepared(step);
         let contract = prepared.contract.clone();
         let waiting = match wish {
@@ -235,7 +244,7 @@ impl Machine {
     }
 
     fn why_locked(&self, step: StepId, now: Timestamp) -> String {
-        let blocking = StepId::all().find(|s| *s < step && !self.settled_state(*s, now).unlocks_next());
+        let blocking = StepId::all().find(|s| *s < step && !self.settled_state(*s, now).is_done());
         match blocking {
             Some(first) => {
                 let below = match step.number() - 1 {
@@ -309,7 +318,7 @@ impl Machine {
         let asked = job.asked.iter().position(|(task, line)| (*task, &line.check) == (evidence.task, &evidence.check));
         let Some(place) = asked else { return Vec::new() };
         let (_, line) = job.asked.remove(place);
-        let again = self.job.as_ref().is_some_and(|job| self.worth_asking_again(job, &line, &evidence.outcome));
+        let again = self.job.as_ref().is_some_and(|job| self.worth_asking_again(job, &line, &evidence.outcome, now));
         if let Some(job) = &mut self.job {
             job.evidence.retain(|e| e.check != evidence.check);
             job.evidence.push(evidence.clone());
@@ -378,6 +387,15 @@ impl Machine {
         }
         Effect::Record(Box::new(event))
     }
+}
+
+/// Why a practice measurement does not judge a step whose full proof stands, and what to do instead.
+#[must_use]
+pub fn in_full(step: StepId) -> String {
+    format!(
+        "step {step} is proven in full, and a practice measurement would replace that; `rampup ramp {step} --quick` \
+         measures without judging"
+    )
 }
 
 /// A person's decision has a reason and somebody who answers for it.

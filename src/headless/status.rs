@@ -54,7 +54,7 @@ pub fn lines(
             tame(&ruling.reason, 100)
         )?;
     }
-    match states.iter().find(|(_, state)| !state.unlocks_next()) {
+    match states.iter().find(|(_, state)| !state.is_done()) {
         Some((next, _)) => writeln!(out, "next: rampup run {next}"),
         None => writeln!(out, "every step is proven or waived"),
     }
@@ -79,7 +79,7 @@ fn record_line(record: &crate::domain::progress::StepRecord) -> String {
 pub fn proven_users(states: &[(StepId, StepState)], progress: &Progress) -> u32 {
     states
         .iter()
-        .take_while(|(_, state)| state.unlocks_next())
+        .take_while(|(_, state)| state.is_done())
         .filter(|(_, state)| *state == StepState::Proven)
         .filter_map(|(id, _)| progress.steps.get(id)?.users)
         .max()

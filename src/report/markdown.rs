@@ -131,6 +131,7 @@ mod tests {
             requests: 800,
             held_by: Vec::new(),
             evidence: None,
+            waived: Vec::new(),
             contract,
         };
         let mut progress = Progress::default();

@@ -68,7 +68,7 @@ impl Climb<'_> {
     #[must_use]
     pub fn signed(&self, evidence: &Evidence) -> bool {
         self.state(evidence.step) == StepState::Waived
-            || self.progress.check_waived(evidence.step, &evidence.check, self.today)
+            || self.progress.check_excused(evidence.step, &evidence.check, self.today)
     }
 
     /// The state of a step today.
@@ -80,7 +80,7 @@ impl Climb<'_> {
     /// Users proven without a gap from step 1.
     #[must_use]
     pub fn proven_users(&self) -> u32 {
-        let proven = self.states.iter().take_while(|(_, state)| state.unlocks_next());
+        let proven = self.states.iter().take_while(|(_, state)| state.is_done());
         let proven = proven.filter(|(_, state)| *state == StepState::Proven);
         proven.filter_map(|(id, _)| self.progress.steps.get(id)?.users).max().unwrap_or(0)
     }

@@ -40,8 +40,8 @@ use progress::Loaded;
 pub const FOLDER: &str = ".rampup";
 
 /// Said when the file was changed by somebody else.
-const CHANGED: &str = "progress.toml was changed meanwhile, by git or by hand: that is kept, and so is what this run \
-                       decided; this run goes on with what it knew, and the next one knows both";
+const CHANGED: &str = "progress.toml was changed meanwhile, by git or by hand: that counts from now on, and so does what \
+                       this run decided";
 /// Said when the file was taken away.
 const GONE: &str = "progress.toml was gone and is written again with what this run knows; \
                     to begin anew, remove it while no rampup runs";

@@ -175,8 +175,19 @@ fn understand_newer(text: &str, schema: i64) -> Loaded {
 }
 
 fn understand_record(table: &toml::Table) -> Option<StepRecord> {
-    const RECORD: [&str; 10] =
-        ["state", "run", "at", "sentence", "users", "p95_ms", "error_percent", "requests", "held_by", "contract"];
+    const RECORD: [&str; 11] = [
+        "state",
+        "run",
+        "at",
+        "sentence",
+        "users",
+        "p95_ms",
+        "error_percent",
+        "requests",
+        "held_by",
+        "waived",
+        "contract",
+    ];
     const CONTRACT: [&str; 6] = ["playbook", "slo", "flows", "site", "target", "quick"];
     let mut table = table.clone();
     table.retain(|key, _| RECORD.contains(&key));

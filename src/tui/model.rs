@@ -311,7 +311,7 @@ impl Model {
 
     /// The first step that still has to be proven; none when the climb is done.
     pub(super) fn next_step(&self) -> Option<StepId> {
-        StepId::all().find(|id| !self.state(*id).unlocks_next())
+        StepId::all().find(|id| !self.state(*id).is_done())
     }
 
     /// The step that keys are about: the one shown, else the one under the cursor.
@@ -385,7 +385,7 @@ impl Model {
     /// Users proven without a gap from step 1; waived steps carry, but prove nothing.
     pub(super) fn proven_users(&self) -> u32 {
         StepId::all()
-            .take_while(|id| self.state(*id).unlocks_next())
+            .take_while(|id| self.state(*id).is_done())
             .filter(|id| self.state(*id) == StepState::Proven)
             .filter_map(|id| {
                 self.climb.progress.steps.get(&id).and_then(|r| r.users).or(self.step(id).map(|s| s.gate.users))

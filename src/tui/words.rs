@@ -216,7 +216,11 @@ pub(super) fn advice(model: &Model, id: StepId) -> (String, Vec<String>) {
 /// What unlocks a locked step.
 pub(super) fn locked(model: &Model, id: StepId) -> String {
     let Some(previous) = id.previous() else { return String::new() };
-    let before = format!("It unlocks when step {} is proven or waived.", name(model, previous));
+    let before = match model.state(previous) {
+        // One signature for a step is none for those below it.
+        StepState::Waived => "It unlocks when every step below it is proven or waived.".to_owned(),
+        _ => format!("It unlocks when step {} is proven or waived.", name(model, previous)),
+    };
     match model.next_step() {
         Some(next) if next < previous => format!("{before} First comes step {}.", name(model, next)),
         _ => before,

@@ -4,7 +4,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use rampup::config::{self, Environment};
 use rampup::domain::event::{Event, EventKind};
+use rampup::domain::fingerprint::Fingerprint;
+use rampup::domain::ids::StepId;
+use rampup::domain::progress::StepState;
+use rampup::playbook;
 use rampup::store::Store;
 
 use crate::story::Ending;
@@ -68,14 +73,109 @@ fn recorded_judgements_are_decided_again_and_edits_are_found() {
     assert!(code == 3 && shown.contains("gone"), "{shown}");
 }
 
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let who = ["-c", "user.name=a", "-c", "user.email=a@b"];
+    let done = Command::new("git").arg("-C").arg(folder).args(who).args(arguments).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// The run that [`prove`] keeps.
+const PROVING: &str = "20260101T120000Z-0000";
+
+/// Keeps a run of this commit that proved the first two steps in full, under the contract in force.
+fn prove(folder: &Path, commit: &str) {
+    let settings = config::load(folder, &Environment::read()).unwrap().settings;
+    let steps = settings.climb(playbook::load(Some(folder)).unwrap()).unwrap();
+    let fingerprint = Fingerprint {
+        product: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: Some(commit.to_owned()),
+        dirty: None,
+        settings: settings.digest.clone(),
+        settings_by_name: settings.digests.clone(),
+        deployment: None,
+        rules: Default::default(),
+    };
+    let (site, target) = ("test".to_owned(), settings.site.url.to_string());
+    let mut kinds = vec![EventKind::RunStarted { fingerprint, site, target, quick: false }];
+    for step in &steps[..2] {
+        let contract = settings.contract(step, false);
+        kinds.push(EventKind::StepStarted { step: step.id, contract: contract.clone() });
+        kinds.push(EventKind::StepJudged {
+            step: step.id,
+            state: StepState::Proven,
+            sentence: format!("Step {} is proven.", step.id),
+            contract,
+            users: Some(step.gate.users),
+            p95_ms: None,
+            error_percent: None,
+            requests: 0,
+            seconds: 1.0,
+            held_by: Vec::new(),
+            waived: Vec::new(),
+        });
+    }
+    let at = jiff::Timestamp::now();
+    let mut store = Store::open(folder, &PROVING.into()).unwrap();
+    for (seq, kind) in (0..).zip(kinds) {
+        store.record(&Event { v: 1, seq, at, run: PROVING.into(), kind }).unwrap();
+    }
+}
+
+#[test]
+fn another_commit_is_asked_from_the_first_step_on_and_makes_no_proof_stale() {
+    let folder = project(&site());
+    let git = |arguments: &[&str]| git(folder.path(), arguments);
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "a"]);
+    prove(folder.path(), git(&["rev-parse", "HEAD"]).trim());
+    let runs = || std::fs::read_dir(folder.path().join(".rampup/runs")).unwrap().count();
+    let run = |more: &[&str]| output(folder.path(), &[&["run", "--until", "2"][..], more].concat());
+    let oldest = format!("by run {PROVING}); name a step to run it again");
+    let stands = || {
+        let (code, shown) = run(&[]);
+        assert!(code == 0 && shown.contains("(the oldest proof, of step 1, is of 20"), "{code}: {shown}");
+        assert!(shown.contains(&oldest) && !shown.contains("STEP"), "{shown}");
+    };
+    stands();
+    let (code, shown) = run(&["--once"]);
+    assert!(code == 0 && shown.contains("PROVEN step 2") && shown.contains("judged this commit so"), "{code}: {shown}");
+    assert_eq!(runs(), 1, "nothing was asked again");
+    git(&["commit", "-q", "--allow-empty", "-m", "b"]);
+    stands();
+    let (code, shown) = run(&["--once"]);
+    assert!(code == 1 && shown.contains("REGRESSED step 1") && !shown.contains("STEP 2"), "{code}: {shown}");
+    assert_eq!(runs(), 2, "nobody had seen this commit");
+}
+
+#[test]
+fn a_practice_run_passes_over_what_is_proven_in_full() {
+    let folder = project(&site());
+    prove(folder.path(), &"0".repeat(40));
+    let (before, _) = Store::read(folder.path()).unwrap();
+    for (arguments, wanted, said) in [
+        (&["run", "1-2", "--quick"][..], 0, "step 2 is proven in full, and a practice measurement would replace that"),
+        (&["run", "--until", "2", "--quick"], 0, "every step up to step 2 is proven or waived (the oldest proof"),
+        // Nobody has seen this commit, and practice may not judge it.
+        (&["run", "1", "--quick", "--once"], 3, "step 1 is proven in full"),
+    ] {
+        let (code, shown) = output(folder.path(), arguments);
+        assert!(code == wanted && shown.contains(said), "{arguments:?}: {code}: {shown}");
+        assert!(!shown.contains("STEP"), "{arguments:?}: {shown}");
+    }
+    let (code, shown) = output(folder.path(), &["run", "--quick"]);
+    assert!(code != 0 && shown.contains("STEP 3"), "{code}: {shown}");
+    let (after, _) = Store::read(folder.path()).unwrap();
+    for step in StepId::all().take(2) {
+        assert_eq!(after.steps[&step], before.steps[&step], "step {step}");
+    }
+}
+
 #[test]
 fn a_verdict_of_the_same_commit_is_said_again_without_load() {
     let folder = project(&site());
-    let git = |arguments: &[&str]| {
-        let who = ["-c", "user.name=a", "-c", "user.email=a@b"];
-        let done = Command::new("git").arg("-C").arg(folder.path()).args(who).args(arguments).output().unwrap();
-        assert!(done.status.success(), "{arguments:?}");
-    };
+    let git = |arguments: &[&str]| git(folder.path(), arguments);
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["commit", "-qm", "a"]);

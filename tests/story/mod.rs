@@ -193,6 +193,7 @@ fn judged(seq: u64, number: u8, users: u32, p95: f64, errors: f64) -> Event {
             requests: u64::from(users) * 8,
             seconds: 190.0,
             held_by: Vec::new(),
+            waived: Vec::new(),
         },
     }
 }
@@ -335,7 +336,12 @@ pub fn start(look: Look) -> Start {
         ramps: ramps(),
         outdated: BTreeMap::from([(
             step_id(4),
-            Outdated { changed: vec!["the flows", "the target"], takes_seconds: 463, invalidated: None },
+            Outdated {
+                changed: vec!["the flows", "the target"],
+                lapsed: Vec::new(),
+                takes_seconds: 463,
+                invalidated: None,
+            },
         )]),
         replay: None,
         owner: "maria".to_owned(),

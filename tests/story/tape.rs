@@ -134,6 +134,7 @@ pub fn held() -> Vec<Feed> {
             "pool.in-path: 8 of 24 requests reached PostgreSQL on port 5432 directly".to_owned(),
             "pool.cursors-off: PgBouncer's console did not answer: connection refused".to_owned(),
         ],
+        waived: Vec::new(),
     });
     tape.feeds.push(Feed::States(states(StepState::Held)));
     tape.feeds.push(Feed::Busy(false));
@@ -448,6 +449,7 @@ fn verdict(tape: &mut Tape, ending: Ending) {
         requests: 1600,
         seconds: 131.0,
         held_by: Vec::new(),
+        waived: Vec::new(),
     });
     tape.feeds.push(Feed::States(states(state)));
 }

@@ -5,64 +5,69 @@ use jiff::Timestamp;
 
 use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::event::EventKind;
+use crate::domain::excuse;
 use crate::domain::fingerprint::Contract;
 use crate::domain::ids::StepId;
-use crate::domain::progress::{StepRecord, StepState};
-use crate::domain::step::{CheckLine, Level};
+use crate::domain::progress::{Excused, StepRecord, StepState};
+use crate::domain::step::{CheckLine, Level, Step};
 
 use super::{Effect, Job, Machine, day};
 
 impl Machine {
     /// The other steps that require this very check.
     fn also_required_by(&self, step: StepId, line: &CheckLine) -> impl Iterator<Item = StepId> {
-        let same = |theirs: &CheckLine| {
-            (&theirs.check, &theirs.parameters, theirs.level) == (&line.check, &line.parameters, Level::Required)
-        };
-        StepId::all().filter(move |other| *other != step && self.prepared(*other).step.checks.iter().any(&same))
+        excuse::also_required_by(self.all_steps(), step, line)
+    }
+
+    fn all_steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().map(|prepared| &prepared.step)
     }
 
     /// True when a step is proven, in force, and stands on this line of another one.
-    fn holds_up(&self, step: StepId, line: &CheckLine) -> bool {
+    fn holds_up(&self, step: StepId, line: &CheckLine, now: Timestamp) -> bool {
         !self.prepared(step).after.contains(&line.check)
-            && self.also_required_by(step, line).any(|other| self.in_force(other).is_some())
+            && self.also_required_by(step, line).any(|other| self.in_force(other, now).is_some())
     }
 
     /// True when this answer would show a proven step broken and was given once: one slow answer of a vendor is not the
     /// end of a proof.
-    pub(super) fn worth_asking_again(&self, job: &Job, line: &CheckLine, outcome: &CheckOutcome) -> bool {
+    pub(super) fn worth_asking_again(
+        &self,
+        job: &Job,
+        line: &CheckLine,
+        outcome: &CheckOutcome,
+        now: Timestamp,
+    ) -> bool {
         matches!(outcome, CheckOutcome::Fail(_))
             && job.evidence.iter().all(|e| e.check != line.check)
             && !job.stopping
-            && self.holds_up(job.step, line)
+            && self.holds_up(job.step, line, now)
     }
 
     /// The proof of a step, as long as nothing that it rests on has changed.
-    fn in_force(&self, step: StepId) -> Option<&StepRecord> {
-        let contract = &self.prepared(step).contract;
-        let proof = self.progress.steps.get(&step).filter(|record| record.state == StepState::Proven)?;
-        if self.progress.invalidated(&proof.run).is_some() {
-            return None;
-        }
+    fn in_force(&self, step: StepId, now: Timestamp) -> Option<&StepRecord> {
         // What is asked without load is the same in a practice run.
-        let rests = Contract { quick: contract.quick, ..proof.contract.clone() };
-        (rests == *contract).then_some(proof)
+        let contract = Contract { quick: true, ..self.prepared(step).contract.clone() };
+        self.progress.proof(step, &contract, day(now))
     }
 
-    /// True when this answer (none when there was none) holds nothing up, by a signature: the check is waived here, or with
-    /// every earlier step that requires it too. There, too, a check that is waived by name may fail; one that is only part
-    /// of a waived step may be unknown, as the uploads of an app that has none, but what fails fails.
+    /// True when a full proof of this step stands and only practice measurements are made here: its judgement would be the
+    /// lesser one.
+    #[must_use]
+    pub fn proven_in_full(&self, step: StepId, now: Timestamp) -> bool {
+        let contract = &self.prepared(step).contract;
+        contract.quick && self.progress.proof(step, contract, day(now)).is_some_and(|proof| !proof.contract.quick)
+    }
+
+    /// What excuses this answer (none when there was none) by a signature of today, in the form that a judgement keeps.
     pub(super) fn excused(
         &self,
         step: StepId,
         line: &CheckLine,
         outcome: Option<&CheckOutcome>,
         now: Timestamp,
-    ) -> bool {
-        let failed = matches!(outcome, Some(CheckOutcome::Fail(_)));
-        let by_name = |step| self.progress.check_waived(step, &line.check, day(now));
-        let with_its_step = |step| self.progress.waiver(step, day(now)).is_some() && !failed;
-        let mut earlier = self.also_required_by(step, line).filter(|other| *other < step).peekable();
-        by_name(step) || (earlier.peek().is_some() && earlier.all(|other| by_name(other) || with_its_step(other)))
+    ) -> Option<Excused> {
+        excuse::excused(self.all_steps(), &self.progress, step, line, outcome, day(now))
     }
 
     /// Steps with a proof in force that this job's failed checks show broken. A check that looks at a ramp speaks of that
@@ -70,14 +75,14 @@ impl Machine {
     pub(super) fn broken_elsewhere(&mut self, job: &Job, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         for other in StepId::all().filter(|other| *other != job.step) {
-            let Some(proof) = self.in_force(other).cloned() else { continue };
+            let Some(proof) = self.in_force(other, now).cloned() else { continue };
             let prepared = self.prepared(job.step);
             let lines = prepared.step.checks.iter().filter(|line| !prepared.after.contains(&line.check));
             let broken: Vec<Evidence> = lines
                 .filter(|line| self.also_required_by(job.step, line).any(|step| step == other))
                 .filter_map(|line| Some((line, job.evidence.iter().find(|e| e.check == line.check)?)))
                 .filter(|(_, e)| matches!(e.outcome, CheckOutcome::Fail(_)))
-                .filter(|(line, e)| !self.excused(other, line, Some(&e.outcome), now))
+                .filter(|(line, e)| self.excused(other, line, Some(&e.outcome), now).is_none())
                 .map(|(_, e)| Evidence { step: other, level: Level::Required, ..e.clone() })
                 .collect();
             if broken.is_empty() {
@@ -103,6 +108,7 @@ impl Machine {
                 requests: proof.requests,
                 seconds: now.duration_since(job.began).as_secs_f64(),
                 held_by,
+                waived: proof.waived,
             };
             effects.push(self.record(now, kind));
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::domain::check::{CheckOutcome, Evidence};
 use crate::domain::event::EventKind;
 use crate::domain::ids::CheckId;
-use crate::domain::progress::StepState;
+use crate::domain::progress::{Excused, StepState, within_reach};
 use crate::domain::step::{CheckLine, Level};
 use crate::domain::verdict::{RampOutcome, Verdict};
 
@@ -18,7 +18,7 @@ impl Machine {
         let Some(job) = &self.job else { return Vec::new() };
         let answer = |line: &CheckLine| job.evidence.iter().find(|e| e.check == line.check).map(|e| &e.outcome);
         let opens = |line: &CheckLine| {
-            answer(line).is_some_and(CheckOutcome::opens) || self.excused(job.step, line, answer(line), now)
+            answer(line).is_some_and(CheckOutcome::opens) || self.excused(job.step, line, answer(line), now).is_some()
         };
         let asked = |check: &CheckId| job.ramp.is_some() || !self.prepared(job.step).after.contains(check);
         self.prepared(job.step)
@@ -50,23 +50,24 @@ impl Machine {
         let prepared = self.prepared(step);
         let verdict = job.ramp.as_ref().map(|ramp| &ramp.verdict);
         let passed = verdict.is_some_and(|v| v.outcome == RampOutcome::Pass);
-        let reachable = step.previous().is_none_or(|p| self.settled_state(p, now).unlocks_next());
+        let reachable = within_reach(step, &|below| self.settled_state(below, now));
         let proven = job.wish == Wish::Run && !job.stopping && held_by.is_empty() && passed && reachable;
         let failed = |line: &CheckLine| {
             let fails = |e: &&Evidence| e.check == line.check && matches!(e.outcome, CheckOutcome::Fail(_));
             let found = job.evidence.iter().find(fails);
-            found.is_some_and(|e| !self.excused(step, line, Some(&e.outcome), now))
+            found.is_some_and(|e| self.excused(step, line, Some(&e.outcome), now).is_none())
         };
         let mut required = prepared.step.checks.iter().filter(|line| line.level == Level::Required);
         let broken = required.any(failed) || verdict.is_some_and(|v| v.outcome == RampOutcome::Fail);
-        let waived: Vec<&str> = prepared
+        let answer = |line: &CheckLine| job.evidence.iter().find(|e| e.check == line.check).map(|e| &e.outcome);
+        let waived: Vec<Excused> = prepared
             .step
             .checks
             .iter()
             .filter(|line| line.level == Level::Required)
             .filter(|line| job.ramp.is_some() || !prepared.after.contains(&line.check))
-            .filter(|line| !job.evidence.iter().any(|e| e.check == line.check && e.outcome.opens()))
-            .map(|line| line.check.0.as_str())
+            .filter(|line| answer(line).is_none_or(|outcome| !outcome.opens()))
+            .filter_map(|line| self.excused(step, line, answer(line), now))
             .collect();
         let was_proven = matches!(before, StepState::Proven | StepState::Regressed);
 
@@ -93,6 +94,7 @@ impl Machine {
                 requests: job.ramp.as_ref().map_or(0, |r| r.measurement.requests),
                 seconds: now.duration_since(job.began).as_secs_f64(),
                 held_by,
+                waived,
             },
             None => EventKind::Note { text: sentence },
         };
@@ -110,18 +112,19 @@ fn bounds(verdict: &Verdict, name: &str) -> Option<[f64; 3]> {
 fn sentence(
     job: &Job,
     held_by: &[String],
-    waived: &[&str],
+    waived: &[Excused],
     verdict: Option<&Verdict>,
     state: Option<StepState>,
 ) -> String {
     let step = job.step;
     let measured = verdict.map_or(String::new(), |v| format!(" {}", v.sentence));
     let blockers = held_by.join("; ");
+    let excused = waived.iter().map(|excused| excused.check.0.as_str()).collect::<Vec<_>>().join(", ");
     match (state, &job.failed) {
         (_, Some(why)) => format!("Step {step}: no ramp was driven. {why}"),
         _ if job.stopping => format!("Step {step} was stopped; what was seen is kept.{measured}"),
         (Some(StepState::Proven), _) if waived.is_empty() => format!("Step {step} is proven.{measured}"),
-        (Some(StepState::Proven), _) => format!("Step {step} is proven, with {} waived.{measured}", waived.join(", ")),
+        (Some(StepState::Proven), _) => format!("Step {step} is proven, with {excused} waived.{measured}"),
         (Some(StepState::Regressed), _) if held_by.is_empty() => format!("Step {step} no longer holds.{measured}"),
         (Some(StepState::Regressed), _) => format!("Step {step} no longer holds: {blockers}.{measured}"),
         (Some(_), _) if held_by.is_empty() => format!("Step {step} is held.{measured}"),
@@ -131,8 +134,8 @@ fn sentence(
             format!("Step {step} has no check that looks without load; its ramp is next.")
         }
         (None, _) if job.wish == Wish::Verify && held_by.is_empty() => {
-            let waived = if waived.is_empty() { String::new() } else { format!(", with {} waived", waived.join(", ")) };
-            format!("Every required check of step {step} that needs no load passes{waived}; the ramp is next.")
+            let but = if waived.is_empty() { String::new() } else { format!(", with {excused} waived") };
+            format!("Every required check of step {step} that needs no load passes{but}; the ramp is next.")
         }
         (None, _) if held_by.is_empty() => format!("Step {step} was measured without judging it.{measured}"),
         (None, _) => format!("Step {step} is not shown to be right: {blockers}.{measured}"),

@@ -344,6 +344,41 @@ fn a_changed_contract_makes_a_proof_stale() {
     assert_eq!(machine.state(StepId::new(2).unwrap(), now(9)), StepState::Locked);
 }
 
+#[test]
+fn a_practice_measurement_replaces_no_full_proof_that_stands() {
+    let [first, second] = [1, 2].map(|n| StepId::new(n).unwrap());
+    let turn = |machine: &mut Machine, quick: bool, flows: &str| {
+        for prepared in &mut machine.steps {
+            (prepared.contract.quick, prepared.contract.flows) = (quick, flows.to_owned());
+        }
+        [first, second].map(|step| machine.state(step, now(9)))
+    };
+    let mut machine = machine();
+    play(&mut machine, first, &|_| CheckOutcome::Pass, good());
+    let full = machine.progress().steps[&first].clone();
+    assert_eq!(turn(&mut machine, true, "f"), [StepState::Proven, StepState::Open]);
+    for seen in [good(), hold(900, 0, RampEnd::Completed)] {
+        let events = play(&mut machine, first, &|_| CheckOutcome::Pass, seen);
+        let [Event { kind: EventKind::Note { text }, .. }] = &events[..] else { panic!("{events:?}") };
+        assert!(text.contains("proven in full") && text.contains("`rampup ramp 1 --quick`"), "{text}");
+        assert_eq!(machine.progress().steps[&first], full);
+    }
+    // Neither under a signature for the step.
+    let waiver = Waiver { step: first, check: None, reason: "r".into(), owner: "o".into(), until: day(now(9)) };
+    machine.on(now(4), Input::Command(Command::Waive(waiver)));
+    play(&mut machine, first, &|_| CheckOutcome::Pass, good());
+    assert_eq!(machine.progress().steps[&first], full);
+    // What is not proven in full is judged as ever, and its practice is none of the other's.
+    let events = play(&mut machine, second, &|_| CheckOutcome::Pass, good());
+    assert_eq!((judged(&events), machine.progress().steps[&second].contract.quick), (Some(StepState::Proven), true));
+    machine.progress.waivers.clear();
+    assert_eq!(turn(&mut machine, false, "f"), [StepState::Proven, StepState::Stale]);
+    // A full proof that does not stand is in nobody's way.
+    assert_eq!(turn(&mut machine, true, "g")[0], StepState::Stale);
+    play(&mut machine, first, &|_| CheckOutcome::Pass, good());
+    assert!(machine.progress().steps[&first].contract.quick);
+}
+
 /// What a hostile world may do next.
 #[derive(Debug, Clone)]
 enum Move {

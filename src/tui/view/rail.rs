@@ -20,7 +20,7 @@ const CELL: u16 = 5;
 
 /// The rail: two lines a step, and the signs explained below when there is room.
 pub(super) fn draw(model: &Model, paper: &mut Paper<'_>, area: Rect) {
-    let done = StepId::all().filter(|id| model.state(*id).unlocks_next()).count();
+    let done = StepId::all().filter(|id| model.state(*id).is_done()).count();
     let inner =
         paper.pane(area, vec![plain("Steps")], vec![muted(format!("{done} of {}", StepId::all().count()))], false);
     // The cursor stands in the column between border and text.

@@ -228,7 +228,7 @@ fn stands(model: &Model, step: StepId, line: &CheckLine) -> (&'static str, Role,
         }
         Standing::Queued => ("○", Role::Muted, "queued"),
         Standing::Answered(evidence) => {
-            if !evidence.outcome.opens() && model.climb.progress.check_waived(step, &line.check, model.today) {
+            if !evidence.outcome.opens() && model.climb.progress.check_excused(step, &line.check, model.today) {
                 return ("~", Role::Warn, "waived");
             }
             let (sign, role) = of_outcome(&evidence.outcome);

@@ -65,7 +65,7 @@ fn what_fails_once_is_asked_again_before_it_breaks_a_proof() {
         };
         let events = play(&mut machine, third, &say, good());
         assert_eq!((seen.get(), machine.state(second, now(9))), (asked, state), "{check} {failures}");
-        assert_eq!(judged(&events).map(StepState::unlocks_next), Some(check == "shared.before" && failures == 1));
+        assert_eq!(judged(&events).map(StepState::is_done), Some(check == "shared.before" && failures == 1));
     }
 }
 
@@ -109,6 +109,58 @@ fn what_an_earlier_step_was_excused_from_holds_no_later_one() {
                 assert_ne!(machine.state(third, now(9)), StepState::Regressed, "{answer:?} {waivers:?} at {step}");
             }
         }
+    }
+}
+
+#[test]
+fn a_proof_stands_no_longer_than_the_waivers_that_it_rests_on() {
+    let [first, second, third, fourth] = [1, 2, 3, 4].map(|n| StepId::new(n).unwrap());
+    let (last, after) = (now(86_400), now(2 * 86_400));
+    for (failing, waiver, then) in [
+        ("3.before", waived(third, Some("3.before")), StepState::Stale),
+        // An earlier step's, which excuses this one as well.
+        ("shared.before", waived(second, Some("shared.before")), StepState::Stale),
+        // All passed: nothing rests on the signature.
+        ("none", waived(third, Some("3.before")), StepState::Proven),
+    ] {
+        let mut machine = asking_again();
+        machine.steps[2].step.checks[2].level = Level::Required;
+        play(&mut machine, first, &|_| CheckOutcome::Pass, good());
+        play(&mut machine, second, &|_| CheckOutcome::Pass, good());
+        machine.on(now(0), Input::Command(waiver.clone()));
+        let say = |id: &CheckId| if id.0 == failing { CheckOutcome::fail("404", "b") } else { CheckOutcome::Pass };
+        let events = play(&mut machine, third, &say, good());
+        assert_eq!(judged(&events), Some(StepState::Proven), "{failing}");
+        assert_eq!([third, fourth].map(|step| machine.state(step, last)), [StepState::Proven, StepState::Open]);
+        let next = if then == StepState::Proven { StepState::Open } else { StepState::Locked };
+        assert_eq!([third, fourth].map(|step| machine.state(step, after)), [then, next], "{failing}");
+        // Signed anew, it stands again.
+        let Command::Waive(waiver) = waiver else { panic!("no waiver") };
+        let longer = Waiver { until: day(now(9 * 86_400)), ..waiver };
+        machine.on(after, Input::Command(Command::Waive(longer)));
+        assert_eq!(machine.state(third, after), StepState::Proven, "{failing}");
+    }
+}
+
+#[test]
+fn one_signature_for_a_step_is_none_for_those_below_it() {
+    let third = StepId::new(3).unwrap();
+    for (proven, signed, open) in
+        [(&[][..], &[2][..], false), (&[1], &[2], true), (&[], &[1, 2], true), (&[1], &[], false), (&[1, 2], &[], true)]
+    {
+        let mut machine = machine();
+        for number in proven {
+            play(&mut machine, StepId::new(*number).unwrap(), &|_| CheckOutcome::Pass, good());
+        }
+        for number in signed {
+            let step = StepId::new(*number).unwrap();
+            machine.on(now(4), Input::Command(waived(step, None)));
+            assert_eq!(machine.state(step, now(9)), StepState::Waived);
+        }
+        let told = format!("proven {proven:?}, waived {signed:?}");
+        assert_eq!(machine.state(third, now(9)), if open { StepState::Open } else { StepState::Locked }, "{told}");
+        let events = play(&mut machine, third, &|_| CheckOutcome::Pass, good());
+        assert_eq!(judged(&events), open.then_some(StepState::Proven), "{told}");
     }
 }
 
