@@ -131,6 +131,7 @@ function hole(user, name) {
 }
 
 const fillAll = (user, texts) => Object.fromEntries(Object.entries(texts || {}).map(([k, v]) => [k, fill(user, v)]));
+const fillForm = (user, form) => Object.fromEntries(Object.entries(form || {}).map((pair) => pair.map((text) => fill(user, text))));
 const inJson = (value) => JSON.stringify(value).slice(1, -1);
 
 function cookie(url, name) {
@@ -167,7 +168,7 @@ function step(user, name, method, path, options = {}) {
       body = { ...ticket.fields };
     } else {
       url = address(user, path, options.query);
-      if (options.form || options.upload) body = fillAll(user, options.form);
+      if (options.form || options.upload) body = fillForm(user, options.form);
     }
     if (options.csrf) {
       const token = cookie(url, 'csrftoken');

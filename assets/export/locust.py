@@ -235,7 +235,7 @@ class Visitor(FastHttpUser):
         """One request; raises Wrong unless everything came back as expected."""
         try:
             sent = {**self.fill_all(HEADERS), **self.fill_all(headers)}
-            fields = self.fill_all(form) if form or upload else None
+            fields = {self.fill(k): self.fill(v) for k, v in (form or {}).items()} if form or upload else None
             field = upload and upload["field"]
             if presigned:
                 ticket = loads(self.hole(presigned))

@@ -121,6 +121,11 @@ fn check_step(step: &FlowStep, path: &[&str; 4], known: &mut Known, faults: &mut
     for (key, texts) in [("headers", &step.headers), ("form", &step.form), ("query", &step.query)] {
         texts.iter().for_each(|(name, text)| template(text, known, faults, &inner(key, name)));
     }
+    step.form.keys().for_each(|name| template(name, known, faults, &inner("form", name)));
+    if let Some(name) = step.query.keys().find(|name| name.contains("{{")) {
+        let what = "the name in a query is taken as it is; write it into the path: get = \"/search/?{{name}}=tea\"";
+        faults.add(&inner("query", name), what);
+    }
     for (name, what) in &step.extract {
         if let Some(fault) = extract_fault(name, what, known) {
             faults.add(&inner("extract", name), fault);

@@ -193,6 +193,8 @@ fn what_is_wrong_is_refused_at_its_place() {
         ),
         ("post = \"/checkout/\"", "delete = \"checkout\"", "does not begin with /"),
         ("form = {", "query = { q = \"{{nowhere}}\" }\nform = {", "{{nowhere}} is not known here"),
+        ("form = { note", "form = { \"{{nowhere}}\" = \"1\", note", "{{nowhere}} is not known here"),
+        ("form = {", "query = { \"{{user}}\" = \"1\" }\nform = {", "write it into the path"),
         ("form = { note = \"{{random 1 9}}\" }", "json = '{\"a\": }'", "json is no JSON"),
         ("form = { note = \"{{random 1 9}}\" }", "json = { a = \"{{nowhere}}\" }", "{{nowhere}} is not known here"),
         ("form = { note = \"{{random 1 9}}\" }", "json = { day = 2026-01-01 }", "JSON knows no dates"),

@@ -75,19 +75,22 @@ pub(super) enum Expected {
     Value(Value),
 }
 
+/// Names and values of a form's fields; a shop may name one after what is bought.
+pub(super) type Fields = Vec<(Template, Template)>;
+
 /// A request's body.
 #[derive(Debug)]
 pub(super) enum Payload {
     /// None.
     Empty,
     /// Urlencoded fields.
-    Form(Vec<(String, Template)>),
+    Form(Fields),
     /// JSON.
     Json(Template),
     /// Multipart: the fields, then the file (object stores ignore fields after it).
     File {
         /// Text fields.
-        fields: Vec<(String, Template)>,
+        fields: Fields,
         /// Name of the file's field.
         field: String,
         /// Its content.
@@ -153,7 +156,7 @@ impl Action {
 
     /// Names that must have been extracted before this can be made.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
-        let fields: &[(String, Template)] = match &self.payload {
+        let fields: &[(Template, Template)] = match &self.payload {
             Payload::Form(fields) | Payload::File { fields, .. } => fields,
             Payload::Empty | Payload::Json(_) => &[],
         };
@@ -170,7 +173,8 @@ impl Action {
             Expected::Value(_) => None,
         });
         path.into_iter()
-            .chain(query.iter().chain(fields).map(|(_, text)| text))
+            .chain(query.iter().map(|(_, text)| text))
+            .chain(fields.iter().flat_map(|(name, text)| [name, text]))
             .chain(self.headers.iter().chain(&self.expect.headers).map(|(_, text)| text))
             .chain(json)
             .chain(&self.expect.text)
@@ -222,7 +226,9 @@ fn expect(step: &FlowStep, feeds: &Feeds) -> Result<Expect, String> {
 }
 
 fn payload(step: &FlowStep, feeds: &Feeds) -> Result<Payload, String> {
-    let fields = texts(&step.form, feeds)?;
+    let parse = |text: &String| Template::parse(text, feeds);
+    let fields = step.form.iter().map(|(name, text)| Ok((parse(name)?, parse(text)?)));
+    let fields = fields.collect::<Result<Fields, String>>()?;
     if step.get.is_some() && (!fields.is_empty() || step.json.is_some() || step.upload.is_some()) {
         return Err(format!("step {:?} is a get with a body; make it a post", step.endpoint()));
     }

@@ -14,7 +14,7 @@ login = { path = '/accounts/login/', username = 'user{{user}}', password_env = '
 step = [
   { get = '/products', name = 'list', extract = { product = { css = { select = 'a.product', attribute = 'href' } } } },
   { get = '{{product}}', name = 'product', expect_text = 'Tea' },
-  { post = '/cart', csrf = true, form = { product = '{{product}}' }, extract = { cart = { json = '/cart/id' } }, at_once = true },
+  { post = '/cart', csrf = true, form = { 'product' = '{{product}}', 'note_{{product}}' = 'red' }, extract = { cart = { json = '/cart/id' } }, at_once = true },
   { post = '/photo', name = 'photo', csrf = true, form = { cart = '{{cart}}' }, upload = { field = 'file', bytes = 5000, content_type = 'image/jpeg' }, expect = [201] },
 ]";
 
@@ -55,7 +55,11 @@ fn shop(asked: &Asked) -> Reply {
         ("POST", path) if !(token_fits("second") && asked.header("x-csrftoken") == "second" && referred) => {
             Reply::new(403, path)
         }
-        ("POST", "/cart") if asked.body.contains("product=%2Fp%2F7") => Reply::new(200, r#"{"cart": {"id": 31}}"#),
+        ("POST", "/cart")
+            if ["note_%2Fp%2F7=red", "product=%2Fp%2F7"].iter().all(|field| asked.body.contains(field)) =>
+        {
+            Reply::new(200, r#"{"cart": {"id": 31}}"#)
+        }
         ("POST", "/photo") => {
             let fields = asked.body.find("name=\"cart\"").zip(asked.body.find("name=\"file\""));
             let good = fields.is_some_and(|(cart, file)| cart < file)

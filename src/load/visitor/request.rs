@@ -79,7 +79,7 @@ impl Visitor<'_> {
         }
         if let Payload::Form(texts) | Payload::File { fields: texts, .. } = &action.payload {
             for (name, text) in texts {
-                fields.push((name.clone(), self.fill(text)?));
+                fields.push((self.fill(name)?, self.fill(text)?));
             }
         }
         if let Some(token) = token
