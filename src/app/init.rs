@@ -224,7 +224,8 @@ mod tests {
         assert_eq!((flows.len(), paths), (1, vec!["/", "/menu/pizza/"]));
         assert_eq!(steps[1]["name"].as_str(), Some("menu-pizza"));
         let folder = tempfile::tempdir().unwrap();
-        config::parse(&text, folder.path()).unwrap();
+        let settings = config::parse(&text, folder.path()).unwrap();
+        assert_eq!(settings.site.public_pages, ["/", "/menu/pizza/"], "checks look at them, too");
         assert!(
             table["steps"]["6"]["endpoints"].as_array().unwrap().is_empty(),
             "what it does not have is not measured"

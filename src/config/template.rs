@@ -99,6 +99,8 @@ pub fn template(answers: &Answers, nonce: &str) -> String {
     if answers.pages.is_empty() { filled } else { visiting(&answers.pages, &filled) }
 }
 
+/// Pages that checks look at, at most: each is asked several times.
+const PUBLIC: usize = 3;
 /// What step 6 measures on its own, as long as no flow step does slow work.
 const NOTHING_SLOW: &str = "
 # No flow above does slow work yet. Once a step of one does (a form whose mail or picture a worker takes over), name that
@@ -119,6 +121,8 @@ fn visiting(pages: &[String], text: &str) -> String {
     };
     let step = |path: &String| format!("[[flow.step]]\nname = {}\nget = {}\n", quoted(&name(path)), quoted(path));
     let text = text.replace(HOME, &pages.iter().map(step).collect::<Vec<_>>().join("\n"));
+    let public: Vec<String> = pages.iter().take(PUBLIC).map(|page| quoted(page)).collect();
+    let text = changed(&text, "public_pages", &format!("[{}]", public.join(", ")));
     let text = text.replacen("slow_endpoints =", "# slow_endpoints =", 1);
     let (before, from) = text.split_once(BUY).unwrap_or((&text, ""));
     let (buy, after) = from.split_once(LADDER).unwrap_or((from, ""));
@@ -141,8 +145,16 @@ fn section(text: &str, name: &str, keys: &[(&str, String)]) -> String {
 
 /// The text with the remark `# key = …` made a line, with this value and the remark behind it.
 fn switched_on(text: &str, key: &str, value: &str) -> String {
-    let opening = format!("# {key} = ");
-    let line = |line: &str| match line.strip_prefix(&opening) {
+    with(text, &format!("# {key} = "), key, value)
+}
+
+/// The text with another value of a key.
+fn changed(text: &str, key: &str, value: &str) -> String {
+    with(text, &format!("{key} = "), key, value)
+}
+
+fn with(text: &str, opening: &str, key: &str, value: &str) -> String {
+    let line = |line: &str| match line.strip_prefix(opening) {
         Some(rest) => {
             let remark = rest.find('#').map_or("", |at| &rest[at..]);
             format!("{:<48} {remark}\n", format!("{key} = {value}"))
