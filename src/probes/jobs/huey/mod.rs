@@ -289,6 +289,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_search_that_gave_up_is_not_one_that_found_everything() {
+        use crate::probes::jobs::wire;
+        for (cursor, most, whole) in [("0", usize::MAX, true), ("7", 1, true), ("7", usize::MAX, false)] {
+            let answer = move |words: &[String]| match words[0].as_str() {
+                "SCAN" => wire::list([wire::text(cursor), wire::list([wire::text("huey.redis.shop")])]),
+                _ => wire::ok(),
+            };
+            let server = wire::serve(Duration::ZERO, answer).await;
+            let said = server.redis().await.keys("huey.*", most).await;
+            assert_eq!(said.is_ok(), whole, "{cursor} {most}: {said:?}");
+            assert!(whole || said.unwrap_err().to_string().contains("more than 200000 keys"), "{cursor} {most}");
+        }
+    }
+
     #[test]
     fn punctuation_is_no_part_of_a_name() {
         assert_eq!(clean("my-app"), "myapp");
