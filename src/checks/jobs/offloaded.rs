@@ -39,7 +39,7 @@ pub(super) struct OffloadFacts {
     kind: QueueKind,
     endpoints: Vec<Slow>,
     hold_seconds: usize,
-    /// Seconds of the hold with a figure of tasks done.
+    /// Seconds of the hold with a figure of tasks done, and of what waits and is tried again.
     covered: usize,
     /// Tasks that ended with an error in the hold, each try counted; none where the library does not count them.
     #[serde(default)]
@@ -114,7 +114,7 @@ impl Check for SlowWorkOffloaded {
                 })
                 .collect(),
             hold_seconds: to.saturating_sub(from) as usize,
-            covered: far_side.held(series::QUEUE_PROCESSED).count(),
+            covered: far_side.held(series::QUEUE_PROCESSED).count().min(far_side.held(series::QUEUE_DEPTH).count()),
             processed: far_side.rise(series::QUEUE_PROCESSED).unwrap_or(0.0),
             failed: far_side.rise(series::QUEUE_FAILED),
             queued: more(far_side, series::QUEUE_DEPTH) + later - twice,
@@ -149,7 +149,10 @@ impl Check for SlowWorkOffloaded {
                 return CheckOutcome::Fail(findings);
             }
             return CheckOutcome::Unknown(Missing::new(
-                format!("the workers' work was seen in {} of {} s of the hold", facts.covered, facts.hold_seconds),
+                format!(
+                    "the queues and the workers' work were seen in {} of {} s of the hold",
+                    facts.covered, facts.hold_seconds
+                ),
                 counter(facts.kind),
             ));
         }
